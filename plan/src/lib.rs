@@ -1,0 +1,16 @@
+//! The shared language of Meshwright: what a model, a cluster, a plan are, and how a plan becomes
+//! work.
+//!
+//! Pure: no I/O, no clock, no randomness. Every other crate speaks in these types, and only the
+//! types of this crate are ever serialised.
+
+pub mod dtype;
+pub mod estimate;
+pub mod machine;
+pub mod model;
+pub mod schedule;
+pub mod units;
+pub mod work;
+
+pub use dtype::Dtype;
+pub use estimate::{Estimate, Grade, Sourced};

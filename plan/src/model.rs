@@ -1,0 +1,5 @@
+//! Models.
+
+mod spec;
+
+pub use spec::*;

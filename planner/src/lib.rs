@@ -1,0 +1,3 @@
+//! How the best plan is found and proven.
+
+pub mod pipeline;
