@@ -6,7 +6,11 @@
 
 pub mod dtype;
 pub mod estimate;
+pub mod graph;
+pub mod layout;
+pub mod lower;
 pub mod machine;
+pub mod mesh;
 pub mod model;
 pub mod schedule;
 pub mod units;

@@ -1,0 +1,77 @@
+//! What a layer keeps: activations for its backward pass, parameters.
+
+use super::{Context, LocalParameters, Recompute};
+use crate::graph::{Dim, Op, OpGraph, OpKind, Region, SaveWhen, TensorId, TensorRole};
+use crate::layout::State;
+use crate::mesh::Axis;
+use crate::units::Bytes;
+use crate::work::AttentionKernel;
+use std::collections::BTreeMap;
+
+/// Activations kept per micro-batch. A tensor that two operators keep is kept once.
+pub(super) fn saved(graph: &OpGraph, context: &Context<'_>, recompute: Recompute) -> Bytes {
+    if recompute == Recompute::Full {
+        return bytes(graph, context, graph.input(), Region::Token);
+    }
+    let mut kept: BTreeMap<TensorId, Region> = BTreeMap::new();
+    for op in graph.ops() {
+        for &(tensor, when) in &op.saves {
+            if is_kept(when, context.traits.attention, recompute) {
+                kept.entry(tensor).or_insert_with(|| region(graph, context, op, tensor));
+            }
+        }
+    }
+    kept.into_iter().map(|(tensor, region)| bytes(graph, context, tensor, region)).sum()
+}
+
+fn is_kept(when: SaveWhen, kernel: AttentionKernel, recompute: Recompute) -> bool {
+    let is_unfused = kernel == AttentionKernel::Unfused;
+    match when {
+        SaveWhen::Always => true,
+        SaveWhen::Flash => !is_unfused,
+        SaveWhen::Unfused => is_unfused && recompute == Recompute::None,
+    }
+}
+
+/// The region in whose layout a tensor is kept: where it was made, unless it was made as partial
+/// sums, which are only useful once they are added up.
+fn region(graph: &OpGraph, context: &Context<'_>, keeper: &Op, tensor: TensorId) -> Region {
+    match graph.producer(tensor) {
+        Some(op) => {
+            let is_partial = |&axis: &Axis| context.layout.left(graph, op, axis) == State::Partial;
+            if Axis::ALL.iter().any(is_partial) { keeper.region } else { op.region }
+        }
+        None if graph.tensor(tensor).role == TensorRole::Input => Region::Token,
+        None => keeper.region,
+    }
+}
+
+fn bytes(graph: &OpGraph, context: &Context<'_>, tensor: TensorId, region: Region) -> Bytes {
+    let data = graph.tensor(tensor);
+    let elements = context.local_product(region, data.dims.iter().copied());
+    let size = data.element_bytes.unwrap_or(context.compute.size());
+    Bytes::from_count(elements.saturating_mul(size))
+}
+
+/// Activation handed to the next layer.
+pub(super) fn border(graph: &OpGraph, context: &Context<'_>) -> Bytes {
+    bytes(graph, context, graph.output(), Region::Token)
+}
+
+/// Parameters of this rank, by how their gradients are summed.
+pub(super) fn parameters(graph: &OpGraph, context: &Context<'_>) -> LocalParameters {
+    let mut local = LocalParameters::default();
+    for (id, tensor) in graph.parameters() {
+        let region = graph.consumers(id).next().map_or(Region::Inner, |op| op.region);
+        let count = context.local_product(region, tensor.dims.iter().copied());
+        let is_looked_up = graph.consumers(id).any(|op| op.kind == OpKind::Lookup);
+        if tensor.dims.contains(&Dim::Experts) {
+            local.expert += count;
+        } else if is_looked_up && tensor.dims.contains(&Dim::Vocab) {
+            local.table += count;
+        } else {
+            local.replicated += count;
+        }
+    }
+    local
+}

@@ -1,0 +1,237 @@
+//! Lowered layers against formulas from the literature.
+
+use plan::Dtype;
+use plan::graph::Sizes;
+use plan::layout::Layout;
+use plan::lower::{Context, Recompute, StepRole, Traits, lower};
+use plan::mesh::{Axis, Degrees, Mesh};
+use plan::model::{
+    Batch, Experts, Family, Lstm, Mlstm, Model, ModelSpec, Norm, Positions, Precision, Rhn,
+    Softmax, Stacks, Training, Transformer,
+};
+use plan::work::{AttentionKernel, CollectiveOp, OptimizerRule, Work};
+
+fn training(sequence: u64) -> Training {
+    Training {
+        sequence,
+        source_sequence: 0,
+        batch: Batch::Global(8),
+        precision: Precision {
+            compute: Dtype::Fp16,
+            weight_bytes: 2,
+            gradient_bytes: 2,
+            optimizer_bytes: 12,
+            wire_bytes: 2,
+        },
+        optimizer: OptimizerRule::Adam,
+        default_cluster: "dgx-a100".into(),
+        default_stack: None,
+        corpus: None,
+        epoch_tokens: None,
+    }
+}
+
+fn spec(family: Family, sequence: u64) -> ModelSpec {
+    ModelSpec {
+        name: "test".into(),
+        source: "test".into(),
+        published_parameters: None,
+        family,
+        training: training(sequence),
+    }
+}
+
+/// A GPT of `layers` layers, width `h`, `a` heads.
+fn gpt(layers: u32, h: u64, a: u64, vocab: u64, positions: u64) -> Transformer {
+    Transformer {
+        stacks: Stacks::Decoder,
+        layers,
+        d_model: h,
+        heads: a,
+        kv_heads: a,
+        head_dim: h / a,
+        d_ff: 4 * h,
+        gated: false,
+        vocab,
+        tied: true,
+        positions: Positions::Learned(positions),
+        norm: Norm::LayerNorm,
+        bias: true,
+        qkv_bias: false,
+        final_norm: true,
+        embedding_norm: false,
+        dropout: true,
+        segments: 0,
+        pooler: false,
+        mlm_head: false,
+        loss_fraction: 1.0,
+        memory_length: 0,
+        adaptive: None,
+        experts: None,
+    }
+}
+
+fn model(t: Transformer, sequence: u64) -> Model {
+    Model::build(&spec(Family::Transformer(t), sequence)).unwrap()
+}
+
+fn lowered(
+    m: &Model,
+    (tp, sp): (u32, bool),
+    micro_batch: u64,
+    attention: AttentionKernel,
+    recompute: Recompute,
+) -> plan::lower::LoweredLayer {
+    let kind = &m.kinds[1];
+    let s = m.spec.training.sequence;
+    let sizes: Sizes = m.sizes_for(kind, micro_batch, s, s);
+    let context = Context {
+        sizes: &sizes,
+        layout: Layout::new(sp),
+        mesh: Mesh { degrees: Degrees { dp: 1, tp, pp: 1, cp: 1, ep: 1 }, per_node: 8 },
+        compute: Dtype::Fp16,
+        traits: Traits { attention, early_stop: false },
+    };
+    lower(&kind.graph, &context, recompute)
+}
+
+/// Korthikanti et al. 2022 (arXiv:2205.05198), table 2: activation bytes per layer.
+#[test]
+fn activation_formulas() {
+    let (s, b, h, a) = (2048u64, 4u64, 6144u64, 64u64);
+    let m = model(gpt(2, h, a, 51200, 2048), s);
+    let sbh = (s * b * h) as f64;
+    let scores = 5.0 * (a * s) as f64 / h as f64;
+    let at = |tp, sp, recompute| {
+        lowered(&m, (tp, sp), b, AttentionKernel::Unfused, recompute).saved.get() / sbh
+    };
+    let same = |got: f64, want: f64| assert!((got / want - 1.0).abs() < 1e-12, "{got} not {want}");
+    same(at(1, false, Recompute::None), 34.0 + scores);
+    for t in [2u32, 4, 8] {
+        let n = f64::from(t);
+        same(at(t, false, Recompute::None), 10.0 + 24.0 / n + scores / n);
+        same(at(t, true, Recompute::None), (34.0 + scores) / n);
+        same(at(t, true, Recompute::Selective), 34.0 / n);
+        same(at(t, false, Recompute::Full), 2.0);
+        same(at(t, true, Recompute::Full), 2.0 / n);
+    }
+}
+
+/// Collectives of one layer, by pass and kind.
+fn collectives(steps: &[plan::lower::Step]) -> Vec<(CollectiveOp, f64)> {
+    let of = |s: &plan::lower::Step| match &s.work {
+        Work::Collective(c) if s.role == StepRole::Communication(Axis::Tensor) => {
+            Some((c.op, c.bytes.get()))
+        }
+        _ => None,
+    };
+    steps.iter().filter_map(of).collect()
+}
+
+/// Shoeybi et al. 2019: two all-reduces of b·s·h per layer and pass. Korthikanti et al. 2022:
+/// with sequence parallelism a gather and a scatter for each, and the gathers of the two blocks'
+/// inputs once more in the backward pass.
+#[test]
+fn tensor_parallel_collectives_follow_from_the_layout() {
+    let (s, b, h) = (2048u64, 4u64, 6144u64);
+    let m = model(gpt(2, h, 64, 51200, 2048), s);
+    let bytes = (2 * s * b * h) as f64;
+    let plain = lowered(&m, (8, false), b, AttentionKernel::Flash2, Recompute::None);
+    let all_reduce = (CollectiveOp::AllReduce, bytes);
+    assert_eq!(collectives(&plain.forward), vec![all_reduce; 2]);
+    assert_eq!(collectives(&plain.backward), vec![all_reduce; 2]);
+    let split = lowered(&m, (8, true), b, AttentionKernel::Flash2, Recompute::None);
+    let (ag, rs) = ((CollectiveOp::AllGather, bytes), (CollectiveOp::ReduceScatter, bytes));
+    assert_eq!(collectives(&split.forward), vec![ag, rs, ag, rs]);
+    let mut backward = collectives(&split.backward);
+    backward.sort_by_key(|c| c.0);
+    assert_eq!(backward, vec![ag, ag, ag, ag, rs, rs]);
+}
+
+/// Narayanan et al. 2021, equation 3 without recomputation: 72·B·s·l·h²(1 + s/6h + V/12lh) FLOPs
+/// per step with the full score square, which a causal mask halves.
+#[test]
+fn model_flops() {
+    let (l, h, v, s) = (24u64, 2304u64, 51200u64, 2048u64);
+    let m = model(gpt(24, h, 24, v, s), s);
+    let (lf, hf, vf, sf) = (l as f64, h as f64, v as f64, s as f64);
+    let expected = 72.0 * sf * lf * hf * hf * (1.0 + sf / (12.0 * hf) + vf / (12.0 * lf * hf));
+    let got = m.flops_per_sequence(s, s).get();
+    assert!((got / expected - 1.0).abs() < 1e-12, "{got:e} against {expected:e}");
+}
+
+#[test]
+fn parameter_counts_of_transformers() {
+    // Radford et al. 2019, as released.
+    assert_eq!(model(gpt(12, 768, 12, 50257, 1024), 1024).parameters(), 124_439_808);
+    // Narayanan et al. 2021, equation 2: 12lh²(1 + 13/12h + (V+s)/12lh), plus the final norm 2h.
+    let (l, h, v, s) = (80u64, 12288u64, 51200u64, 2048u64);
+    let formula = 12 * l * h * h + 13 * l * h + (v + s) * h + 2 * h;
+    assert_eq!(model(gpt(80, h, 96, v, s), s).parameters(), formula);
+    assert_eq!(model(llama(32, 4096, 32, 32, 11008, 32000), 4096).parameters(), 6_738_415_616);
+    assert_eq!(model(llama(80, 8192, 64, 8, 28672, 32000), 4096).parameters(), 68_976_648_192);
+    let mut mixtral = llama(32, 4096, 32, 8, 14336, 32000);
+    mixtral.experts = Some(Experts {
+        count: 8,
+        top_k: 2,
+        d_expert: 14336,
+        d_shared: 0,
+        dense_layers: 0,
+        every: 1,
+        imbalance: 1.0,
+    });
+    assert_eq!(model(mixtral, 4096).parameters(), 46_702_792_704);
+}
+
+fn llama(layers: u32, h: u64, a: u64, kv: u64, ff: u64, vocab: u64) -> Transformer {
+    Transformer {
+        kv_heads: kv,
+        d_ff: ff,
+        gated: true,
+        tied: false,
+        positions: Positions::Rope,
+        norm: Norm::RmsNorm,
+        bias: false,
+        dropout: false,
+        ..gpt(layers, h, a, vocab, 0)
+    }
+}
+
+#[test]
+fn parameter_counts_of_recurrent_models() {
+    let count = |family| Model::build(&spec(family, 256)).unwrap().parameters();
+    let mlstm = Mlstm { hidden: 4096, embedding: 64, vocab: 257, weight_norm: false };
+    assert_eq!(count(Family::Mlstm(mlstm)), 86_282_561);
+    // Hestness et al. 2019's symbolic model of the depth-10 character RHN.
+    let rhn = Rhn { depth: 10, hidden: 2004, vocab: 98, extra_parameters: 2 };
+    assert_eq!(count(Family::Rhn(rhn)), 88_785_316);
+    // The same authors' two-layer word model: 16h² + 2hV + 8h + V. Their tool prints two more,
+    // which are scalars of its graph.
+    let lstm = Lstm {
+        layers: 2,
+        hidden: 2004,
+        projection: None,
+        embedding: 2004,
+        vocab: 10_004,
+        softmax: Softmax::Full,
+        tied: false,
+    };
+    assert_eq!(count(Family::Lstm(lstm)), 104_378_324);
+}
+
+/// Two gathers of the state per time step in each pass: what makes tensor parallelism slow here.
+#[test]
+fn tensor_parallel_recurrence_communicates_every_step() {
+    let mlstm = Mlstm { hidden: 4096, embedding: 64, vocab: 257, weight_norm: true };
+    let m = Model::build(&spec(Family::Mlstm(mlstm), 256)).unwrap();
+    let layer = lowered(&m, (2, false), 256, AttentionKernel::Flash2, Recompute::None);
+    let in_scan = |steps: &[plan::lower::Step]| -> usize {
+        let scans = steps.iter().filter_map(|s| match &s.work {
+            Work::Scan(scan) => Some(scan),
+            _ => None,
+        });
+        scans.flat_map(|s| &s.body).filter(|w| matches!(w, Work::Collective(_))).count()
+    };
+    assert_eq!(in_scan(&layer.forward), 2);
+    assert_eq!(in_scan(&layer.backward), 2);
+}
