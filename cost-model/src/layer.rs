@@ -1,0 +1,175 @@
+//! One layer in time: the steps of a lowered layer, priced and put together.
+//!
+//! Computation adds up; collectives of the tensor axis are exposed except for what the stack
+//! hides; the ring of context parallelism hides behind attention; all-to-alls of experts are
+//! exposed. A layer never runs faster than the host launches its kernels.
+
+use crate::host;
+use crate::overlap;
+use crate::price::price;
+use crate::profile::Profile;
+use plan::lower::{LoweredLayer, Step, StepRole};
+use plan::mesh::Axis;
+use plan::units::Seconds;
+use plan::work::{Pass, Work};
+use plan::{Estimate, Grade};
+
+/// Where the time of one pass goes; the parts add up to [`PassTime::total`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PassTime {
+    /// Arithmetic and memory traffic.
+    pub compute: Estimate<Seconds>,
+    /// Exposed collectives of the tensor axis.
+    pub tensor: Estimate<Seconds>,
+    /// Exposed ring of the context axis.
+    pub context: Estimate<Seconds>,
+    /// Exposed all-to-alls of the expert axis.
+    pub expert: Estimate<Seconds>,
+    /// Waiting for the host to launch kernels.
+    pub launch: Estimate<Seconds>,
+    /// All tensor-axis communication, hidden or not.
+    pub tensor_total: Seconds,
+}
+
+impl PassTime {
+    /// Nothing.
+    #[must_use]
+    pub fn zero() -> Self {
+        let zero = Estimate::exact(Seconds::ZERO);
+        Self {
+            compute: zero,
+            tensor: zero,
+            context: zero,
+            expert: zero,
+            launch: zero,
+            tensor_total: Seconds::ZERO,
+        }
+    }
+
+    /// Sum of the parts.
+    #[must_use]
+    pub fn total(&self) -> Estimate<Seconds> {
+        self.compute + self.tensor + self.context + self.expert + self.launch
+    }
+
+    /// Part by part.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            compute: self.compute + other.compute,
+            tensor: self.tensor + other.tensor,
+            context: self.context + other.context,
+            expert: self.expert + other.expert,
+            launch: self.launch + other.launch,
+            tensor_total: self.tensor_total + other.tensor_total,
+        }
+    }
+
+    /// Every part `factor` times.
+    #[must_use]
+    pub fn times(&self, factor: f64) -> Self {
+        Self {
+            compute: self.compute * factor,
+            tensor: self.tensor * factor,
+            context: self.context * factor,
+            expert: self.expert * factor,
+            launch: self.launch * factor,
+            tensor_total: self.tensor_total * factor,
+        }
+    }
+}
+
+/// A layer in time, one micro-batch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LayerTime {
+    /// Forward pass.
+    pub forward: PassTime,
+    /// Backward pass.
+    pub backward: PassTime,
+    /// What is computed again before the backward pass.
+    pub recompute: PassTime,
+}
+
+impl LayerTime {
+    /// Backward pass with its recomputation.
+    #[must_use]
+    pub fn backward_total(&self) -> Estimate<Seconds> {
+        self.backward.total() + self.recompute.total()
+    }
+}
+
+/// Prices a lowered layer. Checked by `parts_of_a_layer_add_up`.
+#[must_use]
+pub fn layer_time(layer: &LoweredLayer, sequence_parallel: bool, profile: &Profile) -> LayerTime {
+    let time = |steps: &[Step], pass| pass_time(steps, pass, sequence_parallel, profile);
+    LayerTime {
+        forward: time(&layer.forward, Pass::Forward),
+        backward: time(&layer.backward, Pass::Backward),
+        recompute: time(&layer.recompute, Pass::Forward),
+    }
+}
+
+fn pass_time(steps: &[Step], pass: Pass, sequence_parallel: bool, profile: &Profile) -> PassTime {
+    let mut time = PassTime::zero();
+    let mut launches = Seconds::ZERO;
+    let mut attention = Seconds::ZERO;
+    for step in steps {
+        let priced = price(&step.work, profile);
+        launches += host::launch(&step.work, profile).value;
+        if matches!(step.work, Work::Attention(_)) {
+            attention += priced.value;
+        }
+        match step.role {
+            StepRole::Compute | StepRole::Communication(Axis::Data) => {
+                time.compute = time.compute + priced;
+            }
+            StepRole::Communication(Axis::Tensor) => {
+                time.tensor_total += priced.value;
+                let shown = 1.0 - hidden_tensor(pass, sequence_parallel, profile);
+                time.tensor = time.tensor + priced * shown;
+            }
+            StepRole::Communication(Axis::Context) => time.context = time.context + priced,
+            StepRole::Communication(Axis::Expert) => time.expert = time.expert + priced,
+        }
+    }
+    time.context = beyond(time.context, attention);
+    time.launch = waiting(launches, &time);
+    time
+}
+
+fn hidden_tensor(pass: Pass, sequence_parallel: bool, profile: &Profile) -> f64 {
+    let overlap = &profile.stack().overlap;
+    match (pass, sequence_parallel) {
+        (Pass::Forward, _) => overlap.tensor_forward.value,
+        (Pass::Backward, false) => overlap.tensor_backward.value,
+        (Pass::Backward, true) => overlap.tensor_backward_sequence.value,
+    }
+}
+
+/// What of `communication` remains after hiding behind `compute`.
+fn beyond(communication: Estimate<Seconds>, compute: Seconds) -> Estimate<Seconds> {
+    let rest = |x: Seconds| (x - compute).max(Seconds::ZERO);
+    Estimate {
+        value: rest(communication.value),
+        low: rest(communication.low),
+        high: rest(communication.high),
+        grade: communication.grade,
+    }
+}
+
+/// `max(0, launches − device)`: the device waits for the host.
+fn waiting(launches: Seconds, time: &PassTime) -> Estimate<Seconds> {
+    let device = time.compute.value + time.tensor.value + time.context.value + time.expert.value;
+    let wait = (launches - device).max(Seconds::ZERO);
+    Estimate::spread(wait, 0.0, 0.0, Grade::Derived)
+}
+
+/// Times of a layer whose parameters are sharded over the replicas (ZeRO 2 and 3): each pass runs
+/// beside its collectives, `max(C, X) + γ·min(C, X)`.
+#[must_use]
+pub fn beside(compute: Seconds, collectives: Seconds, profile: &Profile) -> Seconds {
+    if collectives == Seconds::ZERO {
+        return compute;
+    }
+    overlap::together(compute, collectives, profile.stack().overlap.contention.value)
+}

@@ -1,0 +1,218 @@
+//! The report: one structure behind terminal, JSON and every other view of a plan.
+
+use crate::document::Plan;
+use crate::exchange::Exchange;
+use crate::quantity::Value;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Schema name and version of a report.
+pub const REPORT_SCHEMA: &str = "meshwright.report/1";
+
+/// Everything there is to say about a plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// Always [`REPORT_SCHEMA`].
+    pub schema: String,
+    /// The model, in a line.
+    pub model: ModelLine,
+    /// The machine, in a line.
+    pub machine: MachineLine,
+    /// The plan.
+    pub plan: Plan,
+    /// Time of one step.
+    pub step: Value,
+    /// What the interval of the step is: "spread of …", "90 %, calibrated on …".
+    pub interval: String,
+    /// Tokens per second over all ranks.
+    pub tokens_per_second: Value,
+    /// Tokens per second per rank.
+    pub tokens_per_second_per_gpu: Value,
+    /// Model FLOPs utilisation.
+    pub mfu: Value,
+    /// Hardware FLOPs utilisation: recomputed FLOPs count.
+    pub hfu: Value,
+    /// Dense peak of one device in the compute format.
+    pub peak: Value,
+    /// The step if every product ran at the peak.
+    pub speed_of_light: Value,
+    /// Time of one epoch, where its size is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<Value>,
+    /// Money per step over all ranks, where a price is known, in dollars.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dollars_per_step: Option<Value>,
+    /// Where the step goes, largest first; parts add up to the step.
+    pub time: Vec<TimePart>,
+    /// Memory.
+    pub memory: MemoryReport,
+    /// The embedding exchange, where the model has a table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<ExchangeReport>,
+    /// Why this plan wins, most important first.
+    pub why: Vec<String>,
+    /// The nearest other plans.
+    pub runners_up: Vec<RunnerUp>,
+    /// Warnings about regimes where predictions are known to be weak.
+    pub warnings: Vec<String>,
+    /// Constants that are guesses, with what they stand for.
+    pub assumptions: Vec<Assumption>,
+}
+
+/// The model, in a line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ModelLine {
+    /// Name.
+    pub name: String,
+    /// Parameters.
+    pub parameters: u64,
+    /// Model FLOPs per token, forward and backward.
+    pub flops_per_token: f64,
+}
+
+/// The machine, in a line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MachineLine {
+    /// Name of the cluster.
+    pub cluster: String,
+    /// Label of the cluster.
+    pub label: String,
+    /// Label of the device.
+    pub device: String,
+    /// Devices used.
+    pub gpus: u32,
+    /// Nodes used.
+    pub nodes: u32,
+    /// Devices per node.
+    pub per_node: u32,
+}
+
+/// One part of the step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TimePart {
+    /// Stable id: `compute`, `tensor`, `bubble`, …
+    pub id: String,
+    /// What it is, for people.
+    pub label: String,
+    /// Its part of the step.
+    pub time: Value,
+    /// For communication: all of it, hidden or not, seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_seconds: Option<f64>,
+    /// A remark.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+    /// What it consists of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<TimePart>,
+}
+
+/// Memory over all stages.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MemoryReport {
+    /// Capacity of one device, bytes.
+    pub capacity_bytes: f64,
+    /// What the plan may fill, bytes.
+    pub limit_bytes: f64,
+    /// Pipeline ranks, in order.
+    pub stages: Vec<StageMemory>,
+}
+
+/// Memory of one pipeline rank (its worst device).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StageMemory {
+    /// Pipeline rank.
+    pub stage: u32,
+    /// Micro-batch activations in flight, counted in chunks.
+    pub in_flight: u32,
+    /// Parts, in fixed order.
+    pub parts: Vec<MemoryPart>,
+    /// Their sum: what the device shows as used, bytes.
+    pub total_bytes: f64,
+}
+
+/// One part of a stage's memory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MemoryPart {
+    /// Stable id: `activations`, `weights`, `gradients`, `optimizer`, `exchange`, `buffers`,
+    /// `reserve`, `runtime`.
+    pub id: String,
+    /// Bytes.
+    pub bytes: f64,
+}
+
+/// The ways to exchange the embedding gradient, side by side.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExchangeReport {
+    /// G: ranks that exchange.
+    pub ranks: u32,
+    /// K: tokens per rank and step.
+    pub tokens_per_rank: f64,
+    /// D: width of a row.
+    pub width: u64,
+    /// V: rows.
+    pub vocab: u64,
+    /// U: different rows touched in a step.
+    pub unique: f64,
+    /// Where U is from.
+    pub unique_source: String,
+    /// Whether the output projection is the same table.
+    pub tied: bool,
+    /// The members.
+    pub members: Vec<ExchangeMember>,
+}
+
+/// One way to exchange the embedding gradient.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExchangeMember {
+    /// Which.
+    pub exchange: Exchange,
+    /// Its cost as the literature writes it: `G·K + U·D`.
+    pub formula: String,
+    /// Buffer per rank, bytes.
+    pub buffer_bytes: f64,
+    /// Wire traffic per rank, bytes.
+    pub wire_bytes: f64,
+    /// Time, seconds.
+    pub seconds: f64,
+    /// Whether the plan uses it.
+    pub chosen: bool,
+    /// Why it cannot be used, or a remark.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+}
+
+/// Another plan that came close.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunnerUp {
+    /// What differs: `ZeRO 1`, `TP 2 · DP 96`.
+    pub label: String,
+    /// Step time, seconds.
+    pub seconds: f64,
+    /// Relative to the winner: 0.003 is 0.3 % slower.
+    pub slower: f64,
+    /// Largest memory, bytes.
+    pub memory_bytes: f64,
+    /// A reason to prefer it, or what it loses by.
+    pub note: String,
+}
+
+/// A constant that is a guess.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Assumption {
+    /// What it is.
+    pub what: String,
+    /// Why it has this value.
+    pub source: String,
+}
