@@ -72,7 +72,7 @@ impl<'a> Table<'a> {
         key: &str,
         parse: impl FnOnce(&Item<'a>) -> Option<T>,
     ) -> Option<Sourced<T>> {
-        self.mention(source::KEY);
+        self.mention_source();
         self.required(key, |item| item.sourced(parse))
     }
 
@@ -82,7 +82,7 @@ impl<'a> Table<'a> {
         key: &str,
         parse: impl FnOnce(&Item<'a>) -> Option<T>,
     ) -> Option<Sourced<T>> {
-        self.mention(source::KEY);
+        self.mention_source();
         self.optional(key, |item| item.sourced(parse))
     }
 
@@ -117,6 +117,13 @@ impl<'a> Table<'a> {
     /// Declares a key as known without reading it.
     pub(super) fn mention(&self, key: &str) {
         self.ask(key, false);
+    }
+
+    /// A table with sourced values may have a `source` for the bare ones; the file itself may not.
+    fn mention_source(&self) {
+        if !self.path.is_empty() {
+            self.mention(source::KEY);
+        }
     }
 
     fn ask(&self, key: &str, required: bool) {
