@@ -5,14 +5,18 @@
 //! types of this crate are ever serialised.
 
 pub mod corpus;
+pub mod document;
 pub mod dtype;
 pub mod estimate;
+pub mod exchange;
 pub mod graph;
 pub mod layout;
 pub mod lower;
 pub mod machine;
 pub mod mesh;
 pub mod model;
+pub mod quantity;
+pub mod report;
 pub mod scenario;
 pub mod schedule;
 pub mod suggest;
@@ -21,3 +25,4 @@ pub mod work;
 
 pub use dtype::Dtype;
 pub use estimate::{Estimate, Grade, Sourced};
+pub use exchange::Exchange;
