@@ -7,6 +7,10 @@
 //! (`tensorflow/mesh@37553191`, `mesh_tensorflow/auto_mtf`), which knows memory only; time and
 //! communication are added here. `layout_search/formulation.rs` opens with the program in
 //! mathematics, each line with the function that writes it.
+//!
+//! Not modelled, as in the original: buffers of collectives, temporaries inside operations, and a
+//! change of layout within the graph (a dimension lies on the same axis everywhere). Compute and
+//! communication do not overlap; [`Weights`] can discount either.
 
 mod assignment;
 mod builder;
