@@ -3,21 +3,23 @@
 //! A layout maps tensor dimensions to mesh axes, at most one axis each, and no two dimensions
 //! of one operation to the same axis (Mesh-TensorFlow, Shazeer et al. 2018). Everything else
 //! follows: local shapes, the collectives of split contracted dimensions, peak memory. The
-//! search is an integer program ([`formulation`](self#the-program)) after the layout optimizer
-//! of Mesh-TensorFlow (`tensorflow/mesh@37553191`, `mesh_tensorflow/auto_mtf`), which knows
-//! memory only; time and communication are added here.
+//! search is an integer program after the layout optimizer of Mesh-TensorFlow
+//! (`tensorflow/mesh@37553191`, `mesh_tensorflow/auto_mtf`), which knows memory only; time and
+//! communication are added here. `layout_search/formulation.rs` opens with the program in
+//! mathematics, each line with the function that writes it.
 //!
-//! # The program
-//!
-//! It is stated in mathematics at the top of `layout_search/formulation.rs`, each line with
-//! the function that writes it.
+//! Not modelled, as in the original: buffers of collectives, temporaries inside operations, and a
+//! change of layout within the graph (a dimension lies on the same axis everywhere). Compute and
+//! communication do not overlap; [`Weights`] can discount either.
 
 mod assignment;
+mod builder;
 mod cost;
 mod error;
 mod formulation;
 mod graph;
 mod mesh;
+mod program;
 mod schedule;
 mod solution;
 mod solve;

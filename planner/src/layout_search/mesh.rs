@@ -50,7 +50,8 @@ impl MeshShape {
     /// The ranks neither fit one node nor fill whole nodes.
     pub fn with_ranks_per_node(mut self, ranks_per_node: u32) -> Result<Self, LayoutError> {
         let ranks = self.ranks();
-        if ranks_per_node == 0 || (ranks > ranks_per_node && ranks % ranks_per_node != 0) {
+        if ranks_per_node == 0 || (ranks > ranks_per_node && !ranks.is_multiple_of(ranks_per_node))
+        {
             return Err(LayoutError::Nodes { ranks, ranks_per_node });
         }
         self.ranks_per_node = ranks_per_node;
@@ -121,12 +122,12 @@ impl MeshSpace {
             return Err(LayoutError::Empty { what: "mesh", name: "all".to_owned() });
         }
         let most = self.max_axes.unwrap_or(usize::MAX).max(1);
-        let mut sizes = Vec::new();
-        let ordered = self.ranks_per_node < self.ranks;
-        factorisations(self.ranks, self.ranks, ordered, most, &mut Vec::new(), &mut sizes);
         if self.ranks == 1 {
-            sizes = vec![vec![1]];
+            return Ok(vec![self.shape(&[1])?]);
         }
+        let (factors, mut sizes) = (divisors(self.ranks), Vec::new());
+        let ordered = self.ranks_per_node < self.ranks;
+        factorisations(self.ranks, &factors, ordered, most, &mut Vec::new(), &mut sizes);
         sizes.into_iter().map(|s| self.shape(&s)).collect()
     }
 
@@ -136,31 +137,36 @@ impl MeshSpace {
     }
 }
 
-/// Writes `rest` as products of factors from 2 up, largest first; `ordered` keeps every order,
-/// else factors never increase.
+/// Writes `rest` as products of `factors`, largest first; `ordered` keeps every order, else
+/// factors never increase.
 fn factorisations(
     rest: u32,
-    largest: u32,
+    factors: &[u32],
     ordered: bool,
     most: usize,
     prefix: &mut Vec<u32>,
     out: &mut Vec<Vec<u32>>,
 ) {
     if rest == 1 {
-        if !prefix.is_empty() {
-            out.push(prefix.clone());
-        }
+        out.push(prefix.clone());
         return;
     }
     if prefix.len() == most {
         return;
     }
-    for factor in (2..=rest.min(largest)).rev().filter(|f| rest % f == 0) {
+    for (i, &factor) in factors.iter().enumerate().filter(|(_, f)| rest.is_multiple_of(**f)) {
         prefix.push(factor);
-        let next = if ordered { u32::MAX } else { factor };
+        let next = if ordered { factors } else { &factors[i..] };
         factorisations(rest / factor, next, ordered, most, prefix, out);
         prefix.pop();
     }
+}
+
+/// Divisors of `n` from 2 up, largest first.
+fn divisors(n: u32) -> Vec<u32> {
+    let small = (1..=n.isqrt()).filter(|d| n.is_multiple_of(*d));
+    let both: BTreeSet<u32> = small.flat_map(|d| [d, n / d]).collect();
+    both.into_iter().rev().filter(|&d| d > 1).collect()
 }
 
 #[cfg(test)]

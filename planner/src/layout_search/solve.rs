@@ -1,9 +1,10 @@
 //! Solving the program: one goal after the other, and mesh after mesh.
 
 use super::error::LayoutError;
-use super::formulation::{Goal, Limits, Program, SLACK};
+use super::formulation::{Goal, Limits, SLACK};
 use super::graph::{Graph, Placement};
 use super::mesh::{MeshShape, MeshSpace};
+use super::program::Program;
 use super::solution::{self, LayoutSolution, Status};
 use super::{Objective, Weights};
 use plan::units::Bytes;

@@ -6,3 +6,4 @@ mod errors;
 mod feed_forward;
 pub(super) mod support;
 mod training;
+mod transformer;

@@ -53,7 +53,7 @@ fn random_mesh() -> impl Strategy<Value = MeshShape> {
     axes.prop_map(|sizes| {
         let axes = sizes.into_iter().enumerate().map(|(i, size)| (format!("m{i}"), size));
         let mesh = MeshShape::new(axes).unwrap();
-        let nodes = if mesh.ranks() % 2 == 0 { 2 } else { 1 };
+        let nodes = if mesh.ranks().is_multiple_of(2) { 2 } else { 1 };
         let ranks = mesh.ranks();
         mesh.with_ranks_per_node(ranks / nodes).unwrap()
     })
@@ -78,7 +78,9 @@ fn alpha_beta(work: &Work) -> Seconds {
 fn layouts(spec: &EinsumGraph, mesh: &MeshShape) -> Vec<BTreeMap<String, String>> {
     let barred: Vec<&String> = spec.ops.iter().flat_map(|op| &op.unsplittable).collect();
     let mut all = vec![BTreeMap::new()];
-    for (dim, size) in spec.dims.iter().filter(|(dim, _)| !barred.contains(&dim)) {
+    let used = op_sets(spec);
+    let may = |dim: &String| !barred.contains(&dim) && used.iter().any(|set| set.contains(&dim));
+    for (dim, size) in spec.dims.iter().filter(|(dim, _)| may(dim)) {
         for i in 0..all.len() {
             for axis in mesh.axes().iter().filter(|a| size % u64::from(a.size) == 0) {
                 let mut longer = all[i].clone();
@@ -87,7 +89,7 @@ fn layouts(spec: &EinsumGraph, mesh: &MeshShape) -> Vec<BTreeMap<String, String>
             }
         }
     }
-    all.retain(|layout| op_sets(spec).iter().all(|set| is_injective(set, layout)));
+    all.retain(|layout| used.iter().all(|set| is_injective(set, layout)));
     all
 }
 

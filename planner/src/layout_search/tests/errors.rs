@@ -84,7 +84,7 @@ fn a_budget_that_nothing_fits_names_the_least() {
     let tight = Some(Bytes::from_count(1));
     let objective = Objective::Time { prices: &prices, weights: Weights::PLAIN, budget: tight };
     let error = search_meshes(&product(), FORWARD, &space, &objective).unwrap_err();
-    // [2,2] splits two dimensions: 128/… x and y once and z twice, 128 + 128 + 64.
+    // [2,2] splits two of three dimensions: one tensor has both, the others one: 64 + 128 + 128.
     assert!(error.to_string().contains("mesh_0:2;mesh_1:2 is 320 B"), "{error}");
 }
 

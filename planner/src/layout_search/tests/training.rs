@@ -109,3 +109,22 @@ fn dimensions_become_extents_of_the_product() {
     // (2·2·8·32 + 2·2·16·32 + 2·2·8·16) elements of 4 bytes
     assert!(asked.borrow().contains(&Work::Traffic(Bytes::from_count(14336))));
 }
+
+/// A product takes as long as the slower of arithmetic and memory; what sums nothing has no
+/// arithmetic worth naming.
+#[test]
+fn a_product_takes_the_longer_of_its_two_bounds() {
+    let spec = graph("a:2 b:2").input("x", "a b").input("y", "b").op("z", "a", "x y");
+    let outer = graph("a:2 b:2").input("x", "a").input("y", "b").op("z", "a b", "x y");
+    let time = |spec, gemm, traffic| {
+        let prices = |work: &Work| match work {
+            Work::Gemm(_) => Seconds::new(gemm),
+            _ => Seconds::new(traffic),
+        };
+        let cost = evaluate(spec, FORWARD, &mesh("m:2"), &layout(""), Some(&prices)).unwrap();
+        cost.time.unwrap().total().get()
+    };
+    assert_eq!(time(&spec, 3.0, 2.0), 3.0);
+    assert_eq!(time(&spec, 3.0, 5.0), 5.0);
+    assert_eq!(time(&outer, 3.0, 2.0), 2.0);
+}
