@@ -233,12 +233,10 @@ pub struct HelpArgs {
 
 /// Flags of `completions`.
 #[derive(Args, Debug)]
-#[command(
-    before_help = "Examples:
+#[command(before_help = "Examples:
   meshwright completions bash > ~/.local/share/bash-completion/completions/meshwright
   meshwright completions zsh > ~/.zfunc/_meshwright
-  meshwright completions fish > ~/.config/fish/completions/meshwright.fish"
-)]
+  meshwright completions fish > ~/.config/fish/completions/meshwright.fish")]
 pub struct CompletionsArgs {
     /// The shell.
     #[arg(value_enum, value_name = "SHELL")]

@@ -6,6 +6,8 @@ pub use snippet::{FileProblem, Snippets};
 
 use crate::exit::Exit;
 use crate::style::{Canvas, Role};
+use plan::scenario::Problems;
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io;
 
@@ -60,6 +62,16 @@ impl Failure {
         failure
     }
 
+    /// All problems of a scenario or configuration file.
+    pub fn scenario(name: &str, text: &str, problems: Problems) -> Self {
+        let problems = problems.list.into_iter().map(|problem| FileProblem {
+            span: problem.span,
+            message: problem.label,
+            hint: problem.hint,
+        });
+        Self::file(name, text, problems.collect())
+    }
+
     /// Adds lines that prove the headline.
     #[must_use]
     pub fn evidence(mut self, text: impl Into<String>) -> Self {
@@ -88,6 +100,30 @@ impl Failure {
             Some(name) => self.hint(format!("did you mean `{name}`?")),
             None => self,
         }
+    }
+
+    /// The one line that says what is wrong.
+    pub fn headline(&self) -> &str {
+        &self.headline
+    }
+
+    /// How many problems it reports: one, unless it is about the places of a file.
+    pub fn problem_count(&self) -> usize {
+        let places = self.blocks.iter().map(|block| match block {
+            Block::Snippets(snippets) => snippets.len(),
+            _ => 0,
+        });
+        places.sum::<usize>().max(1)
+    }
+
+    /// The problems for programs: with line and column where they are about a file.
+    pub fn problems_json(&self) -> Vec<Value> {
+        let places = self.blocks.iter().filter_map(|block| match block {
+            Block::Snippets(snippets) => Some(snippets.json()),
+            _ => None,
+        });
+        let all: Vec<Value> = places.flatten().collect();
+        if all.is_empty() { vec![json!({"message": self.headline})] } else { all }
     }
 
     /// How the program ends.

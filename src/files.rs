@@ -98,7 +98,8 @@ mod tests {
         let path = folder.join("plan.json");
         write_whole(&path, b"old").unwrap();
         write_whole(&path, b"new").unwrap();
-        let names: Vec<_> = fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let names: Vec<_> =
+            fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name()).collect();
         let text = fs::read_to_string(&path).unwrap();
         let missing = write_whole(&folder.join("no/plan.json"), b"x").unwrap_err();
         fs::remove_dir_all(&folder).unwrap();

@@ -8,14 +8,15 @@ mod catalog;
 mod cli;
 mod commands;
 mod config;
-mod diagnostics;
+pub mod diagnostics;
 mod exit;
 mod files;
 mod local;
 mod output;
-mod render;
+pub mod render;
+mod schemas;
 mod settings;
-mod style;
+pub mod style;
 
 pub use cli::{Gpus, GpusError};
 pub use exit::Exit;

@@ -64,7 +64,13 @@ pub struct PlanArgs {
     pub embedding: EmbeddingPin,
 
     /// What best means.
-    #[arg(long, value_enum, default_value = "step-time", value_name = "GOAL", help_heading = "Search")]
+    #[arg(
+        long,
+        value_enum,
+        default_value = "step-time",
+        value_name = "GOAL",
+        help_heading = "Search"
+    )]
     pub objective: Objective,
     /// Memory of each device that a plan may use: a share or a size.
     #[arg(long, value_parser = values::memory_limit, value_name = "90%|70GiB", help_heading = "Search")]

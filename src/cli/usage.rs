@@ -55,11 +55,8 @@ fn first_line(error: &Error) -> String {
 }
 
 fn with_hints(error: &Error, mut failure: Failure) -> Failure {
-    let suggestions = [
-        ContextKind::SuggestedArg,
-        ContextKind::SuggestedValue,
-        ContextKind::SuggestedSubcommand,
-    ];
+    let suggestions =
+        [ContextKind::SuggestedArg, ContextKind::SuggestedValue, ContextKind::SuggestedSubcommand];
     for kind in suggestions {
         let name = words(error, kind);
         failure = failure.did_you_mean(name.as_deref().map(|n| n.trim_start_matches("'")));

@@ -1,6 +1,7 @@
 //! Lines of a file with carets under what is wrong.
 
 use crate::style::{Canvas, Role};
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::ops::Range;
 use unicode_width::UnicodeWidthStr;
@@ -44,6 +45,27 @@ impl Snippets {
         // The folder is in the headline already.
         let name = name.rsplit(['/', '\\']).next().unwrap_or(name).to_string();
         Self { name, places }
+    }
+
+    /// How many problems there are.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// For programs.
+    pub fn json(&self) -> Vec<Value> {
+        let places = self.places.iter().map(|place| {
+            let mut entry = json!({
+                "line": place.line,
+                "column": place.column,
+                "message": place.message,
+            });
+            if let Some(hint) = &place.hint {
+                entry["hint"] = hint.clone().into();
+            }
+            entry
+        });
+        places.collect()
     }
 
     /// Draws all problems.
