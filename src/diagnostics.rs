@@ -110,7 +110,7 @@ impl Failure {
     /// How many problems it reports: one, unless it is about the places of a file.
     pub fn problem_count(&self) -> usize {
         let places = self.blocks.iter().map(|block| match block {
-            Block::Snippets(snippets) => snippets.len(),
+            Block::Snippets(snippets) => snippets.count(),
             _ => 0,
         });
         places.sum::<usize>().max(1)

@@ -13,6 +13,7 @@ mod exit;
 mod files;
 mod local;
 mod output;
+mod progress;
 pub mod render;
 mod schemas;
 mod settings;

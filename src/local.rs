@@ -128,3 +128,74 @@ fn relabelled(link: &Link, cluster: &str) -> Link {
     link.bandwidth.source = format!("as in {cluster} ({})", link.bandwidth.source);
     link
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::style::Canvas;
+    use executor::machine::{Cpu, Simd};
+    use plan::units::Bytes;
+
+    fn machine(gpus: &[(&str, u64)], link: GpuLink) -> Machine {
+        let gpus = gpus
+            .iter()
+            .map(|(name, mib)| Gpu {
+                name: (*name).to_string(),
+                memory: Bytes::from_count(mib << 20),
+            })
+            .collect();
+        Machine {
+            cpu: Cpu { name: None, cores: 1, cycles_per_second: None, simd: Simd::Scalar },
+            available_memory: None,
+            total_memory: Some(Bytes::new(1e12)),
+            gpus: GpuProbe::Found(gpus, Some(link)),
+        }
+    }
+
+    fn message(machine: &Machine) -> String {
+        cluster(&Catalog::default(), machine).unwrap_err().render(&Canvas::PLAIN)
+    }
+
+    #[test]
+    fn known_gpus_become_a_cluster_with_the_link_labelled_as_an_assumption() {
+        let h100 = ("NVIDIA H100 80GB HBM3", 81_559);
+        let eight = machine(&[h100; 8], GpuLink::Nvlink { links: 18 });
+        let cluster = cluster(&Catalog::default(), &eight).unwrap();
+        let group = &cluster.groups[0];
+        assert_eq!((group.device.name.as_str(), cluster.capacity()), ("h100-sxm-80gb", Some(8)));
+        assert_eq!(group.intra.bandwidth.grade, Grade::Assumed);
+        assert!(group.intra.bandwidth.source.starts_with("as in hgx-h100 ("));
+        let alone = machine(&[h100], GpuLink::Alone);
+        let one = super::cluster(&Catalog::default(), &alone).unwrap();
+        assert_eq!(one.capacity(), Some(1));
+    }
+
+    #[test]
+    fn an_unknown_gpu_is_an_error_and_never_another_gpu() {
+        let expected = "\
+error: no peak FLOP/s known for \"NVIDIA H20-3e\"
+
+hint: add h20-3e.toml (template: `meshwright scenarios new device`)
+hint: name a cluster with --cluster; `meshwright scenarios list clusters` shows all
+";
+        assert_eq!(message(&machine(&[("NVIDIA H20-3e", 143_771)], GpuLink::Alone)), expected);
+    }
+
+    #[test]
+    fn what_does_not_match_is_said() {
+        let small = message(&machine(&[("NVIDIA H100 80GB HBM3", 40_960)], GpuLink::Alone));
+        assert!(small.contains("it has 40.0 GiB, and h100-sxm-80gb has 79.6 GiB"), "{small}");
+        let mixed = [("NVIDIA H100 80GB HBM3", 81_559), ("NVIDIA A100-SXM4-80GB", 81_920)];
+        let mixed = message(&machine(&mixed, GpuLink::Pcie));
+        assert!(mixed.starts_with("error: the GPUs of this machine differ\n"), "{mixed}");
+        let pcie = message(&machine(&[("NVIDIA H100 80GB HBM3", 81_559); 2], GpuLink::Pcie));
+        assert!(pcie.starts_with("error: no bandwidth known between the 2 × H100"), "{pcie}");
+    }
+
+    #[test]
+    fn the_table_of_names_names_devices_that_exist() {
+        for (said, name) in recognise::SPECIAL {
+            assert!(Catalog::default().device(name).is_ok(), "{said}: {name}");
+        }
+    }
+}

@@ -52,6 +52,8 @@ pub struct Look {
     pub width: Option<u16>,
     /// How talkative stderr is.
     pub talk: Talk,
+    /// Whether the result goes to a file instead of stdout.
+    pub has_file: bool,
 }
 
 /// The narrowest screen that is laid out for.
@@ -80,7 +82,7 @@ impl Output {
             width,
         };
         Self {
-            out: canvas(io::stdout().is_terminal()),
+            out: canvas(io::stdout().is_terminal() && !look.has_file),
             err: canvas(io::stderr().is_terminal()),
             stdout: Box::new(io::stdout().lock()),
             talk: look.talk,
@@ -99,15 +101,6 @@ impl Output {
     pub fn data(&mut self, text: &str) -> Result<(), Failure> {
         let result = self.stdout.write_all(text.as_bytes()).and_then(|()| self.stdout.flush());
         result.map_err(|error| Failure::stdout(&error))
-    }
-
-    /// Writes text for people to stdout, in ASCII where that was asked for.
-    ///
-    /// # Errors
-    /// When nobody reads any more, or the disk is full.
-    pub fn screen(&mut self, text: &str) -> Result<(), Failure> {
-        let text = self.out.text(text);
-        self.data(&text)
     }
 
     /// Tells something on stderr, unless asked to be quiet.

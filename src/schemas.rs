@@ -8,6 +8,8 @@ pub type Schema = (&'static str, &'static str, fn() -> Value);
 /// All schemas, by name.
 pub const ALL: &[Schema] = &[
     ("doctor", "doctor --json", doctor),
+    ("formulas", "explain --formula ID --json", formulas),
+    ("request", "plan --dry-run --json", request),
     ("scenarios", "scenarios list --json", scenarios),
     ("validate", "validate --json", validate),
 ];
@@ -40,6 +42,35 @@ fn doctor() -> Value {
     let properties =
         json!({"schema": {"const": "meshwright.doctor/1"}, "settings": settings, "checks": checks});
     object("meshwright.doctor/1", &properties, &["schema", "settings", "checks"])
+}
+
+fn formulas() -> Value {
+    let keys = ["id", "title", "equation", "letters", "source", "test"];
+    let properties: serde_json::Map<String, Value> =
+        keys.iter().map(|key| ((*key).to_string(), text())).collect();
+    let formula = json!({"type": "object", "properties": properties, "required": keys});
+    let properties = json!({
+        "schema": {"const": "meshwright.formulas/1"},
+        "formulas": {"type": "array", "items": formula},
+    });
+    object("meshwright.formulas/1", &properties, &["schema", "formulas"])
+}
+
+fn request() -> Value {
+    let count = json!({"type": ["integer", "null"], "minimum": 1});
+    let properties = json!({
+        "schema": {"const": "meshwright.request/1"},
+        "model": text(),
+        "cluster": text(),
+        "stack": text(),
+        "corpus": {"type": ["string", "null"]},
+        "gpus": {"type": "array", "items": {"type": "integer", "minimum": 1}},
+        "sequences_per_gpu": count,
+        "sequences": count,
+        "tokens_per_sequence": count,
+        "pins": {"type": "object", "additionalProperties": text()},
+    });
+    object("meshwright.request/1", &properties, &["schema", "model", "cluster", "stack", "gpus"])
 }
 
 fn scenarios() -> Value {

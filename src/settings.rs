@@ -83,6 +83,7 @@ pub fn resolve(parsed: &Parsed) -> Result<(Output, Settings), Failure> {
         is_ascii: ascii.is_some_and(|(is_ascii, _)| is_ascii),
         width: width.map(|(width, _)| width),
         talk: global.talk(),
+        has_file: global.output.as_deref().is_some_and(|file| file != "-"),
     };
     let output = global.output.clone();
     Ok((Output::new(look), Settings { format, output, cluster, all, files }))

@@ -63,7 +63,14 @@ impl Canvas {
         if !self.is_ascii || text.is_ascii() {
             return text.to_string();
         }
-        text.chars().map(ascii_of).collect()
+        let mut ascii = String::with_capacity(text.len());
+        let mut last = ' ';
+        for c in text.chars() {
+            // Between factors a dot multiplies; between words it separates.
+            ascii.push_str(if c == '·' && last != ' ' { "*" } else { ascii_of(c) });
+            last = c;
+        }
+        ascii
     }
 }
 
@@ -89,9 +96,39 @@ fn ascii_of(c: char) -> &'static str {
         '‘' | '’' => "'",
         '“' | '”' => "\"",
         '±' => "+-",
-        'β' => "beta",
-        _ => "?",
+        '≈' => "~",
+        '½' => "1/2",
+        '¼' => "1/4",
+        '²' => "^2",
+        '⁻' => "^-",
+        'ᶜ' => "^c",
+        '⌈' => "ceil(",
+        '⌉' => ")",
+        '─' | '═' => "-",
+        '│' | '├' => "|",
+        '└' | '╰' | '╭' => "`",
+        _ => letter(c).unwrap_or("?"),
     }
+}
+
+/// Letters of formulas by their names, and digits below the line.
+fn letter(c: char) -> Option<&'static str> {
+    const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+    const GREEK: [(char, &str); 10] = [
+        ('α', "alpha"),
+        ('β', "beta"),
+        ('γ', "gamma"),
+        ('δ', "delta"),
+        ('ε', "eps"),
+        ('η', "eta"),
+        ('φ', "phi"),
+        ('Σ', "sum"),
+        ('Δ', "delta"),
+        ('∞', "inf"),
+    ];
+    let below = u32::from(c).wrapping_sub(u32::from('₀')) as usize;
+    let named = GREEK.iter().find(|(greek, _)| *greek == c).map(|(_, name)| *name);
+    DIGITS.get(below).copied().or(named)
 }
 
 #[cfg(test)]
@@ -104,6 +141,7 @@ mod tests {
         let all: String = (' '..='~').collect();
         assert_eq!(canvas.text(&all), all);
         assert_eq!(canvas.text("4×EDR · 9 µs – ≥ 2 … 語"), "4xEDR | 9 us - >= 2 ... ?");
+        assert_eq!(canvas.text("a₀·⌈n/8⌉ + ½·β"), "a0*ceil(n/8) + 1/2*beta");
     }
 
     #[test]

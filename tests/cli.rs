@@ -140,12 +140,10 @@ fn a_reader_that_goes_away_is_no_failure() {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_a_failure() {
-    let Ok(full) = fs::OpenOptions::new().write(true).open("/dev/full") else {
-        assert!(!cfg!(target_os = "linux"), "Linux has /dev/full");
-        return;
-    };
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let output = Command::new(BINARY).arg("man").stdout(full).output().unwrap();
     assert_eq!(output.status.code(), Some(4));
     assert!(String::from_utf8_lossy(&output.stderr).starts_with("error: cannot write to stdout"));
@@ -168,4 +166,46 @@ fn doctor_says_what_this_machine_is_and_where_settings_came_from() {
     assert_eq!(origin("color"), ("never".into(), "flag".into()));
     assert_eq!(origin("format"), ("json".into(), "flag".into()));
     assert_eq!(origin("cluster"), ("the model's".into(), "default".into()));
+}
+
+/// Words whose frequency falls with their rank, from a fixed sequence (Knuth's MMIX generator).
+fn text(words: usize) -> String {
+    let mut state: u64 = 1;
+    let mut text = String::new();
+    for _ in 0..words {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let uniform = ((state >> 11) as f64 + 1.0) / (1u64 << 53) as f64;
+        // Inverse of a distribution with a heavy tail: ranks up to about 10^5.
+        let _infallible = write!(text, "w{} ", uniform.powf(-1.3) as u64);
+    }
+    text
+}
+
+#[test]
+fn a_corpus_that_was_fitted_can_be_planned_with() {
+    let folder = std::env::temp_dir().join(format!("meshwright-corpus-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let (input, fitted) = (folder.join("My Words.txt"), folder.join("words.toml"));
+    fs::write(&input, text(100_000)).unwrap();
+    let run = |arguments: &[&str]| {
+        let files = folder.join("../");
+        let mut command = Command::new(BINARY);
+        command.args(arguments).current_dir(files).env_clear();
+        let own = self::folder().join("files/own");
+        command.env("MESHWRIGHT_SCENARIOS", own).output().unwrap()
+    };
+    let (input, fitted) = (input.to_str().unwrap(), fitted.to_str().unwrap());
+    let words = run(&["calibrate", "--corpus", input, "-o", fitted]);
+    let corpus = fs::read_to_string(fitted).unwrap_or_default();
+    let bytes = run(&["calibrate", "--corpus", input, "--tokens", "byte"]);
+    let plan = run(&["plan", "-m", "lab-lm", "-g", "8", "--corpus", fitted, "--dry-run"]);
+    fs::remove_dir_all(&folder).unwrap();
+    let said = String::from_utf8_lossy(&words.stderr);
+    assert!(said.contains("100,000 tokens") && said.contains("residual"), "{said}");
+    assert!(corpus.contains("fit = \"measured: 100,000 word tokens of My Words.txt"), "{corpus}");
+    let bytes = String::from_utf8_lossy(&bytes.stdout);
+    assert!(bytes.contains("prefactor = { value = 12, source"), "w, blank, ten digits: {bytes}");
+    let plan = String::from_utf8_lossy(&plan.stdout);
+    assert!(plan.contains("Corpus  My Words.txt, words"), "{plan}");
 }

@@ -33,7 +33,7 @@ pub fn run(
     for name in &flags.files {
         for path in files_of(name)? {
             let result = check(&catalog, &path);
-            checked.push(Checked { shown: path, result });
+            checked.push(Checked { shown: files::shown(&path).to_string(), result });
         }
     }
     let text = match settings.format {
@@ -91,14 +91,19 @@ fn check(catalog: &Catalog, path: &str) -> Result<String, Failure> {
         Kind::Device => parse_device(&text).map(|d| format!("device {}", d.name)).map_err(broken),
         Kind::Corpus => parse_corpus(&text).map(|c| format!("corpus {}", c.name)).map_err(broken),
         Kind::Cluster => {
-            let path = Some(PathBuf::from(path));
-            let shown = path.as_deref().unwrap_or(Path::new("")).display().to_string();
-            let file = Scenario { shown, text: Cow::Owned(text.clone()), path };
-            catalog.read_cluster(&file).map(|c| format!("cluster {}", c.name))
+            catalog.read_cluster(&scenario(path, &text)).map(|c| format!("cluster {}", c.name))
         }
         Kind::Profile => {
-            plan::scenario::names(&text).map(|n| format!("profile {}", n.name)).map_err(broken)
+            catalog.read_stack(&scenario(path, &text)).map(|s| format!("profile {}", s.name))
         }
+    }
+}
+
+fn scenario(path: &str, text: &str) -> Scenario {
+    Scenario {
+        shown: path.to_string(),
+        text: Cow::Owned(text.to_string()),
+        path: Some(PathBuf::from(path)),
     }
 }
 

@@ -48,7 +48,7 @@ impl Snippets {
     }
 
     /// How many problems there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.places.len()
     }
 

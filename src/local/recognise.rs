@@ -1,11 +1,12 @@
 //! From the name that a driver says to the name of a device file.
 
 /// Names that do not follow from what the driver says.
-const SPECIAL: [(&str, &str); 6] = [
+pub const SPECIAL: [(&str, &str); 7] = [
     ("a100-sxm4-40gb", "a100-sxm-40gb"),
     ("a100-sxm4-80gb", "a100-sxm-80gb"),
     ("a100-80gb-pcie", "a100-pcie-80gb"),
     ("h100-80gb-hbm3", "h100-sxm-80gb"),
+    ("h100-pcie", "h100-pcie-80gb"),
     ("h200", "h200-sxm-141gb"),
     ("b200", "b200-sxm-180gb"),
 ];

@@ -8,6 +8,8 @@ use crate::exit::Exit;
 use crate::render::number::grouped;
 use crate::settings::{Origin, Settings};
 use clap::ValueEnum;
+use cost_model::Stack;
+use plan::corpus::Corpus;
 use plan::machine::Cluster;
 use plan::model::{Batch, ModelSpec};
 use plan::units::percent;
@@ -25,6 +27,10 @@ pub struct Request {
     pub cluster_from: String,
     /// GPU counts, rising.
     pub gpus: Vec<u32>,
+    /// Vocabulary statistics, where flag or recipe name some.
+    pub corpus: Option<Corpus>,
+    /// The software stack: of the flag, else of the recipe, else of the cluster.
+    pub stack: Stack,
     /// What is pinned or limited, as flag and value; empty where all is left to the planner.
     pub pins: Vec<(&'static str, String)>,
 }
@@ -54,7 +60,10 @@ impl Request {
         let cluster = catalog.cluster(&name)?;
         let gpus = flags.gpus.counts().to_vec();
         fits_cluster(&cluster, &gpus)?;
-        Ok(Self { model, cluster, cluster_from, gpus, pins: pins(flags) })
+        let corpus = model.training.corpus.as_deref().map(|name| catalog.corpus(name));
+        let corpus = corpus.transpose()?;
+        let stack = stack(catalog, &model, &cluster)?;
+        Ok(Self { model, cluster, cluster_from, gpus, corpus, stack, pins: pins(flags) })
     }
 
     /// What was understood, for people.
@@ -72,12 +81,15 @@ impl Request {
             self.pins.iter().map(|(flag, value)| format!("{flag} {value}")).collect();
         let pins = if pins.is_empty() { "none".to_string() } else { pins.join(" ") };
         format!(
-            "{}, on {} GPUs of {} ({}{from})\n\n  Batch   {batch} × {} tokens per step\n  Pins    {pins}\n",
+            "{}, on {} GPUs of {} ({}{from})\n\n  Batch   {batch} × {} tokens per step\n  \
+             Stack   {}\n  Corpus  {}\n  Pins    {pins}\n",
             self.model.name,
             counts.join(", "),
             self.cluster.name,
             self.cluster.label,
             grouped(self.model.training.sequence),
+            self.stack.label,
+            self.corpus.as_ref().map_or("none", |corpus| corpus.label.as_str()),
         )
     }
 
@@ -91,12 +103,27 @@ impl Request {
             "schema": "meshwright.request/1",
             "model": self.model.name,
             "cluster": self.cluster.name,
+            "stack": self.stack.name,
+            "corpus": self.corpus.as_ref().map(|corpus| corpus.name.clone()),
             "gpus": self.gpus,
             "sequences_per_gpu": per_gpu,
             "sequences": global,
             "tokens_per_sequence": self.model.training.sequence,
             "pins": self.pins.iter().cloned().collect::<BTreeMap<_, _>>(),
         })
+    }
+}
+
+/// No stack is used that nobody named: which software runs decides every constant.
+fn stack(catalog: &Catalog, model: &ModelSpec, cluster: &Cluster) -> Result<Stack, Failure> {
+    let name = model.training.default_stack.as_ref().or(cluster.default_stack.as_ref());
+    match name {
+        Some(name) => catalog.stack(name),
+        None => Err(Failure::usage(format!(
+            "neither {} nor {} says which software stack runs",
+            model.name, cluster.name
+        ))
+        .hint("name one with --stack; `meshwright scenarios list profiles` shows all")),
     }
 }
 

@@ -40,7 +40,7 @@ impl Facts {
                 );
                 vec![word.map_or("", |(word, _)| word).to_string(), law, c.source]
             }),
-            Kind::Profile => Ok(Vec::new()),
+            Kind::Profile => catalog.read_stack(file).map(|stack| vec![stack.label]),
         };
         let aliases = head.as_ref().map(|h| h.aliases.clone()).unwrap_or_default();
         let name = head.map_or_else(|| name.to_string(), |head| head.name);
@@ -54,7 +54,7 @@ impl Facts {
             Kind::Model => vec![("params", Right), ("kind", Left), ("source", Left)],
             Kind::Cluster => vec![("devices", Left), ("link", Left)],
             Kind::Device => vec![("peak", Right), ("memory", Right), ("label", Left)],
-            Kind::Profile => Vec::new(),
+            Kind::Profile => vec![("software stack", Left)],
             Kind::Corpus => vec![("tokens", Left), ("law", Left), ("source", Left)],
         }
     }
@@ -70,7 +70,7 @@ impl Facts {
     pub fn json(&self, kind: Kind) -> Value {
         let columns = Self::columns(kind);
         let pairs = columns.iter().map(|(name, _)| (*name).to_string());
-        let values = self.values.as_ref().map(Clone::clone).unwrap_or_default();
+        let values = self.values.clone().unwrap_or_default();
         let facts: serde_json::Map<String, Value> =
             pairs.zip(values.into_iter().map(Value::String)).collect();
         let mut entry = json!({
