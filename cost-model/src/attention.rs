@@ -101,7 +101,7 @@ fn unfused(attention: &Attention, profile: &Profile) -> Estimate<Seconds> {
 
 /// The two batched products; a head width that is not a multiple of 8 falls off the tensor cores.
 fn products(attention: &Attention, profile: &Profile) -> Estimate<Seconds> {
-    if attention.head_dim % 8 != 0 && attention.dtype != Dtype::Fp32 {
+    if !attention.head_dim.is_multiple_of(8) && attention.dtype != Dtype::Fp32 {
         return misaligned(attention, profile);
     }
     let batch = attention.batch * attention.heads;

@@ -143,7 +143,7 @@ pub fn alignment(gemm: &Gemm) -> f64 {
     }
     let elements = 16 / gemm.dtype.size();
     let of = |extent: u64| match extent {
-        e if e % elements == 0 => 1.0,
+        e if e.is_multiple_of(elements) => 1.0,
         e if e % 2 == 0 => 0.65,
         _ => 0.5,
     };
@@ -174,20 +174,21 @@ struct Candidate {
 
 /// The fastest tile and split; ties keep the first in the order of [`TILES`] and [`SPLITS`].
 fn tiled(gemm: &Gemm, profile: &Profile, rate: f64) -> Candidate {
-    let mut best: Option<Candidate> = None;
+    let search = Search::new(gemm, profile, rate);
+    let time = |c: &Candidate| c.compute.max(c.traffic);
+    let mut best = search.candidate(TILES[0], 1);
     for tile in TILES.into_iter().filter(|tile| fits(gemm.dtype, *tile)) {
         for split in SPLITS {
-            if split > 1 && (gemm.k as f64) < SPLIT_LEAST * f64::from(split) {
+            if split > 1 && search.k < SPLIT_LEAST * f64::from(split) {
                 break;
             }
-            let new = candidate(gemm, profile, rate, tile, split);
-            let time = |c: &Candidate| c.compute.max(c.traffic);
-            if best.is_none_or(|old| time(&new) < time(&old)) {
-                best = Some(new);
+            let new = search.candidate(tile, split);
+            if time(&new) < time(&best) {
+                best = new;
             }
         }
     }
-    best.unwrap_or_else(|| candidate(gemm, profile, rate, TILES[0], 1))
+    best
 }
 
 /// 8-bit kernels offer no tile below 64 × 64.
@@ -195,32 +196,72 @@ fn fits(dtype: Dtype, (rows, columns): (u32, u32)) -> bool {
     dtype != Dtype::Fp8 || rows * columns >= 64 * 64
 }
 
-fn candidate(
-    gemm: &Gemm,
-    profile: &Profile,
-    rate: f64,
-    (rows, columns): (u32, u32),
-    split: u32,
-) -> Candidate {
-    let (tm, tn, s) = (f64::from(rows), f64::from(columns), f64::from(split));
-    let (m, n, k, batch) = (gemm.m as f64, gemm.n as f64, gemm.k as f64, gemm.batch as f64);
-    let waves = waves(batch * (m / tm).ceil() * (n / tn).ceil() * s, profile.multiprocessors);
-    let feed = 1.0 + 64.0 * profile.gemm.tile_penalty * (1.0 / tm + 1.0 / tn);
-    let flops = 2.0 * tm * tn * (k / s + profile.gemm.prologue);
-    let partial = if split > 1 { 8.0 * batch * m * n * s } else { 0.0 };
-    Candidate {
-        tile: Some((rows, columns)),
-        split,
-        waves,
-        compute: waves * flops * feed * profile.multiprocessors / rate,
-        traffic: (operand_bytes(gemm) + partial) / profile.stream.value,
+/// What all candidates of a product share. A search prices tens of thousands of products, so
+/// divisions and rounding are done once here.
+struct Search {
+    k: f64,
+    batch: f64,
+    /// Tiles along `m` and `n` for edges 32, 64, 128, 256.
+    rows: [f64; 4],
+    columns: [f64; 4],
+    prologue: f64,
+    penalty: f64,
+    multiprocessors: f64,
+    /// Time of one FLOP on one multiprocessor.
+    per_flop: f64,
+    /// Time of the operands' and of one split's partial results' traffic.
+    operands: f64,
+    partial: f64,
+}
+
+impl Search {
+    fn new(gemm: &Gemm, profile: &Profile, rate: f64) -> Self {
+        let batch = gemm.batch as f64;
+        let along = |extent: u64| [32, 64, 128, 256].map(|edge| extent.div_ceil(edge) as f64);
+        let result = batch * gemm.m as f64 * gemm.n as f64;
+        Self {
+            k: gemm.k as f64,
+            batch,
+            rows: along(gemm.m),
+            columns: along(gemm.n),
+            prologue: profile.gemm.prologue,
+            penalty: 64.0 * profile.gemm.tile_penalty,
+            multiprocessors: profile.multiprocessors,
+            per_flop: profile.multiprocessors / rate,
+            operands: operand_bytes(gemm) / profile.stream.value,
+            partial: 8.0 * result / profile.stream.value,
+        }
+    }
+
+    fn candidate(&self, (rows, columns): (u32, u32), split: u32) -> Candidate {
+        let (tm, tn, s) = (f64::from(rows), f64::from(columns), f64::from(split));
+        let tiles = self.batch * self.rows[edge(rows)] * self.columns[edge(columns)] * s;
+        let waves = waves(tiles / self.multiprocessors);
+        // 1/Tm + 1/Tn = (Tm + Tn)/(Tm·Tn), which saves the product of the tile's sides.
+        let feed = tm * tn + self.penalty * (tm + tn);
+        let partial = if split > 1 { self.partial * s } else { 0.0 };
+        Candidate {
+            tile: Some((rows, columns)),
+            split,
+            waves,
+            compute: waves * 2.0 * (self.k / s + self.prologue) * feed * self.per_flop,
+            traffic: self.operands + partial,
+        }
     }
 }
 
+/// Index of a tile edge of 32, 64, 128 or 256.
+fn edge(extent: u32) -> usize {
+    (extent.trailing_zeros() - 5) as usize
+}
+
 /// Whole waves while there are few of them; beyond eight the scheduler fills the tail.
-fn waves(tiles: f64, multiprocessors: f64) -> f64 {
-    let waves = tiles / multiprocessors;
-    if waves.ceil() > 8.0 { waves + 0.5 } else { waves.ceil() }
+fn waves(waves: f64) -> f64 {
+    if waves > 8.0 {
+        return waves + 0.5;
+    }
+    let whole = f64::from(waves as u8);
+    if whole < waves { whole + 1.0 } else { whole }
 }
 
 #[cfg(test)]

@@ -42,3 +42,6 @@ pub(crate) fn unclamped(work: &Work, profile: &Profile) -> Estimate<Seconds> {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod layer;

@@ -99,9 +99,9 @@ proptest! {
         let seeds = seeds();
         let characters: Vec<char> = seeds[seed % seeds.len()].chars().collect();
         let from = from % characters.len();
-        let rest = &characters[(from + length).min(characters.len())..];
-        let text: String =
-            characters[..from].iter().copied().chain(inserted.chars()).chain(rest.iter().copied()).collect();
+        let mut text: String = characters[..from].iter().collect();
+        text.push_str(&inserted);
+        text.extend(&characters[(from + length).min(characters.len())..]);
         for kind in ["device", "cluster", "model", "corpus"] {
             if let Err(problems) = read(kind, &text) {
                 prop_assert!(!problems.list.is_empty());
