@@ -24,7 +24,9 @@ pub enum UnitError {
         example: &'static str,
     },
     /// No number, or one that is negative, infinite or not a number.
-    #[error("\"{text}\" does not start with a number that is zero or more; write {what} like \"{example}\"")]
+    #[error(
+        "\"{text}\" does not start with a number that is zero or more; write {what} like \"{example}\""
+    )]
     BadNumber {
         /// The text as written.
         text: String,
@@ -53,8 +55,11 @@ pub(super) fn quantity(
     if unit.is_empty() && !(is_money && kind == "Dollars" && trimmed.starts_with('$')) {
         return Err(UnitError::MissingUnit { what, example });
     }
-    let factor = factor(kind, unit)
-        .ok_or_else(|| UnitError::UnknownUnit { unit: unit.to_string(), what, example })?;
+    let factor = factor(kind, unit).ok_or_else(|| UnitError::UnknownUnit {
+        unit: unit.to_string(),
+        what,
+        example,
+    })?;
     let result = value * factor;
     if result.is_finite() { Ok(result) } else { Err(bad()) }
 }
@@ -68,7 +73,8 @@ fn split(text: &str) -> (&str, &str) {
         let is_exponent = matches!(c, b'e' | b'E')
             && end > 0
             && bytes.get(end + 1).is_some_and(|d| d.is_ascii_digit() || matches!(d, b'-' | b'+'));
-        let is_sign = matches!(c, b'-' | b'+') && (end == 0 || matches!(bytes[end - 1], b'e' | b'E'));
+        let is_sign =
+            matches!(c, b'-' | b'+') && (end == 0 || matches!(bytes[end - 1], b'e' | b'E'));
         if c.is_ascii_digit() || matches!(c, b'.' | b',') || is_exponent || is_sign {
             end += 1;
         } else {

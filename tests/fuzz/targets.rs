@@ -1,0 +1,81 @@
+//! What is fuzzed: one line per parser.
+
+use plan::units::{
+    Bytes, BytesPerSecond, Dollars, DollarsPerHour, Flops, FlopsPerSecond, Quantity, Seconds, Watts,
+};
+use std::path::Path;
+
+/// A parser with the inputs that its mutations start from.
+pub struct Target {
+    /// Its name, also of its folder in `regressions/`.
+    pub name: &'static str,
+    /// Inputs that are valid, or nearly.
+    pub seeds: fn() -> Vec<String>,
+    /// Runs the parser. An input may be refused; `Err` is for an answer that cannot be right.
+    pub check: fn(&str) -> Result<(), String>,
+}
+
+/// All parsers that read what people or other programs write.
+pub const TARGETS: &[Target] = &[
+    Target { name: "bytes", seeds: quantities, check: reads_back::<Bytes> },
+    Target { name: "bandwidth", seeds: quantities, check: reads_back::<BytesPerSecond> },
+    Target { name: "seconds", seeds: quantities, check: reads_back::<Seconds> },
+    Target { name: "flops", seeds: quantities, check: reads_back::<Flops> },
+    Target { name: "flops-per-second", seeds: quantities, check: reads_back::<FlopsPerSecond> },
+    Target { name: "watts", seeds: quantities, check: reads_back::<Watts> },
+    Target { name: "dollars", seeds: quantities, check: reads_back::<Dollars> },
+    Target { name: "dollars-per-hour", seeds: quantities, check: reads_back::<DollarsPerHour> },
+];
+
+fn quantities() -> Vec<String> {
+    let texts = [
+        "80 GiB",
+        "12.5 GB/s",
+        "100 Gbit/s",
+        "5 us",
+        "9 µs",
+        "312 TFLOP/s",
+        "12.6 PFLOP",
+        "700 W",
+        "$2.50/h",
+        "$100",
+        "1,024 MiB",
+        "1e3 B",
+        "2.5 h",
+        "15 min",
+        "1.2e-6 s",
+    ];
+    texts.map(str::to_string).to_vec()
+}
+
+/// What is accepted is finite and not negative, and what is printed can be read again.
+fn reads_back<Q: Quantity>(text: &str) -> Result<(), String> {
+    let Ok(value) = Q::parse(text) else { return Ok(()) };
+    let shown = value.to_string();
+    if shown.starts_with('-') || shown.contains("inf") || shown.contains("NaN") {
+        return Err(format!("accepted, and prints as {shown}"));
+    }
+    Q::parse(&shown).map(drop).map_err(|error| format!("prints as {shown}, which fails: {error}"))
+}
+
+/// The texts of all files with this ending in a folder of the repository and below, by path.
+#[expect(dead_code, reason = "seeds of the file parsers")]
+fn files(folder: &str, ending: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), ending, &mut found);
+    found.sort();
+    found.into_iter().map(|(_, text)| text).collect()
+}
+
+fn collect(folder: &Path, ending: &str, found: &mut Vec<(std::path::PathBuf, String)>) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.is_dir() {
+            collect(&path, ending, found);
+        } else if path.to_string_lossy().ends_with(ending)
+            && let Ok(text) = std::fs::read_to_string(&path)
+        {
+            found.push((path, text));
+        }
+    }
+}
