@@ -4,11 +4,14 @@
 //! Pure: no I/O, no clock, no randomness. Every other crate speaks in these types, and only the
 //! types of this crate are ever serialised.
 
+pub mod corpus;
 pub mod dtype;
 pub mod estimate;
 pub mod machine;
 pub mod model;
+pub mod scenario;
 pub mod schedule;
+pub mod suggest;
 pub mod units;
 pub mod work;
 
