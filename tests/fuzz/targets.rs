@@ -1,9 +1,15 @@
 //! What is fuzzed: one line per parser.
 
+use plan::machine::Device;
+use plan::scenario::{
+    Kind, Problems, names, parse_cluster, parse_corpus, parse_device, parse_model, template,
+};
+use plan::suggest::closest;
 use plan::units::{
     Bytes, BytesPerSecond, Dollars, DollarsPerHour, Flops, FlopsPerSecond, Quantity, Seconds, Watts,
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// A parser with the inputs that its mutations start from.
 pub struct Target {
@@ -25,6 +31,16 @@ pub const TARGETS: &[Target] = &[
     Target { name: "watts", seeds: quantities, check: reads_back::<Watts> },
     Target { name: "dollars", seeds: quantities, check: reads_back::<Dollars> },
     Target { name: "dollars-per-hour", seeds: quantities, check: reads_back::<DollarsPerHour> },
+    Target { name: "device", seeds: devices, check: |text| told(text, parse_device(text)) },
+    Target {
+        name: "cluster",
+        seeds: clusters,
+        check: |text| told(text, parse_cluster(text, &any_device)),
+    },
+    Target { name: "model", seeds: models, check: |text| told(text, parse_model(text)) },
+    Target { name: "corpus", seeds: corpora, check: |text| told(text, parse_corpus(text)) },
+    Target { name: "names", seeds: models, check: |text| told(text, names(text)) },
+    Target { name: "suggestion", seeds: models, check: suggests },
 ];
 
 fn quantities() -> Vec<String> {
@@ -48,6 +64,55 @@ fn quantities() -> Vec<String> {
     texts.map(str::to_string).to_vec()
 }
 
+fn devices() -> Vec<String> {
+    scenarios("devices", Kind::Device)
+}
+
+fn clusters() -> Vec<String> {
+    scenarios("clusters", Kind::Cluster)
+}
+
+fn models() -> Vec<String> {
+    scenarios("models", Kind::Model)
+}
+
+fn corpora() -> Vec<String> {
+    scenarios("corpora", Kind::Corpus)
+}
+
+/// The shipped files of a folder and the template that `scenarios new` prints.
+fn scenarios(folder: &str, kind: Kind) -> Vec<String> {
+    let mut texts = files(&format!("scenarios/{folder}"), ".toml");
+    texts.push(template(kind).to_string());
+    texts
+}
+
+/// Every device name is known, so that mutations of clusters get past it.
+fn any_device(_: &str) -> Option<Device> {
+    static DEVICE: OnceLock<Option<Device>> = OnceLock::new();
+    DEVICE.get_or_init(|| parse_device(template(Kind::Device)).ok()).clone()
+}
+
+/// A refusal has a reason, points into the text, and can be shown.
+fn told<T>(text: &str, outcome: Result<T, Problems>) -> Result<(), String> {
+    let Err(problems) = outcome else { return Ok(()) };
+    if problems.list.is_empty() || problems.render(text).trim().is_empty() {
+        return Err("refused without a reason".into());
+    }
+    let lost = problems.list.iter().find(|problem| text.get(problem.span.clone()).is_none());
+    lost.map_or(Ok(()), |problem| Err(format!("points outside of the text: {problem:?}")))
+}
+
+/// What is suggested is one of the candidates.
+fn suggests(text: &str) -> Result<(), String> {
+    let words: Vec<&str> = text.split_whitespace().take(20).collect();
+    let typed = words.first().copied().unwrap_or_default();
+    match closest(typed, words.iter().skip(1).copied()) {
+        Some(found) if !words.contains(&found) => Err(format!("suggests {found}")),
+        _ => Ok(()),
+    }
+}
+
 /// What is accepted is finite and not negative, and what is printed can be read again.
 fn reads_back<Q: Quantity>(text: &str) -> Result<(), String> {
     let Ok(value) = Q::parse(text) else { return Ok(()) };
@@ -59,7 +124,6 @@ fn reads_back<Q: Quantity>(text: &str) -> Result<(), String> {
 }
 
 /// The texts of all files with this ending in a folder of the repository and below, by path.
-#[expect(dead_code, reason = "seeds of the file parsers")]
 fn files(folder: &str, ending: &str) -> Vec<String> {
     let mut found = Vec::new();
     collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), ending, &mut found);
@@ -67,7 +131,7 @@ fn files(folder: &str, ending: &str) -> Vec<String> {
     found.into_iter().map(|(_, text)| text).collect()
 }
 
-fn collect(folder: &Path, ending: &str, found: &mut Vec<(std::path::PathBuf, String)>) {
+fn collect(folder: &Path, ending: &str, found: &mut Vec<(PathBuf, String)>) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for path in entries.flatten().map(|entry| entry.path()) {
         if path.is_dir() {
