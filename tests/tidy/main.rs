@@ -119,6 +119,18 @@ fn documents_keep_their_promises() {
 }
 
 #[test]
+fn ci_builds_without_cuda() {
+    let files = File::all();
+    let script = files.iter().find(|file| file.path == ".ci/run").map_or("", |f| &f.text);
+    for needed in ["unset CUDA_HOME CUDA_PATH", "ldd target/release/meshwright", "cargo build"] {
+        assert!(script.contains(needed), ".ci/run lost `{needed}`");
+    }
+    let manifests = files.iter().filter(|file| file.path.ends_with("Cargo.toml"));
+    let asks = manifests.filter(|file| file.text.contains("\nlinks = "));
+    assert_eq!(asks.map(|file| file.path.as_str()).collect::<Vec<_>>(), [""; 0]);
+}
+
+#[test]
 fn the_documents_are_there() {
     let files = File::all();
     let needed = [
