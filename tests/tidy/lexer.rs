@@ -4,6 +4,8 @@
 //! not wanted are blanks. A rule that searches the mask can neither be fooled by a string nor miss
 //! a line number.
 
+use std::collections::BTreeSet;
+
 /// A source split into what the compiler runs and what only people read.
 pub struct Mask {
     /// Code; comments and the insides of literals are blanks.
@@ -200,16 +202,16 @@ pub fn words(code: &str) -> impl Iterator<Item = (usize, &str)> {
 
 /// `code` with the lines of items behind `#[cfg(test)]` emptied.
 pub fn without_tests(code: &str) -> String {
-    let ranges: Vec<_> = test_items(code)
-        .into_iter()
-        .map(|(start, end, _)| line_of(code, start)..=line_of(code, end))
-        .collect();
-    let keep = |i: usize, line| {
-        let is_test = ranges.iter().any(|range| range.contains(&(i + 1)));
-        if is_test { "" } else { line }
-    };
-    let lines: Vec<&str> = code.split('\n').enumerate().map(|(i, line)| keep(i, line)).collect();
-    lines.join("\n")
+    let tests = test_lines(code);
+    let lines = code.split('\n').enumerate();
+    let kept = lines.map(|(i, line)| if tests.contains(&(i + 1)) { "" } else { line });
+    kept.collect::<Vec<&str>>().join("\n")
+}
+
+/// Lines of items behind `#[cfg(test)]`.
+pub fn test_lines(code: &str) -> BTreeSet<usize> {
+    let items = test_items(code).into_iter();
+    items.flat_map(|(start, end, _)| line_of(code, start)..=line_of(code, end)).collect()
 }
 
 /// Names of modules declared as `#[cfg(test)] mod name;`: their files are test code.

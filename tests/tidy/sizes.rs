@@ -12,9 +12,8 @@ pub fn files_are_short(file: &File) -> Vec<Complaint> {
     if !file.is_rust() || file.is_test() {
         return Vec::new();
     }
-    let code = Mask::new(&file.text).code;
-    let tests = code.lines().count() - shipped_lines(&code);
-    let lines = file.text.lines().count() - tests;
+    let tests = lexer::test_lines(&Mask::new(&file.text).code);
+    let lines = file.text.lines().count() - tests.len();
     if lines <= FILE_LINES {
         return Vec::new();
     }
@@ -24,13 +23,6 @@ pub fn files_are_short(file: &File) -> Vec<Complaint> {
             format!("{lines} lines of non-test code; split it ({FILE_LINES} at most)"),
         ),
     ]
-}
-
-/// Lines outside of test modules.
-fn shipped_lines(code: &str) -> usize {
-    let kept = lexer::without_tests(code);
-    let emptied = |(before, after): &(&str, &str)| !(after.is_empty() && !before.is_empty());
-    code.lines().zip(kept.lines()).filter(emptied).count()
 }
 
 /// A function fits on a screen, in tests too.
@@ -70,7 +62,7 @@ mod tests {
         assert!(files_are_short(&File::fake("a/src/b.rs", &code)).is_empty());
         let more = code.clone() + "const B: u8 = 1;\n";
         assert_eq!(files_are_short(&File::fake("a/src/b.rs", &more)).len(), 1);
-        let test = format!("#[cfg(test)]\nmod tests {{\n{code}}}\n");
+        let test = format!("#[cfg(test)]\nmod tests {{\n\n{code}}}\n");
         assert!(files_are_short(&File::fake("a/src/b.rs", &(code + &test))).is_empty());
         assert!(files_are_short(&File::fake("a/tests/b.rs", &more)).is_empty());
     }
