@@ -85,7 +85,7 @@ fn change(text: &str, other: &str, random: &mut Random) -> String {
         0 => splice(text, random, |_, r| r.pick(&TOKENS).unwrap_or_default().to_string()),
         1 => splice(text, random, |_, _| String::new()),
         2 => splice(text, random, |piece, _| piece.repeat(2)),
-        3 => splice(text, random, |piece, r| flip(piece, r)),
+        3 => splice(text, random, flip),
         4 => swap_token(text, random),
         5 => on_lines(text, random, |lines, i, _| drop(lines.remove(i))),
         6 => on_lines(text, random, |lines, i, r| {
