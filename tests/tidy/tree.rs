@@ -77,9 +77,14 @@ impl File {
         parts.any(|part| TEST_FOLDERS.contains(&part) || part == "tests.rs")
     }
 
-    /// The code that ships: no comments, no literals, no tests.
+    /// Whether it runs when the program is built.
+    fn is_build_script(&self) -> bool {
+        self.path.rsplit('/').next() == Some("build.rs")
+    }
+
+    /// The code that ships: no comments, no literals, no tests, no build scripts.
     pub fn shipped_code(&self) -> String {
-        if self.is_test() {
+        if self.is_test() || self.is_build_script() {
             return String::new();
         }
         lexer::without_tests(&Mask::new(&self.text).code)
@@ -174,5 +179,7 @@ mod tests {
         assert!(File::fake("plan/tests/x.rs", "").is_test());
         assert!(File::fake("plan/src/x/tests.rs", "").is_test());
         assert!(!File::fake("plan/src/x.rs", "").is_test());
+        assert_eq!(File::fake("build.rs", "fn main() {}").shipped_code(), "");
+        assert_eq!(File::fake("plan/src/build_up.rs", "fn f() {}").shipped_code(), "fn f() {}");
     }
 }
