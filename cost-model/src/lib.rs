@@ -1,1 +1,3 @@
-//! cost-model
+//! What a plan costs.
+
+pub mod simulate;
