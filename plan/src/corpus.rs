@@ -95,7 +95,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn more_tokens_never_have_fewer_types(n in 0.0f64..1e12, more in 0.0f64..1e12, v in 1u64..1_000_000) {
+        fn more_tokens_never_have_fewer_types(
+            n in 0.0f64..1e12,
+            more in 0.0f64..1e12,
+            v in 1u64..1_000_000,
+        ) {
             let words = corpus(7.02, 0.64);
             prop_assert!(words.unique(n, v) <= words.unique(n + more, v));
             prop_assert!(words.unique(n, v) <= n.min(v as f64));

@@ -1,7 +1,7 @@
 //! Device files.
 
 use super::header;
-use super::reader::{Item, Problems, Table, read};
+use super::reader::{Item, Problem, Problems, Table, read};
 use crate::dtype::Dtype;
 use crate::estimate::Sourced;
 use crate::machine::{Device, GemmLaw, RecurrentLaw};
@@ -56,13 +56,12 @@ fn peak(table: &Table<'_>) -> Option<BTreeMap<Dtype, Sourced<FlopsPerSecond>>> {
             peaks.insert(dtype, rate);
         }
     }
-    if peaks.is_empty() {
-        table.report(super::Problem::new(
+    if !Dtype::ALL.iter().any(|dtype| table.has(dtype.name())) {
+        table.report(Problem::new(
             table.span(),
             "[peak] states no compute rate for any number format",
             "at least one of fp32, fp16, bf16, fp8",
         ));
-        return None;
     }
     Some(peaks)
 }

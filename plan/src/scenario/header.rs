@@ -50,3 +50,23 @@ pub(super) fn name(file: &Table<'_>) -> Option<String> {
 pub(super) fn aliases(file: &Table<'_>) {
     file.optional("aliases", |item| item.texts());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_head_is_read() {
+        let text =
+            "schema = 1\nname = \"a\"\nlabel = \"A\"\naliases = [\"b\", \"c\"]\n[x]\nnonsense";
+        let expected = Names { name: "a".into(), aliases: vec!["b".into(), "c".into()] };
+        assert_eq!(names(text), Ok(expected));
+    }
+
+    #[test]
+    fn a_head_without_a_name_is_refused() {
+        let problems = names("schema = 1\n[x]\n").unwrap_err();
+        assert_eq!(problems.list[0].message, "missing key `name` at the top of the file");
+        assert!(names("schema = 1\nname = \"Two Words\"\n").is_err());
+    }
+}

@@ -14,6 +14,8 @@ mod item;
 mod problem;
 mod source;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use item::{Item, MAX_COUNT};
 pub use problem::{Problem, Problems, Span, position};

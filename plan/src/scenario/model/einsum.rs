@@ -11,15 +11,11 @@ pub(super) fn graph(table: &Table<'_>) -> Option<EinsumGraph> {
         dims.into_iter().map(|(name, size)| Some((name, size?))).collect::<Option<Vec<_>>>()
     });
     let known: Vec<String> = dims.iter().flatten().map(|(name, _)| name.clone()).collect();
-    let inputs = table.required("input", |item| each(item, |inner| input(inner, &known)));
-    let mut tensors: Vec<String> = inputs.iter().flatten().map(|i| i.name.clone()).collect();
-    let ops = table.required("op", |item| {
-        each(item, |inner| {
-            let op = op(inner, &known, &tensors)?;
-            tensors.push(op.output.clone());
-            Some(op)
-        })
-    });
+    // A tensor whose description is wrong still exists: it is not reported again where it is used.
+    let mut tensors = Vec::new();
+    let inputs =
+        table.required("input", |item| each(item, |inner| input(inner, &known, &mut tensors)));
+    let ops = table.required("op", |item| each(item, |inner| op(inner, &known, &mut tensors)));
     Some(EinsumGraph { dims: dims?, inputs: inputs?, ops: ops? })
 }
 
@@ -30,14 +26,15 @@ fn each<T>(item: &Item<'_>, mut parse: impl FnMut(&Table<'_>) -> Option<T>) -> O
     parsed.into_iter().collect()
 }
 
-fn input(table: &Table<'_>, dims: &[String]) -> Option<EinsumInput> {
+fn input(table: &Table<'_>, dims: &[String], tensors: &mut Vec<String>) -> Option<EinsumInput> {
     let name = table.required("name", Item::text);
+    tensors.extend(name.clone());
     let dims = table.required("dims", |item| names(item, dims, "dimension"));
     let is_parameter = table.required("parameter", Item::flag);
     Some(EinsumInput { name: name?, dims: dims?, is_parameter: is_parameter? })
 }
 
-fn op(table: &Table<'_>, dims: &[String], tensors: &[String]) -> Option<EinsumOp> {
+fn op(table: &Table<'_>, dims: &[String], tensors: &mut Vec<String>) -> Option<EinsumOp> {
     let output = table.required("output", Item::text);
     let operands = table.required("operands", |item| {
         let operands = names(item, tensors, "tensor")?;
@@ -46,6 +43,7 @@ fn op(table: &Table<'_>, dims: &[String], tensors: &[String]) -> Option<EinsumOp
         }
         item.refuse("expected one or two operands")
     });
+    tensors.extend(output.clone());
     let result = table.required("dims", |item| names(item, dims, "dimension"));
     let unsplittable = table.optional("unsplittable", |item| names(item, dims, "dimension"));
     Some(EinsumOp {

@@ -14,6 +14,9 @@ use toml::de::{DeInteger, DeValue};
 /// No count in a scenario is larger: devices, layers, words, tokens per sequence.
 pub const MAX_COUNT: u64 = 1 << 31;
 
+/// A key and a value as toml keeps them.
+pub(super) type Entry<'a> = (&'a Spanned<Cow<'a, str>>, &'a Spanned<DeValue<'a>>);
+
 /// A key with its value.
 ///
 /// Every method reports what is wrong and returns `None` then.
@@ -23,7 +26,7 @@ pub struct Item<'a> {
     value: &'a Spanned<DeValue<'a>>,
     path: String,
     context: &'a Context,
-    inherited: Option<Origin>,
+    inherited: Option<Entry<'a>>,
 }
 
 impl<'a> Item<'a> {
@@ -32,7 +35,7 @@ impl<'a> Item<'a> {
         value: &'a Spanned<DeValue<'a>>,
         path: String,
         context: &'a Context,
-        inherited: Option<Origin>,
+        inherited: Option<Entry<'a>>,
     ) -> Self {
         Self { key, value, path, context, inherited }
     }
@@ -220,6 +223,12 @@ impl<'a> Item<'a> {
         self.value.get_ref().is_array()
     }
 
+    /// Whether the value is text.
+    #[must_use]
+    pub fn is_text(&self) -> bool {
+        self.value.get_ref().is_str()
+    }
+
     /// Whether the value is a table.
     #[must_use]
     pub fn is_table(&self) -> bool {
@@ -237,8 +246,11 @@ impl<'a> Item<'a> {
             });
         }
         let value = parse(self);
-        match self.inherited.clone() {
-            Some(origin) => Some(origin.attach(value?)),
+        match self.inherited {
+            Some((key, source)) => {
+                let source = Item { key, value: source, ..self.clone() };
+                Some(source.origin()?.attach(value?))
+            }
             None => self.without_source(),
         }
     }
@@ -281,7 +293,8 @@ impl<'a> Item<'a> {
     fn wrong_type<T>(&self, expected: &str, found: &DeValue<'_>) -> Option<T> {
         let found = match found {
             DeValue::String(_) => "text",
-            DeValue::Integer(_) | DeValue::Float(_) => "a number",
+            DeValue::Integer(_) => "a whole number",
+            DeValue::Float(_) => "a decimal number",
             DeValue::Boolean(_) => "true or false",
             DeValue::Datetime(_) => "a date",
             DeValue::Array(_) => "a list",

@@ -2,7 +2,6 @@
 
 use super::item::Item;
 use super::problem::{Problem, Span};
-use super::source::Origin;
 use super::{Context, source};
 use crate::estimate::Sourced;
 use crate::suggest::closest;
@@ -19,8 +18,6 @@ pub struct Table<'a> {
     path: String,
     span: Span,
     context: &'a Context,
-    /// Source of the bare values in this table.
-    origin: Option<Origin>,
     asked: RefCell<Vec<(String, bool)>>,
 }
 
@@ -35,13 +32,7 @@ impl<'a> Table<'a> {
         span: Span,
         context: &'a Context,
     ) -> Self {
-        let asked = RefCell::default();
-        let mut table = Self { entries, path, span, context, origin: None, asked };
-        // At the top of a model or corpus, `source` is prose about the whole file.
-        if !table.path.is_empty() {
-            table.origin = table.find(source::KEY).and_then(|item| item.origin());
-        }
-        table
+        Self { entries, path, span, context, asked: RefCell::default() }
     }
 
     /// Where a problem of the whole table is shown.
@@ -81,6 +72,7 @@ impl<'a> Table<'a> {
         key: &str,
         parse: impl FnOnce(&Item<'a>) -> Option<T>,
     ) -> Option<Sourced<T>> {
+        self.mention_source();
         self.required(key, |item| item.sourced(parse))
     }
 
@@ -90,6 +82,7 @@ impl<'a> Table<'a> {
         key: &str,
         parse: impl FnOnce(&Item<'a>) -> Option<T>,
     ) -> Option<Sourced<T>> {
+        self.mention_source();
         self.optional(key, |item| item.sourced(parse))
     }
 
@@ -113,15 +106,24 @@ impl<'a> Table<'a> {
         let mut items: Vec<Item<'a>> =
             self.entries.keys().filter_map(|k| self.find(k.as_ref().as_ref())).collect();
         items.sort_by_key(|item| item.key_span().start);
-        for item in items.iter().filter(|item| item.key() != source::KEY) {
-            self.ask(item.key(), false);
-            visit(item);
+        for item in items {
+            self.mention(item.key());
+            if item.key() != source::KEY || !item.is_text() {
+                visit(&item);
+            }
         }
     }
 
     /// Declares a key as known without reading it.
     pub(super) fn mention(&self, key: &str) {
         self.ask(key, false);
+    }
+
+    /// A table with sourced values may have a `source` for the bare ones; the file itself may not.
+    fn mention_source(&self) {
+        if !self.path.is_empty() {
+            self.mention(source::KEY);
+        }
     }
 
     fn ask(&self, key: &str, required: bool) {
@@ -134,7 +136,8 @@ impl<'a> Table<'a> {
 
     fn find(&self, key: &str) -> Option<Item<'a>> {
         let (name, value) = self.entries.get_key_value(key)?;
-        let origin = self.origin.clone();
+        // At the top of a model or corpus, `source` is prose about the whole file.
+        let origin = self.entries.get_key_value(source::KEY).filter(|_| !self.path.is_empty());
         Some(Item::new(name, value, self.place(name.get_ref()), self.context, origin))
     }
 
@@ -148,8 +151,7 @@ impl<'a> Table<'a> {
         let mut meant = Vec::new();
         for name in self.entries.keys() {
             let key: &str = name.get_ref();
-            let is_own_source = key == source::KEY && !self.path.is_empty();
-            if !is_own_source && !asked.iter().any(|(known, _)| known == key) {
+            if !asked.iter().any(|(known, _)| known == key) {
                 let known = asked.iter().map(|(known, _)| known.as_str());
                 let absent = known.filter(|known| !self.has(known));
                 let suggestion = closest(key, absent);
