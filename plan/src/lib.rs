@@ -7,6 +7,7 @@
 pub mod corpus;
 pub mod dtype;
 pub mod estimate;
+pub mod exchange;
 pub mod machine;
 pub mod model;
 pub mod scenario;
@@ -17,3 +18,4 @@ pub mod work;
 
 pub use dtype::Dtype;
 pub use estimate::{Estimate, Grade, Sourced};
+pub use exchange::Exchange;

@@ -1,0 +1,106 @@
+use super::*;
+use crate::fixtures;
+use plan::work::Collective;
+
+fn collective(op: CollectiveOp, bytes: f64, size: u32, nodes: u32) -> Collective {
+    Collective { op, bytes: Bytes::new(bytes), group: Group { size, nodes } }
+}
+
+/// Bytes, ranks, nodes; µs of all-reduce and of all-gather from a second, independent
+/// implementation of the same formulas, with the constants of the A100 fixture.
+const CASES: [(f64, u32, u32, f64, f64); 8] = [
+    (1e3, 8, 1, 45.017_542_478_487_34, 31.509_771_176_747_567),
+    (50_331_648.0, 8, 1, 546.062_882_204_358_4, 294.172_046_563_994_34),
+    (1e6, 2, 1, 31.516_227_180_527_38, 20.728_701_825_557_81),
+    (1e9, 4, 1, 6_617.377_477_599_783, 3_327.249_762_421_938_6),
+    (1e3, 64, 8, 182.013_020_833_333_34, 298.405_208_333_333_35),
+    (172.5e6, 128, 16, 2_620.529_017_857_142_7, 1_563.411_607_142_857_2),
+    (1e9, 8, 8, 83_539.333_333_333_33, 41_774.666_666_666_664),
+    (4e9, 1024, 128, 56_905.823_809_523_805, 28_457.911_904_761_902),
+];
+
+#[test]
+fn collectives_match_an_independent_program() {
+    let profile = fixtures::a100();
+    for (bytes, size, nodes, reduce, gather) in CASES {
+        for (op, expected) in [
+            (CollectiveOp::AllReduce, reduce),
+            (CollectiveOp::AllGather, gather),
+            (CollectiveOp::ReduceScatter, gather),
+        ] {
+            let time = price(&collective(op, bytes, size, nodes), &profile).value.get() * 1e6;
+            let error = (time / expected - 1.0).abs();
+            assert!(error < 1e-9, "{op:?} {bytes} B on {size}/{nodes}: {time} against {expected}");
+        }
+    }
+}
+
+/// H200 with NVLS: 39 µs, 67 µs, 15 MB, 479 GB/s. 1 GiB on 8:
+/// 39 + 67·1073.74/(1073.74 + 15) + 1.75·1073.74e6/479e9 = 39 + 66.08 + 3922.8 µs.
+/// Published sweep: 473–482 GB/s bus bandwidth for large messages.
+#[test]
+fn node_law_by_hand() {
+    let device = fixtures::a100_device();
+    let latency = fixtures::saturating(39e-6, 67e-6, 15e6);
+    let group = fixtures::group(device.clone(), latency, 479e9, 40e9);
+    let profile = Profile::new(&device, &group, &fixtures::stack()).unwrap();
+    let one = collective(CollectiveOp::AllReduce, (1u64 << 30) as f64, 8, 1);
+    let time = price(&one, &profile).value.get() * 1e6;
+    assert!((time - 4_027.88).abs() < 0.1, "{time}");
+    let large = collective(CollectiveOp::AllReduce, (1u64 << 34) as f64, 8, 1);
+    let bus = wire_bytes(&large).get() / price(&large, &profile).value.get() / 1e9;
+    assert!((473.0..482.0).contains(&bus), "{bus} GB/s");
+}
+
+/// DGX A100, rings: 41 µs, 114 µs, 1.3 MB, 233 GB/s; published 234.9 GB/s at 16 GiB.
+#[test]
+fn a_ring_of_a100_reaches_its_published_bandwidth() {
+    let device = fixtures::a100_device();
+    let latency = fixtures::saturating(41e-6, 114e-6, 1.3e6);
+    let group = fixtures::group(device.clone(), latency, 233e9, 21e9);
+    let profile = Profile::new(&device, &group, &fixtures::stack()).unwrap();
+    let large = collective(CollectiveOp::AllReduce, (1u64 << 34) as f64, 8, 1);
+    let bus = wire_bytes(&large).get() / price(&large, &profile).value.get() / 1e9;
+    assert!((bus / 234.9 - 1.0).abs() < 0.02, "{bus} GB/s");
+}
+
+/// 8 GB over 4 ranks on 2 nodes: all-reduce sends 2·¾·8 = 12 GB per rank, of which one card of two
+/// per node carries 2·8·½/2 = 4 GB; all-to-all sends ¾·8 = 6 GB, 4 of them to the other node.
+#[test]
+fn wire_bytes_by_hand() {
+    let reduce = collective(CollectiveOp::AllReduce, 8e9, 4, 2);
+    assert_eq!(wire_bytes(&reduce).get(), 12e9);
+    assert_eq!(network_bytes(&reduce).get(), 4e9);
+    let exchange = collective(CollectiveOp::AllToAll, 8e9, 4, 2);
+    assert_eq!(wire_bytes(&exchange).get(), 6e9);
+    assert_eq!(network_bytes(&exchange).get(), 4e9);
+}
+
+/// 8 GB over 4 ranks on 2 nodes of the A100 fixture: 30 µs, 4 GB at 21 GB/s,
+/// 4 GB · ½ at 0.8·232 GB/s.
+#[test]
+fn all_to_all_by_hand() {
+    let exchange = collective(CollectiveOp::AllToAll, 8e9, 4, 2);
+    let time = price(&exchange, &fixtures::a100()).value.get();
+    let by_hand = 30e-6 + 4.0 / 21.0 + 2.0 / (0.8 * 232.0);
+    assert!((time / by_hand - 1.0).abs() < 1e-12, "{time} against {by_hand}");
+}
+
+#[test]
+fn one_rank_has_nobody_to_talk_to() {
+    let alone = collective(CollectiveOp::AllReduce, 1e9, 1, 1);
+    assert_eq!(price(&alone, &fixtures::a100()), Estimate::exact(Seconds::ZERO));
+}
+
+/// 5 hops of 3.4 µs and 5/6 of 60 MB at 60 GB/s.
+#[test]
+fn links_without_a_fitted_law_pay_hops() {
+    let device = fixtures::a100_device();
+    let mut group = fixtures::group(device.clone(), fixtures::saturating(1.0, 1.0, 1.0), 60e9, 1e9);
+    group.intra.latency =
+        plan::machine::LatencyLaw::PerHop { hop: fixtures::of(Seconds::new(3.4e-6)) };
+    let profile = Profile::new(&device, &group, &fixtures::stack()).unwrap();
+    let gather = collective(CollectiveOp::AllGather, 60e6, 6, 1);
+    let time = price(&gather, &profile).value.get();
+    assert!((time - (17e-6 + 5.0 / 6.0 * 1e-3)).abs() < 1e-12, "{time}");
+}

@@ -1,0 +1,81 @@
+//! What the host costs: launching kernels, copies over its link.
+//!
+//! `t_layer = max(t_device, kernels·t_launch)`: a device that finishes its kernels faster than the
+//! host can launch them waits for the host. Small layers on fast devices are launch-bound.
+
+use crate::constant::{term, unsupported};
+use crate::profile::Profile;
+use crate::{attention, pointwise};
+use plan::Estimate;
+use plan::units::{Bytes, Seconds};
+use plan::work::Work;
+
+/// Kernels that the host launches for an item.
+///
+/// Checked by `a_scan_launches_its_body_per_step`.
+#[must_use]
+pub fn kernels(work: &Work, profile: &Profile) -> f64 {
+    match work {
+        Work::Gemm(_)
+        | Work::Collective(_)
+        | Work::Send(_)
+        | Work::HostCopy(_)
+        | Work::Traffic(_) => 1.0,
+        Work::Attention(item) => attention::kernels(item),
+        Work::Pointwise(item) => pointwise::kernels(item, profile),
+        Work::Scan(scan) => {
+            let body: f64 = scan.body.iter().map(|item| kernels(item, profile)).sum();
+            body * scan.steps as f64
+        }
+        Work::RecurrentWeightGradient(gradient) => {
+            match profile.stack.recurrent.batched_weight_gradient.value {
+                true => 1.0,
+                false => 2.0 * gradient.steps as f64,
+            }
+        }
+        Work::Optimizer(_) => profile.stack.optimizer.kernels.value,
+    }
+}
+
+/// Time the host needs to launch an item: `kernels · t_launch`.
+///
+/// Valid for eager frameworks; a captured graph has its own, small `t_launch`. Source: the stack.
+/// Checked by `a_scan_launches_its_body_per_step`.
+#[must_use]
+pub fn launch(work: &Work, profile: &Profile) -> Estimate<Seconds> {
+    let launch = &profile.stack.host.launch;
+    let time = kernels(work, profile) * launch.value.get();
+    term(time, profile.spread.latency, launch.grade)
+}
+
+/// Time of a copy between device and host: `bytes / link`. Checked by
+/// `a_host_copy_takes_the_host_link`.
+pub(crate) fn copy(bytes: Bytes, profile: &Profile) -> Estimate<Seconds> {
+    let Some(link) = profile.host_link else { return unsupported() };
+    term(bytes.get() / link.value, profile.spread.intra, link.grade)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures;
+    use plan::Dtype;
+    use plan::work::{Gemm, Scan};
+
+    #[test]
+    fn a_scan_launches_its_body_per_step() {
+        let profile = fixtures::a100();
+        let gemm = Work::Gemm(Gemm { batch: 1, m: 64, n: 64, k: 64, dtype: Dtype::Fp16 });
+        let scan = Work::Scan(Scan { steps: 10, body: vec![gemm.clone(), gemm] });
+        assert_eq!(kernels(&scan, &profile), 20.0);
+        let each = profile.stack.host.launch.value;
+        assert_eq!(launch(&scan, &profile).value, each * 20.0);
+    }
+
+    /// 25 GB over 25 GB/s.
+    #[test]
+    fn a_host_copy_takes_the_host_link() {
+        let time = copy(Bytes::new(25e9), &fixtures::a100());
+        assert!((time.value.get() - 1.0).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,133 @@
+//! Communication that runs beside computation.
+//!
+//! Letters: `C` computation, `X` communication, `γ` contention: the part of hidden communication
+//! that still costs, because both use the same multiprocessors and memory.
+
+use crate::stack::OverlapStack;
+use plan::units::Seconds;
+
+/// `max(C, X) + γ·min(C, X)`: both phases start together.
+///
+/// Source: γ fitted to mosaicml/llm-foundry@8c8dd48 `scripts/train/benchmarking`, 0.32 on A100
+/// and 0.49 on H100. Checked by `overlap_by_hand`.
+#[must_use]
+pub fn together(compute: Seconds, communication: Seconds, contention: f64) -> Seconds {
+    compute.max(communication) + compute.min(communication) * contention
+}
+
+/// Time that gradient reduction adds to a step:
+/// `max(X − window, tail·X) + γ/2·min(X, window)` with overlap, `X` without.
+///
+/// `window` is the backward pass that is still running while gradients become ready; `tail` the
+/// last bucket, which nothing hides. Valid for bucketed reduction with one reduction per step.
+/// Source: bucketing as in Li et al. 2020 (arXiv:2006.15704); constants of the stack. Checked by
+/// `exposed_gradients_by_hand`.
+#[must_use]
+pub fn exposed_data_parallel(
+    communication: Seconds,
+    window: Seconds,
+    overlap: &OverlapStack,
+) -> Seconds {
+    if !overlap.data.value {
+        return communication;
+    }
+    let exposed = (communication - window).max(communication * overlap.data_tail.value);
+    let hidden = communication.min(window);
+    exposed + hidden * (overlap.contention.value / 2.0)
+}
+
+/// Time of one layer when its parameters are sharded: the gather of the next layer runs beside
+/// the forward pass, gather and reduce-scatter beside the backward pass.
+///
+/// Source: Zhao et al. 2023 (arXiv:2304.11277), prefetch of one layer. Checked by
+/// `sharded_layers_by_hand`.
+#[must_use]
+pub fn sharded_layer(layer: &ShardedLayer, contention: f64) -> Seconds {
+    let forward = together(layer.forward, layer.gather_forward, contention);
+    let backward = layer.gather_backward + layer.scatter;
+    forward + together(layer.backward, backward, contention)
+}
+
+/// One layer under sharded parameters.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ShardedLayer {
+    /// Forward computation.
+    pub forward: Seconds,
+    /// Backward computation, with recompute.
+    pub backward: Seconds,
+    /// Gather of the parameters for the forward pass.
+    pub gather_forward: Seconds,
+    /// Gather for the backward pass; zero when parameters stay after the forward pass.
+    pub gather_backward: Seconds,
+    /// Reduce-scatter of the gradients.
+    pub scatter: Seconds,
+}
+
+/// Exposed part of tensor-parallel communication: `X·(1 − hidden)`.
+///
+/// Source: Korthikanti et al. 2022 (arXiv:2205.05198) for 0.5 and 0.33 backward; data of the
+/// stack. Checked by `overlap_by_hand`.
+#[must_use]
+pub fn exposed(communication: Seconds, hidden: f64) -> Seconds {
+    communication * (1.0 - hidden)
+}
+
+/// A step with stragglers: `t·(1 + jitter·log₂ nodes)`.
+///
+/// Source: data of the stack, fitted to runs of one to 64 nodes. Checked by `overlap_by_hand`.
+#[must_use]
+pub fn with_jitter(step: Seconds, jitter: f64, nodes: u32) -> Seconds {
+    step * (1.0 + jitter * f64::from(nodes.max(1)).log2())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures;
+    use plan::{Grade, Sourced};
+
+    fn s(x: f64) -> Seconds {
+        Seconds::new(x)
+    }
+
+    fn close(a: Seconds, b: f64) {
+        assert!((a.get() - b).abs() < 1e-12, "{a:?} against {b}");
+    }
+
+    #[test]
+    fn overlap_by_hand() {
+        close(together(s(3.0), s(2.0), 0.5), 4.0);
+        close(together(s(2.0), s(3.0), 0.0), 3.0);
+        close(exposed(s(2.0), 0.25), 1.5);
+        close(with_jitter(s(100.0), 0.01, 8), 103.0);
+        close(with_jitter(s(100.0), 0.01, 1), 100.0);
+    }
+
+    /// X = 10, window 4, γ = 0.5: 6 exposed and ¼·4 contention. Window 100: the tail of 8 %
+    /// and ¼·10.
+    #[test]
+    fn exposed_gradients_by_hand() {
+        let mut overlap = fixtures::stack().overlap;
+        let of = |x| Sourced::new(x, Grade::Assumed, "a round number for this test");
+        overlap.contention = of(0.5);
+        overlap.data_tail = of(0.08);
+        overlap.data = Sourced::new(true, Grade::Assumed, "this test");
+        close(exposed_data_parallel(s(10.0), s(4.0), &overlap), 7.0);
+        close(exposed_data_parallel(s(10.0), s(100.0), &overlap), 3.3);
+        overlap.data.value = false;
+        close(exposed_data_parallel(s(10.0), s(100.0), &overlap), 10.0);
+    }
+
+    /// Forward 4 beside 2, backward 8 beside 2 + 10, γ = ½: (4 + 1) + (12 + 4).
+    #[test]
+    fn sharded_layers_by_hand() {
+        let layer = ShardedLayer {
+            forward: s(4.0),
+            backward: s(8.0),
+            gather_forward: s(2.0),
+            gather_backward: s(2.0),
+            scatter: s(10.0),
+        };
+        close(sharded_layer(&layer, 0.5), 21.0);
+    }
+}

@@ -1,0 +1,234 @@
+//! Combining device, links and stack into a profile.
+
+use super::links::{Inter, Intra};
+use super::{
+    AttentionConstants, GemmConstants, KERNELS, POINTWISE, PointwiseConstants, Profile,
+    ProfileError, RULES, RecurrentConstants, Spread, dtype_index,
+};
+use crate::constant::Constant;
+use crate::stack::{ComputeModel, Passes, SpreadStack, Stack};
+use plan::machine::{Device, NodeGroup};
+use plan::{Dtype, Grade, Sourced};
+
+impl Profile {
+    /// Resolves the constants of `device` with the links of `group` under `stack`.
+    ///
+    /// The device is passed beside the group so that a calibrated or hypothetical device can be
+    /// priced in the group's place.
+    ///
+    /// # Errors
+    /// An efficiency outside (0, 1], a bandwidth that is not positive, or a memory-bound kernel
+    /// the stack does not know.
+    pub fn new(device: &Device, group: &NodeGroup, stack: &Stack) -> Result<Self, ProfileError> {
+        let owner = Owner { device, stack };
+        let bandwidth = Constant::from(&device.memory_bandwidth, |b| b.get());
+        let stream = bandwidth.times(owner.stream_efficiency()?);
+        let profile = Self {
+            device: device.name.clone(),
+            memory: device.memory.value,
+            peaks: owner.peaks()?,
+            gemm: owner.gemm()?,
+            multiprocessors: f64::from(device.multiprocessors.value.max(1)),
+            bandwidth: owner.positive("the memory bandwidth", bandwidth)?,
+            stream,
+            gap: owner.gap()?,
+            attention: owner.attention(bandwidth)?,
+            pointwise: owner.pointwise()?,
+            recurrent: owner.recurrent(bandwidth)?,
+            optimizer: RULES.map(|rule| stack.optimizer.bytes.get(&rule).map(Constant::of)),
+            intra: owner.intra(group)?,
+            inter: owner.inter(group)?,
+            host_link: owner.host_link()?,
+            spread: spread(&stack.spread),
+            stack: stack.clone(),
+        };
+        Ok(profile)
+    }
+}
+
+struct Owner<'a> {
+    device: &'a Device,
+    stack: &'a Stack,
+}
+
+impl Owner<'_> {
+    fn roofline(&self) -> Option<(&Sourced<f64>, &Sourced<f64>)> {
+        match &self.stack.compute.model {
+            ComputeModel::Roofline { compute, memory } => Some((compute, memory)),
+            ComputeModel::Tiles => None,
+        }
+    }
+
+    fn stream_efficiency(&self) -> Result<Constant, ProfileError> {
+        let efficiency = self.roofline().map_or(&self.device.stream_efficiency, |(_, m)| m);
+        self.fraction("the streaming efficiency", Constant::of(efficiency))
+    }
+
+    fn peaks(&self) -> Result<[Option<Constant>; 4], ProfileError> {
+        let mut peaks = [None; 4];
+        for (dtype, peak) in &self.device.peak {
+            let peak = self.positive("a peak", Constant::from(peak, |p| p.get()))?;
+            peaks[dtype_index(*dtype)] = Some(peak);
+        }
+        Ok(peaks)
+    }
+
+    fn gemm(&self) -> Result<GemmConstants, ProfileError> {
+        let law = &self.device.gemm;
+        let own = self.roofline().map_or(&law.efficiency, |(compute, _)| compute);
+        let derated = Constant::of(own).times(Constant::of(&self.stack.compute.derate));
+        let derated = self.fraction("the efficiency of matrix products", derated)?;
+        let eight = derated.times(Constant::of(&self.stack.compute.fp8_relative));
+        let eight = self.fraction("the efficiency of 8-bit products", eight)?;
+        let efficiency = Dtype::ALL.map(|d| if d == Dtype::Fp8 { eight } else { derated });
+        let tile_penalty =
+            self.not_negative("the tile penalty", Constant::of(&law.tile_penalty))?;
+        let prologue = self.not_negative("the prologue of a tile", Constant::of(&law.prologue))?;
+        let shape = [law.tile_penalty.grade, law.prologue.grade, self.device.multiprocessors.grade];
+        let tiles = self.roofline().is_none();
+        Ok(GemmConstants {
+            tiles,
+            efficiency,
+            tile_penalty: tile_penalty.value,
+            prologue: prologue.value,
+            shape_grade: if tiles { weakest(shape) } else { Grade::Exact },
+        })
+    }
+
+    fn gap(&self) -> Result<Constant, ProfileError> {
+        let gap = Constant::from(&self.device.gemm.kernel_gap, |t| t.get());
+        let gap = self.not_negative("the gap between kernels", gap)?;
+        Ok(if self.roofline().is_some() { Constant::ZERO } else { gap })
+    }
+
+    fn attention(&self, bandwidth: Constant) -> Result<AttentionConstants, ProfileError> {
+        let law = &self.stack.attention;
+        let misaligned = Constant::of(&law.misaligned_fraction);
+        let score = self.fraction("the score efficiency", Constant::of(&law.score_efficiency))?;
+        let mut fractions = [None; 4];
+        for (slot, kernel) in fractions.iter_mut().zip(KERNELS) {
+            if let Some(pair) = self.device.attention.get(&kernel) {
+                *slot = Some(self.flash(pair)?);
+            }
+        }
+        let narrow = |k| law.narrow_head.get(&k).map_or(1.0, |factor| factor.value);
+        let bytes = weakest([law.softmax_bytes.grade, law.dropout_bytes.grade]);
+        let mut score_stream = bandwidth.times(score);
+        score_stream.grade = score_stream.grade.max(bytes);
+        Ok(AttentionConstants {
+            fractions,
+            narrow_head: KERNELS.map(narrow),
+            tiny_head: law.tiny_head.value,
+            half_sequence: law.half_sequence.value,
+            half_tiles: law.half_tiles.get(&self.device.name).map(Constant::of),
+            misaligned: self.fraction("the speed of misaligned attention", misaligned)?,
+            score_stream,
+            softmax: pair(law.softmax_bytes.value),
+            dropout: pair(law.dropout_bytes.value),
+        })
+    }
+
+    fn flash(&self, pair: &Sourced<(f64, f64)>) -> Result<(f64, f64, Grade), ProfileError> {
+        let law = &self.stack.attention;
+        let grade = weakest([pair.grade, law.half_sequence.grade, law.tiny_head.grade]);
+        let (forward, backward) = pair.value;
+        for value in [forward, backward] {
+            self.fraction("the efficiency of attention", Constant { value, grade })?;
+        }
+        Ok((forward, backward, grade))
+    }
+
+    fn pointwise(&self) -> Result<[PointwiseConstants; POINTWISE.len()], ProfileError> {
+        let none =
+            PointwiseConstants { bytes: (0.0, 0.0), kernels: (0.0, 0.0), grade: Grade::Exact };
+        let mut table = [none; POINTWISE.len()];
+        for (slot, kind) in table.iter_mut().zip(POINTWISE) {
+            let cost = self.stack.pointwise.get(&kind).ok_or_else(|| {
+                ProfileError::NoPointwise { stack: self.stack.name.clone(), kind }
+            })?;
+            *slot = PointwiseConstants {
+                bytes: pair(cost.value.bytes),
+                kernels: pair(cost.value.kernels),
+                grade: cost.grade,
+            };
+        }
+        Ok(table)
+    }
+
+    fn recurrent(&self, bandwidth: Constant) -> Result<Option<RecurrentConstants>, ProfileError> {
+        if let Some((_, memory)) = self.roofline() {
+            let weight_stream = bandwidth.times(Constant::of(memory));
+            return Ok(Some(RecurrentConstants { step: Constant::ZERO, weight_stream }));
+        }
+        let law = self.device.recurrent.as_ref().or(self.stack.recurrent.fallback.as_ref());
+        let Some(law) = law else { return Ok(None) };
+        let step = Constant::from(&law.step_overhead, |t| t.get());
+        let read = Constant::of(&law.weight_read_efficiency);
+        let read = self.fraction("the weight read efficiency", read)?;
+        let step = self.not_negative("the overhead of a recurrent step", step)?;
+        Ok(Some(RecurrentConstants { step, weight_stream: bandwidth.times(read) }))
+    }
+
+    fn intra(&self, group: &NodeGroup) -> Result<Intra, ProfileError> {
+        let intra = Intra::of(&group.intra);
+        self.positive("the bandwidth inside a node", intra.bandwidth)?;
+        Ok(intra)
+    }
+
+    fn inter(&self, group: &NodeGroup) -> Result<Option<Inter>, ProfileError> {
+        let Some(link) = &group.inter else { return Ok(None) };
+        let inter = Inter::of(link);
+        self.positive("the bandwidth between nodes", inter.bandwidth)?;
+        Ok(Some(inter))
+    }
+
+    fn host_link(&self) -> Result<Option<Constant>, ProfileError> {
+        let Some(link) = &self.device.host_link else { return Ok(None) };
+        self.positive("the host link", Constant::from(link, |b| b.get())).map(Some)
+    }
+
+    fn fraction(&self, what: &'static str, x: Constant) -> Result<Constant, ProfileError> {
+        self.within(what, x, x.value > 0.0 && x.value <= 1.0, "(0, 1]")
+    }
+
+    fn positive(&self, what: &'static str, x: Constant) -> Result<Constant, ProfileError> {
+        self.within(what, x, x.value > 0.0 && x.value.is_finite(), "(0, ∞)")
+    }
+
+    fn not_negative(&self, what: &'static str, x: Constant) -> Result<Constant, ProfileError> {
+        self.within(what, x, x.value >= 0.0 && x.value.is_finite(), "[0, ∞)")
+    }
+
+    fn within(
+        &self,
+        what: &'static str,
+        x: Constant,
+        holds: bool,
+        range: &'static str,
+    ) -> Result<Constant, ProfileError> {
+        if holds {
+            return Ok(x);
+        }
+        let owner = format!("{} under {}", self.device.name, self.stack.name);
+        Err(ProfileError::OutOfRange { owner, what, value: x.value, range })
+    }
+}
+
+fn pair(passes: Passes) -> (f64, f64) {
+    (passes.forward, passes.backward)
+}
+
+fn weakest<const N: usize>(grades: [Grade; N]) -> Grade {
+    grades.into_iter().fold(Grade::Exact, Grade::max)
+}
+
+fn spread(stack: &SpreadStack) -> Spread {
+    Spread {
+        gemm: stack.gemm.value,
+        memory: stack.memory.value,
+        attention: stack.attention.value,
+        intra: stack.intra.value,
+        inter: stack.inter.value,
+        latency: stack.latency.value,
+    }
+}

@@ -1,0 +1,236 @@
+//! Software stacks: what kernels and communication libraries add to the hardware, as data.
+//!
+//! Two programs on the same device differ by 5–20 %; a [`Stack`] holds the constants that make
+//! the difference, each with its origin. Stacks are read from `scenarios/profiles/*.toml` by
+//! [`load_stack`]; a file may extend another and then states only what differs.
+
+mod parse;
+
+pub use parse::{StackError, load_stack, parse_stack};
+
+use plan::Sourced;
+use plan::machine::RecurrentLaw;
+use plan::units::{Bytes, Seconds};
+use plan::work::{AttentionKernel, OptimizerRule, PointwiseKind};
+use std::collections::BTreeMap;
+
+/// A pair of values, one per pass.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Passes {
+    /// Forward.
+    pub forward: f64,
+    /// Backward.
+    pub backward: f64,
+}
+
+/// A software stack: everything about time and memory that is neither device nor link.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stack {
+    /// Name that people type.
+    pub name: String,
+    /// Name that people read.
+    pub label: String,
+    /// Matrix products.
+    pub compute: ComputeStack,
+    /// Attention.
+    pub attention: AttentionStack,
+    /// Whether bias, dropout, activation and residual run as few fused kernels.
+    pub fused: Sourced<bool>,
+    /// Cost of each memory-bound kernel.
+    pub pointwise: BTreeMap<PointwiseKind, Sourced<PointwiseCost>>,
+    /// Recurrent layers.
+    pub recurrent: RecurrentStack,
+    /// Optimizer and gradient accumulation.
+    pub optimizer: OptimizerStack,
+    /// Laws of the communication library.
+    pub collective: CollectiveStack,
+    /// How much communication hides behind computation.
+    pub overlap: OverlapStack,
+    /// What the host costs.
+    pub host: HostStack,
+    /// Memory besides the model's own.
+    pub memory: MemoryStack,
+    /// Relative uncertainty of each class of constants.
+    pub spread: SpreadStack,
+    /// Where whole step times of this stack lie relative to the prediction.
+    pub residual: ResidualBand,
+}
+
+/// Which law prices a matrix product.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ComputeModel {
+    /// Tiles, waves and split-K with the device's constants.
+    Tiles,
+    /// `max(FLOPs/(compute·peak), bytes/(memory·bandwidth))`; no tiles, no gaps between kernels.
+    Roofline {
+        /// Fraction of the peak.
+        compute: Sourced<f64>,
+        /// Fraction of the memory bandwidth.
+        memory: Sourced<f64>,
+    },
+}
+
+/// Matrix products of a stack.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ComputeStack {
+    /// The law.
+    pub model: ComputeModel,
+    /// Sustained efficiency in training relative to the device's own (power, layouts).
+    pub derate: Sourced<f64>,
+    /// Efficiency of 8-bit products relative to 16-bit ones.
+    pub fp8_relative: Sourced<f64>,
+    /// Bytes moved per activation element and consumer to cast and transpose for 8-bit products.
+    pub fp8_cast_bytes: Sourced<f64>,
+    /// Whether recompute stops before the last product of a layer (its output is not needed).
+    pub recompute_early_stop: Sourced<bool>,
+}
+
+/// Attention of a stack.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AttentionStack {
+    /// The kernel the stack runs.
+    pub kernel: Sourced<AttentionKernel>,
+    /// Bytes per score of an unfused softmax at 16 bit.
+    pub softmax_bytes: Sourced<Passes>,
+    /// Bytes per score of an unfused dropout at 16 bit.
+    pub dropout_bytes: Sourced<Passes>,
+    /// Fraction of the memory bandwidth that softmax and dropout over scores reach.
+    pub score_efficiency: Sourced<f64>,
+    /// Fraction of the peak of unfused products whose head width is not a multiple of 8.
+    pub misaligned_fraction: Sourced<f64>,
+    /// Key positions at which a flash kernel reaches half of its speed.
+    pub half_sequence: Sourced<f64>,
+    /// Speed at head width 64 relative to 128, per kernel (absent: 1).
+    pub narrow_head: BTreeMap<AttentionKernel, Sourced<f64>>,
+    /// Speed at head widths below 64 relative to 64.
+    pub tiny_head: Sourced<f64>,
+    /// Devices (by name) whose occupancy follows `tiles/(tiles + half)` instead of waves.
+    pub half_tiles: BTreeMap<String, Sourced<f64>>,
+}
+
+/// Cost of one memory-bound kernel.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PointwiseCost {
+    /// Bytes moved per element at 16 bit.
+    pub bytes: Passes,
+    /// Kernels launched.
+    pub kernels: Passes,
+}
+
+/// Recurrent layers of a stack.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecurrentStack {
+    /// Whether weight gradients are one product over all steps.
+    pub batched_weight_gradient: Sourced<bool>,
+    /// Reads and writes of the gradient per unrolled step, in passes over it.
+    pub accumulation_passes: Sourced<f64>,
+    /// Law used for devices that state none.
+    pub fallback: Option<RecurrentLaw>,
+}
+
+/// Optimizer of a stack.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OptimizerStack {
+    /// Bytes moved per local parameter and rule, with unscaling, clipping and casts.
+    pub bytes: BTreeMap<OptimizerRule, Sourced<f64>>,
+    /// Kernels of one update.
+    pub kernels: Sourced<f64>,
+    /// Bytes per parameter and micro-batch of unfused gradient accumulation.
+    pub accumulation_bytes: Sourced<f64>,
+    /// Bytes per parameter and micro-batch of casts and copies when parameters are sharded.
+    pub shard_copy_bytes: Sourced<f64>,
+}
+
+/// Laws of the communication library.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CollectiveStack {
+    /// Latency base of all-gather and reduce-scatter relative to all-reduce, inside a node.
+    pub shard_base: Sourced<f64>,
+    /// Latency ramp of all-gather and reduce-scatter relative to all-reduce, inside a node.
+    pub shard_ramp: Sourced<f64>,
+    /// Fixed time of a ring across nodes.
+    pub ring_base: Sourced<Seconds>,
+    /// Fixed time of a tree.
+    pub tree_base: Sourced<Seconds>,
+    /// Time per rank of a tree inside a node.
+    pub tree_hop_intra: Sourced<Seconds>,
+    /// Time per level of a tree between nodes.
+    pub tree_hop_inter: Sourced<Seconds>,
+    /// Bandwidth of a tree relative to a ring.
+    pub tree_efficiency: Sourced<f64>,
+    /// Bandwidth of an all-to-all inside a node relative to an all-reduce.
+    pub all_to_all_efficiency: Sourced<f64>,
+    /// Fixed time of an all-to-all.
+    pub all_to_all_base: Sourced<Seconds>,
+    /// Fixed time of a point-to-point message.
+    pub send_base: Sourced<Seconds>,
+    /// Bandwidth of a message inside a node relative to an all-reduce.
+    pub send_efficiency: Sourced<f64>,
+}
+
+/// How much communication hides behind computation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OverlapStack {
+    /// Hidden part of tensor-parallel communication, forward.
+    pub tensor_forward: Sourced<f64>,
+    /// Hidden part of tensor-parallel communication, backward, without sequence parallelism.
+    pub tensor_backward: Sourced<f64>,
+    /// The same with sequence parallelism.
+    pub tensor_backward_sequence: Sourced<f64>,
+    /// Whether gradients are reduced while the backward pass still runs.
+    pub data: Sourced<bool>,
+    /// Part of gradient communication that is exposed even where it overlaps (the last bucket).
+    pub data_tail: Sourced<f64>,
+    /// Hidden part of messages between pipeline stages.
+    pub send: Sourced<f64>,
+    /// γ: part of hidden communication that still costs, because both share the device.
+    pub contention: Sourced<f64>,
+    /// Exposed part of gathering and scattering the root unit of sharded parameters.
+    pub root_unit_exposed: Sourced<f64>,
+}
+
+/// What the host costs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostStack {
+    /// Processor time to launch one kernel.
+    pub launch: Sourced<Seconds>,
+    /// Relative slowdown per doubling of the number of nodes.
+    pub jitter: Sourced<f64>,
+}
+
+/// Memory besides the model's own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemoryStack {
+    /// Context and library workspaces of a process.
+    pub context: Sourced<Bytes>,
+    /// Buffers of communicators.
+    pub communicators: Sourced<Bytes>,
+    /// What the allocator reserves beyond what is allocated, as a fraction.
+    pub fragmentation: Sourced<f64>,
+}
+
+/// Relative uncertainty (one side) of each class of constants.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpreadStack {
+    /// Sustained efficiency of matrix products.
+    pub gemm: Sourced<f64>,
+    /// Sustained memory bandwidth.
+    pub memory: Sourced<f64>,
+    /// Attention kernels.
+    pub attention: Sourced<f64>,
+    /// Links inside a node.
+    pub intra: Sourced<f64>,
+    /// Links between nodes.
+    pub inter: Sourced<f64>,
+    /// Latencies of all kinds.
+    pub latency: Sourced<f64>,
+}
+
+/// Where measured step times lie: between `(1 − below)` and `(1 + above)` times the prediction.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResidualBand {
+    /// How much faster than predicted.
+    pub below: Sourced<f64>,
+    /// How much slower than predicted.
+    pub above: Sourced<f64>,
+}

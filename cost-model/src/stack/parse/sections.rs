@@ -1,0 +1,397 @@
+//! The sections of a stack file.
+
+use crate::profile::{KERNELS, POINTWISE, RULES};
+use crate::stack::{
+    AttentionStack, CollectiveStack, ComputeModel, ComputeStack, HostStack, MemoryStack,
+    OptimizerStack, OverlapStack, Passes, PointwiseCost, RecurrentStack, ResidualBand, SpreadStack,
+};
+use plan::Sourced;
+use plan::machine::RecurrentLaw;
+use plan::scenario::{Item, Table};
+use plan::units::Quantity;
+use plan::work::{AttentionKernel, OptimizerRule, PointwiseKind};
+use std::collections::BTreeMap;
+
+type Section<'a, 'b, S> = (&'b Table<'a>, Option<&'b S>);
+
+/// A section: what the file says on top of the base; the base alone where the file is silent.
+fn section<S: Clone>(
+    file: &Table<'_>,
+    key: &str,
+    base: Option<&S>,
+    parse: impl FnOnce(&Table<'_>) -> Option<S>,
+) -> Option<S> {
+    match base {
+        Some(base) => match file.has(key) {
+            true => file.table(key, parse),
+            false => silent(file, key, base),
+        },
+        None => file.table(key, parse),
+    }
+}
+
+/// The base's value of a key the file leaves out; the key counts as known.
+fn silent<T: Clone>(table: &Table<'_>, key: &str, base: &T) -> Option<T> {
+    table.optional(key, |_| Some(()));
+    Some(base.clone())
+}
+
+fn value<T: Clone>(
+    table: &Table<'_>,
+    key: &str,
+    base: Option<&Sourced<T>>,
+    parse: impl FnOnce(&Item<'_>) -> Option<T>,
+) -> Option<Sourced<T>> {
+    match base {
+        Some(base) if !table.has(key) => silent(table, key, base),
+        _ => table.sourced(key, parse),
+    }
+}
+
+/// A number from zero up, as most constants are.
+fn number<S>(
+    (table, base): Section<'_, '_, S>,
+    key: &str,
+    of: impl Fn(&S) -> &Sourced<f64>,
+) -> Option<Sourced<f64>> {
+    value(table, key, base.map(of), |item| item.number(0.0..=1e6))
+}
+
+/// A fraction from 0 to 1.
+fn part<S>(
+    (table, base): Section<'_, '_, S>,
+    key: &str,
+    of: impl Fn(&S) -> &Sourced<f64>,
+) -> Option<Sourced<f64>> {
+    value(table, key, base.map(of), |item| item.number(0.0..=1.0))
+}
+
+/// A fraction above 0 and up to 1.
+fn fraction<S>(
+    (table, base): Section<'_, '_, S>,
+    key: &str,
+    of: impl Fn(&S) -> &Sourced<f64>,
+) -> Option<Sourced<f64>> {
+    value(table, key, base.map(of), |item| item.fraction())
+}
+
+fn flag<S>(
+    (table, base): Section<'_, '_, S>,
+    key: &str,
+    of: impl Fn(&S) -> &Sourced<bool>,
+) -> Option<Sourced<bool>> {
+    value(table, key, base.map(of), |item| item.flag())
+}
+
+fn quantity<S, Q: Quantity>(
+    (table, base): Section<'_, '_, S>,
+    key: &str,
+    of: impl Fn(&S) -> &Sourced<Q>,
+) -> Option<Sourced<Q>> {
+    value(table, key, base.map(of), |item| item.quantity_or_zero())
+}
+
+fn passes(item: &Item<'_>) -> Option<Passes> {
+    let list = item.list()?;
+    let [forward, backward] = list.as_slice() else {
+        return item.refuse("expected two numbers: forward, backward");
+    };
+    let (forward, backward) = (forward.number(0.0..=1e6), backward.number(0.0..=1e6));
+    Some(Passes { forward: forward?, backward: backward? })
+}
+
+/// `kernel` by its name in files.
+pub(super) const KERNEL_NAMES: [(&str, AttentionKernel); 4] = [
+    ("unfused", KERNELS[0]),
+    ("flash1", KERNELS[1]),
+    ("flash2", KERNELS[2]),
+    ("flash3", KERNELS[3]),
+];
+
+const RULE_NAMES: [(&str, OptimizerRule); 6] = [
+    ("sgd", RULES[0]),
+    ("momentum", RULES[1]),
+    ("adagrad", RULES[2]),
+    ("adam", RULES[3]),
+    ("adafactor", RULES[4]),
+    ("lamb", RULES[5]),
+];
+
+/// Names of [`POINTWISE`], in its order.
+const POINTWISE_NAMES: [&str; POINTWISE.len()] = [
+    "layer-norm",
+    "rms-norm",
+    "residual",
+    "residual-dropout",
+    "activation",
+    "activation-gated",
+    "relayout",
+    "rope",
+    "bias",
+    "embedding",
+    "cross-entropy",
+    "gate",
+    "permute",
+    "copy",
+];
+
+pub(super) fn compute(file: &Table<'_>, base: Option<&ComputeStack>) -> Option<ComputeStack> {
+    section(file, "compute", base, |table| {
+        let s = (table, base);
+        let model = compute_model(table, base.map(|b| &b.model));
+        let derate = fraction(s, "derate", |b| &b.derate);
+        let relative = fraction(s, "fp8_relative", |b| &b.fp8_relative);
+        let cast = number(s, "fp8_cast_bytes", |b| &b.fp8_cast_bytes);
+        let early = flag(s, "recompute_early_stop", |b| &b.recompute_early_stop);
+        Some(ComputeStack {
+            model: model?,
+            derate: derate?,
+            fp8_relative: relative?,
+            fp8_cast_bytes: cast?,
+            recompute_early_stop: early?,
+        })
+    })
+}
+
+fn compute_model(table: &Table<'_>, base: Option<&ComputeModel>) -> Option<ComputeModel> {
+    if let Some(base) = base.filter(|_| !table.has("model")) {
+        return silent(table, "model", base);
+    }
+    let roofline =
+        table.required("model", |item| item.choice(&[("tiles", false), ("roofline", true)]))?;
+    if !roofline {
+        return Some(ComputeModel::Tiles);
+    }
+    let compute = table.sourced("compute_efficiency", Item::fraction);
+    let memory = table.sourced("memory_efficiency", Item::fraction);
+    Some(ComputeModel::Roofline { compute: compute?, memory: memory? })
+}
+
+pub(super) fn attention(file: &Table<'_>, base: Option<&AttentionStack>) -> Option<AttentionStack> {
+    section(file, "attention", base, |table| {
+        let s = (table, base);
+        let kernel =
+            value(table, "kernel", base.map(|b| &b.kernel), |item| item.choice(&KERNEL_NAMES));
+        let softmax = value(table, "softmax_bytes", base.map(|b| &b.softmax_bytes), passes);
+        let dropout = value(table, "dropout_bytes", base.map(|b| &b.dropout_bytes), passes);
+        let score = part(s, "score_efficiency", |b| &b.score_efficiency);
+        let misaligned = part(s, "misaligned_fraction", |b| &b.misaligned_fraction);
+        let half = number(s, "half_sequence", |b| &b.half_sequence);
+        let tiny = part(s, "tiny_head", |b| &b.tiny_head);
+        let narrow = narrow_head(table, base.map(|b| &b.narrow_head));
+        let tiles = half_tiles(table, base.map(|b| &b.half_tiles));
+        Some(AttentionStack {
+            kernel: kernel?,
+            softmax_bytes: softmax?,
+            dropout_bytes: dropout?,
+            score_efficiency: score?,
+            misaligned_fraction: misaligned?,
+            half_sequence: half?,
+            narrow_head: narrow?,
+            tiny_head: tiny?,
+            half_tiles: tiles?,
+        })
+    })
+}
+
+type NarrowHead = BTreeMap<AttentionKernel, Sourced<f64>>;
+
+fn narrow_head(table: &Table<'_>, base: Option<&NarrowHead>) -> Option<NarrowHead> {
+    section(table, "narrow_head", base, |table| {
+        let mut known = base.cloned().unwrap_or_default();
+        for (name, kernel) in KERNEL_NAMES {
+            if let Some(factor) = table.sourced_optional(name, Item::fraction) {
+                known.insert(kernel, factor);
+            }
+        }
+        Some(known)
+    })
+}
+
+type HalfTiles = BTreeMap<String, Sourced<f64>>;
+
+fn half_tiles(table: &Table<'_>, base: Option<&HalfTiles>) -> Option<HalfTiles> {
+    section(table, "half_tiles", base, |table| {
+        let mut known = base.cloned().unwrap_or_default();
+        table.each(|item| {
+            if let Some(half) = item.sourced(|item| item.number(0.0..=1e6)) {
+                known.insert(item.key().to_owned(), half);
+            }
+        });
+        Some(known)
+    })
+}
+
+type PointwiseTable = BTreeMap<PointwiseKind, Sourced<PointwiseCost>>;
+
+pub(super) fn fused(file: &Table<'_>, base: Option<&Sourced<bool>>) -> Option<Sourced<bool>> {
+    value(file, "fused", base, |item| item.flag())
+}
+
+pub(super) fn pointwise(file: &Table<'_>, base: Option<&PointwiseTable>) -> Option<PointwiseTable> {
+    section(file, "pointwise", base, |table| {
+        let mut known = BTreeMap::new();
+        for (name, kind) in POINTWISE_NAMES.into_iter().zip(POINTWISE) {
+            if let Some(cost) = value(table, name, base.and_then(|b| b.get(&kind)), kernel_cost) {
+                known.insert(kind, cost);
+            }
+        }
+        Some(known)
+    })
+}
+
+fn kernel_cost(item: &Item<'_>) -> Option<PointwiseCost> {
+    item.table(|table| {
+        let bytes = table.required("bytes", passes);
+        let kernels = table.required("kernels", passes);
+        Some(PointwiseCost { bytes: bytes?, kernels: kernels? })
+    })
+}
+
+pub(super) fn recurrent(file: &Table<'_>, base: Option<&RecurrentStack>) -> Option<RecurrentStack> {
+    section(file, "recurrent", base, |table| {
+        let s = (table, base);
+        let batched = flag(s, "batched_weight_gradient", |b| &b.batched_weight_gradient);
+        let accumulation = number(s, "accumulation_passes", |b| &b.accumulation_passes);
+        let inherited = base.and_then(|b| b.fallback.clone());
+        let fallback = table.table_optional("fallback", fallback).or(inherited);
+        Some(RecurrentStack {
+            batched_weight_gradient: batched?,
+            accumulation_passes: accumulation?,
+            fallback,
+        })
+    })
+}
+
+fn fallback(table: &Table<'_>) -> Option<RecurrentLaw> {
+    let step = table.sourced("step_overhead", Item::quantity_or_zero);
+    let read = table.sourced("weight_read_efficiency", Item::fraction);
+    Some(RecurrentLaw { step_overhead: step?, weight_read_efficiency: read? })
+}
+
+pub(super) fn optimizer(file: &Table<'_>, base: Option<&OptimizerStack>) -> Option<OptimizerStack> {
+    section(file, "optimizer", base, |table| {
+        let s = (table, base);
+        let kernels = number(s, "kernels", |b| &b.kernels);
+        let accumulation = number(s, "accumulation_bytes", |b| &b.accumulation_bytes);
+        let copies = number(s, "shard_copy_bytes", |b| &b.shard_copy_bytes);
+        let mut bytes = base.map(|b| b.bytes.clone()).unwrap_or_default();
+        for (name, rule) in RULE_NAMES {
+            if let Some(moved) = table.sourced_optional(name, |item| item.number(0.0..=1e6)) {
+                bytes.insert(rule, moved);
+            }
+        }
+        Some(OptimizerStack {
+            bytes,
+            kernels: kernels?,
+            accumulation_bytes: accumulation?,
+            shard_copy_bytes: copies?,
+        })
+    })
+}
+
+pub(super) fn collective(
+    file: &Table<'_>,
+    base: Option<&CollectiveStack>,
+) -> Option<CollectiveStack> {
+    section(file, "collective", base, |table| {
+        let s = (table, base);
+        let shard_base = part(s, "shard_base", |b| &b.shard_base);
+        let shard_ramp = part(s, "shard_ramp", |b| &b.shard_ramp);
+        let ring_base = quantity(s, "ring_base", |b| &b.ring_base);
+        let tree_base = quantity(s, "tree_base", |b| &b.tree_base);
+        let tree_hop_intra = quantity(s, "tree_hop_intra", |b| &b.tree_hop_intra);
+        let tree_hop_inter = quantity(s, "tree_hop_inter", |b| &b.tree_hop_inter);
+        let all_to_all_base = quantity(s, "all_to_all_base", |b| &b.all_to_all_base);
+        let send_base = quantity(s, "send_base", |b| &b.send_base);
+        let tree_efficiency = fraction(s, "tree_efficiency", |b| &b.tree_efficiency);
+        let exchange = fraction(s, "all_to_all_efficiency", |b| &b.all_to_all_efficiency);
+        let send_efficiency = fraction(s, "send_efficiency", |b| &b.send_efficiency);
+        Some(CollectiveStack {
+            shard_base: shard_base?,
+            shard_ramp: shard_ramp?,
+            ring_base: ring_base?,
+            tree_base: tree_base?,
+            tree_hop_intra: tree_hop_intra?,
+            tree_hop_inter: tree_hop_inter?,
+            tree_efficiency: tree_efficiency?,
+            all_to_all_efficiency: exchange?,
+            all_to_all_base: all_to_all_base?,
+            send_base: send_base?,
+            send_efficiency: send_efficiency?,
+        })
+    })
+}
+
+pub(super) fn overlap(file: &Table<'_>, base: Option<&OverlapStack>) -> Option<OverlapStack> {
+    section(file, "overlap", base, |table| {
+        let s = (table, base);
+        let forward = part(s, "tensor_forward", |b| &b.tensor_forward);
+        let backward = part(s, "tensor_backward", |b| &b.tensor_backward);
+        let sequence = part(s, "tensor_backward_sequence", |b| &b.tensor_backward_sequence);
+        let data = flag(s, "data", |b| &b.data);
+        let tail = part(s, "data_tail", |b| &b.data_tail);
+        let send = part(s, "send", |b| &b.send);
+        let contention = part(s, "contention", |b| &b.contention);
+        let root = part(s, "root_unit_exposed", |b| &b.root_unit_exposed);
+        Some(OverlapStack {
+            tensor_forward: forward?,
+            tensor_backward: backward?,
+            tensor_backward_sequence: sequence?,
+            data: data?,
+            data_tail: tail?,
+            send: send?,
+            contention: contention?,
+            root_unit_exposed: root?,
+        })
+    })
+}
+
+pub(super) fn host(file: &Table<'_>, base: Option<&HostStack>) -> Option<HostStack> {
+    section(file, "host", base, |table| {
+        let launch = quantity((table, base), "launch", |b| &b.launch);
+        let jitter = part((table, base), "jitter", |b| &b.jitter);
+        Some(HostStack { launch: launch?, jitter: jitter? })
+    })
+}
+
+pub(super) fn memory(file: &Table<'_>, base: Option<&MemoryStack>) -> Option<MemoryStack> {
+    section(file, "memory", base, |table| {
+        let context = quantity((table, base), "context", |b| &b.context);
+        let communicators = quantity((table, base), "communicators", |b| &b.communicators);
+        let fragmentation = part((table, base), "fragmentation", |b| &b.fragmentation);
+        Some(MemoryStack {
+            context: context?,
+            communicators: communicators?,
+            fragmentation: fragmentation?,
+        })
+    })
+}
+
+pub(super) fn spread(file: &Table<'_>, base: Option<&SpreadStack>) -> Option<SpreadStack> {
+    section(file, "spread", base, |table| {
+        let s = (table, base);
+        let gemm = part(s, "gemm", |b| &b.gemm);
+        let memory = part(s, "memory", |b| &b.memory);
+        let attention = part(s, "attention", |b| &b.attention);
+        let intra = part(s, "intra", |b| &b.intra);
+        let inter = part(s, "inter", |b| &b.inter);
+        let latency = part(s, "latency", |b| &b.latency);
+        Some(SpreadStack {
+            gemm: gemm?,
+            memory: memory?,
+            attention: attention?,
+            intra: intra?,
+            inter: inter?,
+            latency: latency?,
+        })
+    })
+}
+
+pub(super) fn residual(file: &Table<'_>, base: Option<&ResidualBand>) -> Option<ResidualBand> {
+    section(file, "residual", base, |table| {
+        let below = part((table, base), "below", |b| &b.below);
+        let above = number((table, base), "above", |b| &b.above);
+        Some(ResidualBand { below: below?, above: above? })
+    })
+}
