@@ -42,9 +42,20 @@ pub struct Catalog {
 
 impl Catalog {
     /// The catalog of this environment.
-    pub fn from_environment() -> Self {
+    ///
+    /// # Errors
+    /// When `MESHWRIGHT_SCENARIOS` names something that is not a folder.
+    pub fn from_environment() -> Result<Self, Failure> {
         let folder = std::env::var_os("MESHWRIGHT_SCENARIOS").filter(|v| !v.is_empty());
-        Self { folder: folder.map(PathBuf::from) }
+        let folder = folder.map(PathBuf::from);
+        match folder.as_ref().filter(|folder| !folder.is_dir()) {
+            None => Ok(Self { folder }),
+            Some(missing) => Err(Failure::new(
+                Exit::InvalidInput,
+                format!("MESHWRIGHT_SCENARIOS is no folder: {}", missing.display()),
+            )
+            .hint("`meshwright help environment` says what belongs there")),
+        }
     }
 
     /// Scenarios of one kind by file name; the user's folder comes before what is shipped.
@@ -75,7 +86,7 @@ impl Catalog {
         if is_path(name) {
             let text = Cow::Owned(files::read(name)?);
             let path = (name != "-").then(|| PathBuf::from(name));
-            return Ok(Scenario { shown: name.to_string(), text, path });
+            return Ok(Scenario { shown: files::shown(name).to_string(), text, path });
         }
         let mut all = self.all(kind)?;
         if let Some(found) = all.remove(name) {
@@ -129,7 +140,12 @@ fn read_scenario(path: &Path) -> Result<Scenario, Failure> {
 }
 
 /// The TOML files of a folder, by name; a folder that is absent has none.
-pub fn toml_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+fn toml_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    files_in(folder, &["toml"])
+}
+
+/// The files of a folder with one of the extensions, by name; a folder that is absent has none.
+pub fn files_in(folder: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>, Failure> {
     if !folder.exists() {
         return Ok(Vec::new());
     }
@@ -142,7 +158,8 @@ pub fn toml_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        if path.extension().is_some_and(|e| e == "toml") {
+        let extension = path.extension().and_then(|e| e.to_str());
+        if extension.is_some_and(|e| extensions.contains(&e)) {
             found.push(path);
         }
     }

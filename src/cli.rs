@@ -82,8 +82,11 @@ pub struct ExplainArgs {
     #[arg(value_name = "PLAN", default_value = "plan.json", value_hint = clap::ValueHint::FilePath)]
     pub plan: String,
     /// Levels of the tree.
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=16))]
-    pub depth: u8,
+    #[arg(
+        long, value_name = "N", default_value_t = 2,
+        value_parser = values::within(1..=16)
+    )]
+    pub depth: u16,
     /// Show only this branch, such as step/backward.
     #[arg(long, value_name = "PATH")]
     pub path: Option<String>,
@@ -109,7 +112,10 @@ pub struct ExplainArgs {
 )]
 pub struct CompareArgs {
     /// The plans, the first is what the others are compared with.
-    #[arg(value_name = "PLAN", required = true, num_args = 2.., value_hint = clap::ValueHint::FilePath)]
+    #[arg(
+        value_name = "PLAN", required = true, num_args = 2..,
+        value_hint = clap::ValueHint::FilePath
+    )]
     pub plans: Vec<String>,
     /// Exit with 1 when the plans decide differently.
     #[arg(long)]
@@ -253,7 +259,7 @@ pub struct Parsed {
 
 /// The command tree with its environment variables.
 pub fn command() -> clap::Command {
-    environment::add(Cli::command())
+    environment::add(Cli::command().max_term_width(100))
 }
 
 /// What a command line asks for.
@@ -267,12 +273,27 @@ pub enum Asked {
 /// Understands the command line.
 pub fn parse(arguments: Vec<OsString>) -> Result<Asked, Failure> {
     let arguments = dispatch_on_name(arguments)?;
-    let matches = match command().try_get_matches_from(arguments) {
+    let path = subcommands(&arguments);
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    let matches = match command().try_get_matches_from(&arguments) {
         Ok(matches) => matches,
-        Err(error) => return usage::answer(&error).map(Asked::Text),
+        Err(error) => return usage::answer(&error, &path).map(Asked::Text),
     };
-    let cli = Cli::from_arg_matches(&matches).map_err(|e| usage::failure(&e))?;
+    let cli = Cli::from_arg_matches(&matches).map_err(|e| usage::failure(&e, &path))?;
     Ok(Asked::Run(Box::new(Parsed { cli, matches })))
+}
+
+/// The subcommands that the arguments name, as far as they can be told.
+fn subcommands(arguments: &[OsString]) -> Vec<String> {
+    let mut level = Cli::command();
+    let mut path = Vec::new();
+    for argument in arguments.iter().skip(1).filter_map(|a| a.to_str()) {
+        if let Some(found) = level.find_subcommand(argument) {
+            path.push(argument.to_string());
+            level = found.clone();
+        }
+    }
+    path
 }
 
 /// The binary linked as `plan` or `execute` is that command.

@@ -12,7 +12,7 @@ use plan::scenario::{Problem, Problems, Table, read};
 use std::path::{Path, PathBuf};
 
 /// The name of a project's configuration file.
-const FILE: &str = "meshwright.toml";
+pub const FILE: &str = "meshwright.toml";
 
 /// What a configuration file may set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,7 +87,11 @@ fn shown(path: &Path, here: &Path) -> String {
     path.strip_prefix(here).unwrap_or(path).display().to_string()
 }
 
-fn parse(text: &str) -> Result<Config, Problems> {
+/// Understands a configuration file.
+///
+/// # Errors
+/// All problems of the file.
+pub fn parse(text: &str) -> Result<Config, Problems> {
     read(text, |file| {
         for key in ["name", "aliases", "sources"] {
             refuse(file, key);

@@ -17,14 +17,20 @@ const MAX_BYTES: u64 = 256 << 20;
 pub fn read(path: &str) -> Result<String, Failure> {
     let bytes = if path == "-" { read_all(io::stdin().lock()) } else { open_and_read(path) };
     let bytes = bytes.map_err(|error| unreadable(path, &error))?;
+    let name = shown(path);
     if bytes.len() as u64 > MAX_BYTES {
-        return Err(Failure::new(Exit::InvalidInput, format!("{path} is larger than 256 MiB")));
+        return Err(Failure::new(Exit::InvalidInput, format!("{name} is larger than 256 MiB")));
     }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        Failure::new(Exit::InvalidInput, format!("{path} is not UTF-8 text"))
+        Failure::new(Exit::InvalidInput, format!("{name} is not UTF-8 text"))
             .evidence(format!("the first byte that is not is at offset {at}"))
     })
+}
+
+/// A path as people read it.
+pub fn shown(path: &str) -> &str {
+    if path == "-" { "standard input" } else { path }
 }
 
 fn open_and_read(path: &str) -> io::Result<Vec<u8>> {
@@ -45,7 +51,7 @@ pub fn unreadable(path: &str, error: &io::Error) -> Failure {
         io::ErrorKind::IsADirectory => "it is a folder".to_string(),
         _ => error.to_string(),
     };
-    Failure::new(Exit::InvalidInput, format!("cannot read {path}: {why}"))
+    Failure::new(Exit::InvalidInput, format!("cannot read {}: {why}", shown(path)))
 }
 
 /// Writes data to a file, or to stdout for `None` and `-`.

@@ -122,6 +122,12 @@ impl Output {
         self.talk_line(failure.render(&self.err).trim_end());
     }
 
+    /// Reports several failures, with an empty line between them.
+    pub fn report_all(&self, failures: &[&Failure]) {
+        let texts: Vec<String> = failures.iter().map(|f| f.render(&self.err)).collect();
+        self.talk_line(texts.join("\n").trim_end());
+    }
+
     /// A stderr that cannot be written to leaves nobody to tell.
     fn talk_line(&self, text: &str) {
         let mut line = self.err.text(text);

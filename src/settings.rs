@@ -110,7 +110,7 @@ impl Sources<'_> {
         let picked = given.map(|value| (value, self.given_by(name))).or_else(in_files);
         let (value, origin) = match &picked {
             Some((value, origin)) => (word(value), origin.clone()),
-            None => ("not set".to_string(), Origin::Default),
+            None => (default_word(name).to_string(), Origin::Default),
         };
         self.all.push(Setting { name, value, origin });
         picked
@@ -126,6 +126,17 @@ impl Sources<'_> {
             return Origin::Flag;
         }
         Origin::Environment(format!("MESHWRIGHT_{}", name.to_uppercase()))
+    }
+}
+
+/// What applies when nobody says anything.
+fn default_word(name: &str) -> &'static str {
+    match name {
+        "cluster" => "the model's",
+        "format" => "human",
+        "color" => "auto",
+        "ascii" => "false",
+        _ => "the terminal's",
     }
 }
 

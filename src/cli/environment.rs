@@ -11,9 +11,17 @@ pub fn variable(flag: &str) -> String {
     format!("MESHWRIGHT_{}", flag.replace('-', "_").to_uppercase())
 }
 
-/// Gives every flag of a command tree its variable.
+/// Gives every flag of a command tree its variable, and lets it see negative numbers: they are
+/// wrong, and the flag knows how to say so.
 pub fn add(command: Command) -> Command {
-    command.mut_args(with_variable).mut_subcommands(add)
+    command.mut_args(|arg| with_variable(with_negative_numbers(arg))).mut_subcommands(add)
+}
+
+fn with_negative_numbers(arg: Arg) -> Arg {
+    match arg.get_action() {
+        ArgAction::Set => arg.allow_negative_numbers(true),
+        _ => arg,
+    }
 }
 
 fn with_variable(arg: Arg) -> Arg {

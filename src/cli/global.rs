@@ -1,5 +1,6 @@
 //! Flags that every command takes.
 
+use super::values;
 use crate::output::{ColorChoice, Talk};
 use clap::{Args, ValueEnum, ValueHint};
 
@@ -49,22 +50,28 @@ pub struct Global {
     #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "verbose")]
     pub quiet: u8,
     /// Say more: reasons.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, hide_short_help = true)]
     pub verbose: u8,
     /// When to colour; auto honours NO_COLOR, CLICOLOR_FORCE and TERM=dumb.
-    #[arg(long, global = true, value_enum, value_name = "WHEN")]
+    #[arg(long, global = true, value_enum, value_name = "WHEN", hide_short_help = true)]
     pub color: Option<ColorChoice>,
     /// Write ASCII only.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, hide_short_help = true)]
     pub ascii: bool,
     /// Lay out for this many columns.
-    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(40..=400))]
+    #[arg(
+        long, global = true, value_name = "N",
+        value_parser = values::within(40..=400), hide_short_help = true
+    )]
     pub width: Option<u16>,
     /// Read this configuration file instead of looking for one.
-    #[arg(long, global = true, value_name = "FILE", conflicts_with = "no_config", value_hint = ValueHint::FilePath)]
+    #[arg(
+        long, global = true, value_name = "FILE", conflicts_with = "no_config",
+        value_hint = ValueHint::FilePath, hide_short_help = true
+    )]
     pub config: Option<String>,
     /// Read no configuration file.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, hide_short_help = true)]
     pub no_config: bool,
 }
 

@@ -32,16 +32,16 @@ impl fmt::Display for Gpus {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum GpusError {
     /// Not a number at all.
-    #[error("`{0}` is not a GPU count; write 192, 8..64:8 or 8,64,192")]
+    #[error("a GPU count is written like 192, 8..64:8 or 8,64,192")]
     NotANumber(String),
     /// Zero, negative or beyond what is planned for.
-    #[error("{0} is out of range; a GPU count is between 1 and 16,777,216")]
+    #[error("a GPU count is between 1 and 16,777,216")]
     OutOfRange(String),
     /// A range that runs backwards.
-    #[error("the range {0}..{1} is empty; write the smaller count first")]
+    #[error("the range is empty; write the smaller count first")]
     EmptyRange(u32, u32),
     /// A step of zero, or one that is no number.
-    #[error("`{0}` is not a step; write a range with a step like 8..64:8")]
+    #[error("a step is a whole number from 1 on, as in 8..64:8")]
     BadStep(String),
     /// More points than anybody wants to read.
     #[error("{0} GPU counts are too many for a sweep (at most 1024); take a larger step")]

@@ -22,85 +22,113 @@ pub struct PlanArgs {
     #[arg(short, long, value_name = "NAME|FILE", value_hint = ValueHint::FilePath)]
     pub model: String,
     /// How many GPUs; a range or a list sweeps and prints one line each.
-    #[arg(short, long, value_name = "N|A..B[:step]|A,B,C", allow_negative_numbers = true)]
+    #[arg(short, long, value_name = "N|A..B[:step]|A,B,C")]
     pub gpus: Gpus,
     /// The cluster; default: from the configuration, else the model's.
     #[arg(short, long, value_name = "NAME|FILE", value_hint = ValueHint::FilePath)]
     pub cluster: Option<String>,
-
-    /// Sequences per step over all GPUs.
-    #[arg(long, value_name = "N", help_heading = "Batch", conflicts_with = "local_batch")]
-    pub global_batch: Option<NonZeroU64>,
-    /// Sequences per step and GPU.
-    #[arg(long, value_name = "N", help_heading = "Batch")]
-    pub local_batch: Option<NonZeroU64>,
-    /// Tokens per sequence.
-    #[arg(long, value_name = "N", help_heading = "Batch")]
-    pub seq: Option<NonZeroU64>,
-    /// Number format of activations and matrix products.
-    #[arg(long, value_parser = dtype, value_name = "fp32|fp16|bf16|fp8", help_heading = "Batch")]
-    pub dtype: Option<Dtype>,
-
-    /// Tensor-parallel degree.
-    #[arg(long, value_parser = values::degree, default_value = "auto", value_name = "N", help_heading = "Pins")]
-    pub tp: Pin<NonZeroU32>,
-    /// Pipeline-parallel degree.
-    #[arg(long, value_parser = values::degree, default_value = "auto", value_name = "N", help_heading = "Pins")]
-    pub pp: Pin<NonZeroU32>,
-    /// Data-parallel degree.
-    #[arg(long, value_parser = values::degree, default_value = "auto", value_name = "N", help_heading = "Pins")]
-    pub dp: Pin<NonZeroU32>,
-    /// ZeRO stage.
-    #[arg(long, value_parser = values::zero_stage, default_value = "auto", value_name = "0..3", help_heading = "Pins")]
-    pub zero: Pin<u8>,
-    /// Sequences per micro-batch.
-    #[arg(long, value_parser = values::degree, default_value = "auto", value_name = "N", help_heading = "Pins")]
-    pub micro_batch: Pin<NonZeroU32>,
-    /// Recomputation of activations.
-    #[arg(long, value_enum, default_value = "auto", value_name = "KIND", help_heading = "Pins")]
-    pub recompute: RecomputePin,
-    /// Exchange of embedding gradients.
-    #[arg(long, value_enum, default_value = "auto", value_name = "KIND", help_heading = "Pins")]
-    pub embedding: EmbeddingPin,
-
-    /// What best means.
-    #[arg(
-        long,
-        value_enum,
-        default_value = "step-time",
-        value_name = "GOAL",
-        help_heading = "Search"
-    )]
-    pub objective: Objective,
-    /// Memory of each device that a plan may use: a share or a size.
-    #[arg(long, value_parser = values::memory_limit, value_name = "90%|70GiB", help_heading = "Search")]
-    pub max_memory: Option<MemoryLimit>,
-    /// Memory of each device that a plan must leave free.
-    #[arg(long, value_parser = values::size, value_name = "SIZE", help_heading = "Search")]
-    pub reserve: Option<Bytes>,
-    /// Plans to show: the best and its runners-up.
-    #[arg(long, value_name = "N", default_value_t = 4, help_heading = "Search",
-          value_parser = clap::value_parser!(u16).range(1..=1000))]
-    pub top: u16,
-    /// Stop searching after this long, with what was found.
-    #[arg(long, value_parser = values::time, value_name = "TIME", help_heading = "Search")]
-    pub time_limit: Option<Seconds>,
-    /// Accept a plan that is at most this far from the proven best.
-    #[arg(long, value_parser = values::gap, value_name = "0%", help_heading = "Search")]
-    pub gap: Option<f64>,
-    /// Seed of the solver.
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Search")]
-    pub seed: u64,
-
-    /// Vocabulary statistics: a name, or a file from `calibrate --corpus`.
-    #[arg(long, value_name = "NAME|FILE", help_heading = "Data", value_hint = ValueHint::FilePath)]
-    pub corpus: Option<String>,
-    /// Software stack whose constants are used: a name or a file.
-    #[arg(long, value_name = "NAME|FILE", help_heading = "Data", value_hint = ValueHint::FilePath)]
-    pub stack: Option<String>,
+    /// What a step trains on.
+    #[command(flatten)]
+    pub batch: BatchArgs,
+    /// Decisions that are taken away from the planner.
+    #[command(flatten)]
+    pub pins: PinArgs,
+    /// How to search, and for what.
+    #[command(flatten)]
+    pub search: SearchArgs,
+    /// Which data to use.
+    #[command(flatten)]
+    pub data: DataArgs,
     /// Show what was understood, and do not search.
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// What a step trains on; the model's recipe where nothing is said.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Batch")]
+pub struct BatchArgs {
+    /// Sequences per step over all GPUs.
+    #[arg(long, value_parser = values::positive, value_name = "N", conflicts_with = "local_batch")]
+    pub global_batch: Option<NonZeroU64>,
+    /// Sequences per step and GPU.
+    #[arg(long, value_parser = values::positive, value_name = "N")]
+    pub local_batch: Option<NonZeroU64>,
+    /// Tokens per sequence.
+    #[arg(long, value_parser = values::positive, value_name = "N")]
+    pub seq: Option<NonZeroU64>,
+    /// Number format of activations and matrix products.
+    #[arg(long, value_parser = dtype, value_name = "fp32|fp16|bf16|fp8")]
+    pub dtype: Option<Dtype>,
+}
+
+/// Decisions that are taken away from the planner; `auto` leaves them to it.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Pins")]
+pub struct PinArgs {
+    /// Tensor-parallel degree.
+    #[arg(long, value_parser = values::degree, default_value = "auto", value_name = "N")]
+    pub tp: Pin<NonZeroU32>,
+    /// Pipeline-parallel degree.
+    #[arg(long, value_parser = values::degree, default_value = "auto", value_name = "N")]
+    pub pp: Pin<NonZeroU32>,
+    /// Data-parallel degree.
+    #[arg(long, value_parser = values::degree, default_value = "auto", value_name = "N")]
+    pub dp: Pin<NonZeroU32>,
+    /// ZeRO stage.
+    #[arg(long, value_parser = values::zero_stage, default_value = "auto", value_name = "0..3")]
+    pub zero: Pin<u8>,
+    /// Sequences per micro-batch.
+    #[arg(long, value_parser = values::degree, default_value = "auto", value_name = "N")]
+    pub micro_batch: Pin<NonZeroU32>,
+    /// Recomputation of activations.
+    #[arg(long, value_enum, default_value = "auto", value_name = "KIND")]
+    pub recompute: RecomputePin,
+    /// Exchange of embedding gradients.
+    #[arg(long, value_enum, default_value = "auto", value_name = "KIND")]
+    pub embedding: EmbeddingPin,
+}
+
+/// How to search, and for what.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Search")]
+pub struct SearchArgs {
+    /// What best means.
+    #[arg(long, value_enum, default_value = "step-time", value_name = "GOAL")]
+    pub objective: Objective,
+    /// Memory of each device that a plan may use: a share or a size.
+    #[arg(long, value_parser = values::memory_limit, value_name = "90%|70GiB")]
+    pub max_memory: Option<MemoryLimit>,
+    /// Memory of each device that a plan must leave free.
+    #[arg(long, value_parser = values::size, value_name = "SIZE", hide_short_help = true)]
+    pub reserve: Option<Bytes>,
+    /// Plans to show: the best and its runners-up.
+    #[arg(
+        long, value_name = "N", default_value_t = 4,
+        value_parser = values::within(1..=1000)
+    )]
+    pub top: u16,
+    /// Stop searching after this long, with what was found.
+    #[arg(long, value_parser = values::time, value_name = "TIME")]
+    pub time_limit: Option<Seconds>,
+    /// Accept a plan that is at most this far from the proven best.
+    #[arg(long, value_parser = values::gap, value_name = "0%", hide_short_help = true)]
+    pub gap: Option<f64>,
+    /// Seed of the solver.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_short_help = true)]
+    pub seed: u64,
+}
+
+/// Which data to use.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Data")]
+pub struct DataArgs {
+    /// Vocabulary statistics: a name, or a file from `calibrate --corpus`.
+    #[arg(long, value_name = "NAME|FILE", value_hint = ValueHint::FilePath)]
+    pub corpus: Option<String>,
+    /// Software stack whose constants are used: a name or a file.
+    #[arg(long, value_name = "NAME|FILE", value_hint = ValueHint::FilePath)]
+    pub stack: Option<String>,
 }
 
 fn dtype(text: &str) -> Result<Dtype, String> {

@@ -4,37 +4,41 @@ use crate::diagnostics::Failure;
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 
 /// clap hands help and version out as errors; here they are answers.
-pub fn answer(error: &Error) -> Result<String, Failure> {
+pub fn answer(error: &Error, command: &[&str]) -> Result<String, Failure> {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(error.to_string()),
-        _ => Err(failure(error)),
+        _ => Err(failure(error, command)),
     }
 }
 
-/// The failure that a clap error stands for.
-pub fn failure(error: &Error) -> Failure {
-    match error.kind() {
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            Failure::usage("no command given").hint("`meshwright help` lists the commands")
-        }
-        _ => with_hints(error, Failure::usage(headline(error))),
+/// The failure that a clap error stands for; `command` is the path of subcommands it is about.
+pub fn failure(error: &Error, command: &[&str]) -> Failure {
+    if words(error, ContextKind::InvalidSubcommand).as_deref() == Some("execute") {
+        return execute_is_not_here();
+    }
+    let failure = with_suggestions(error, Failure::usage(headline(error)));
+    match command {
+        [] => failure.hint("`meshwright help` lists commands and flags"),
+        path => failure.hint(format!("`meshwright {} --help` shows how", path.join(" "))),
     }
 }
 
 fn headline(error: &Error) -> String {
-    let arg = words(error, ContextKind::InvalidArg).unwrap_or_default();
+    let arg = names(&words(error, ContextKind::InvalidArg).unwrap_or_default());
     let value = words(error, ContextKind::InvalidValue).unwrap_or_default();
-    let prior = words(error, ContextKind::PriorArg).unwrap_or_default();
+    let prior = names(&words(error, ContextKind::PriorArg).unwrap_or_default());
     match error.kind() {
         ErrorKind::UnknownArgument => format!("no flag `{arg}` here"),
         ErrorKind::InvalidSubcommand => {
             let name = words(error, ContextKind::InvalidSubcommand).unwrap_or_default();
             format!("no command named `{name}`")
         }
-        ErrorKind::MissingSubcommand => "no command given".to_string(),
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            "no command given".to_string()
+        }
         ErrorKind::InvalidValue if value.is_empty() => format!("`{arg}` needs a value"),
         ErrorKind::InvalidValue => format!("`{value}` is not a value of `{arg}`"),
-        ErrorKind::ValueValidation => format!("`{value}` is not a value of `{arg}`{}", why(error)),
+        ErrorKind::ValueValidation => format!("`{arg} {value}`: {}", why(error)),
         ErrorKind::MissingRequiredArgument => format!("missing: {arg}"),
         ErrorKind::ArgumentConflict if prior == arg => format!("`{arg}` is given twice"),
         ErrorKind::ArgumentConflict => format!("`{arg}` and `{prior}` exclude each other"),
@@ -44,7 +48,18 @@ fn headline(error: &Error) -> String {
 
 /// What the parser of the value said.
 fn why(error: &Error) -> String {
-    std::error::Error::source(error).map_or_else(String::new, |source| format!(": {source}"))
+    let source = std::error::Error::source(error);
+    source.map_or_else(|| "not a value of this flag".to_string(), ToString::to_string)
+}
+
+/// Flags without the description of their values: `--gpus <N>, --model <NAME>` is `--gpus,
+/// --model`. A positional argument is its description.
+fn names(arguments: &str) -> String {
+    let short = |argument: &str| match argument.split_once(" <") {
+        Some((flag, _)) => flag.to_string(),
+        None => argument.trim_matches(['<', '>']).to_string(),
+    };
+    arguments.split(", ").map(short).collect::<Vec<_>>().join(", ")
 }
 
 /// clap's own words, where there are none of ours.
@@ -54,7 +69,7 @@ fn first_line(error: &Error) -> String {
     line.trim_start_matches("error: ").trim_end_matches('.').to_string()
 }
 
-fn with_hints(error: &Error, mut failure: Failure) -> Failure {
+fn with_suggestions(error: &Error, mut failure: Failure) -> Failure {
     let suggestions =
         [ContextKind::SuggestedArg, ContextKind::SuggestedValue, ContextKind::SuggestedSubcommand];
     for kind in suggestions {
@@ -64,27 +79,7 @@ fn with_hints(error: &Error, mut failure: Failure) -> Failure {
     if let Some(values) = words(error, ContextKind::ValidValue) {
         failure = failure.hint(format!("one of: {values}"));
     }
-    if words(error, ContextKind::InvalidSubcommand).as_deref() == Some("execute") {
-        return execute_is_not_here();
-    }
-    match words(error, ContextKind::Usage) {
-        Some(usage) => failure.hint(usage_hint(&usage)),
-        None => failure.hint("`meshwright help` lists commands and flags"),
-    }
-}
-
-/// Points to the help of the command whose usage clap shows.
-fn usage_hint(usage: &str) -> String {
-    let command: Vec<&str> = usage
-        .split_whitespace()
-        .skip_while(|word| *word != "meshwright")
-        .skip(1)
-        .take_while(|word| word.bytes().all(|b| b.is_ascii_lowercase()))
-        .collect();
-    match command.as_slice() {
-        [] => "`meshwright help` lists commands and flags".to_string(),
-        words => format!("`meshwright {} --help` shows its flags", words.join(" ")),
-    }
+    failure
 }
 
 /// The text of one piece of context.

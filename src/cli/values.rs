@@ -1,7 +1,8 @@
 //! Values of flags that are more than a number or a word.
 
 use plan::units::{Bytes, Quantity, Seconds};
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
+use std::ops::RangeInclusive;
 
 /// A decision that is left to the planner, or pinned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,22 @@ pub fn degree(text: &str) -> Result<Pin<NonZeroU32>, String> {
     let number = text.parse::<NonZeroU32>().ok();
     let in_range = number.filter(|n| n.get() <= super::gpus::MAX_GPUS);
     in_range.map(Pin::To).ok_or_else(|| "it is `auto` or a whole number from 1 on".to_string())
+}
+
+/// Reads a whole number from one on.
+pub fn positive(text: &str) -> Result<NonZeroU64, String> {
+    text.parse().map_err(|_| "it is a whole number from 1 on".to_string())
+}
+
+/// A parser of whole numbers in a range.
+pub fn within(
+    range: RangeInclusive<u16>,
+) -> impl Fn(&str) -> Result<u16, String> + Clone + Send + Sync {
+    move |text| {
+        let number = text.parse().ok().filter(|n| range.contains(n));
+        let (least, most) = (range.start(), range.end());
+        number.ok_or_else(|| format!("it is a whole number from {least} to {most}"))
+    }
 }
 
 /// Reads `auto` or a ZeRO stage.

@@ -25,7 +25,7 @@ struct Check {
 /// Looks around.
 pub fn run(settings: &Settings, output: &mut Output) -> Result<Exit, Failure> {
     let machine = machine::detect();
-    let catalog = Catalog::from_environment();
+    let catalog = Catalog::from_environment()?;
     let checks = [
         config(settings),
         processor(&machine),

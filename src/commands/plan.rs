@@ -13,7 +13,7 @@ use request::Request;
 
 /// Finds the best plan.
 pub fn run(flags: &PlanArgs, settings: &Settings, output: &mut Output) -> Result<Exit, Failure> {
-    let catalog = Catalog::from_environment();
+    let catalog = Catalog::from_environment()?;
     let request = Request::resolve(&catalog, flags, settings)?;
     if !flags.dry_run {
         return Err(no_search());

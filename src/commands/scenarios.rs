@@ -24,7 +24,7 @@ pub fn run(
     settings: &Settings,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let catalog = Catalog::from_environment();
+    let catalog = Catalog::from_environment()?;
     match command {
         ScenariosCommand::List(flags) => list(&catalog, flags, settings, output),
         ScenariosCommand::Show(flags) => show(&catalog, flags, settings, output),

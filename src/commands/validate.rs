@@ -1,7 +1,8 @@
 //! `validate`: every problem of every file.
 
-use crate::catalog::{Catalog, Kind, Scenario, toml_files};
+use crate::catalog::{Catalog, Kind, Scenario, files_in};
 use crate::cli::{Format, ValidateArgs};
+use crate::config;
 use crate::diagnostics::{Failure, FileProblem};
 use crate::exit::Exit;
 use crate::files;
@@ -27,7 +28,7 @@ pub fn run(
     settings: &Settings,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let catalog = Catalog::from_environment();
+    let catalog = Catalog::from_environment()?;
     let mut checked = Vec::new();
     for name in &flags.files {
         for path in files_of(name)? {
@@ -40,14 +41,14 @@ pub fn run(
         _ => screen(&checked, &output.out),
     };
     files::write(output, settings.output.as_deref(), &text)?;
-    let mut has_failed = false;
-    for failure in checked.iter().filter_map(|c| c.result.as_ref().err()) {
-        has_failed = true;
-        if settings.format != Format::Json {
-            output.report(failure);
-        }
+    let failures: Vec<&Failure> = checked.iter().filter_map(|c| c.result.as_ref().err()).collect();
+    if failures.is_empty() {
+        return Ok(Exit::Done);
     }
-    Ok(if has_failed { Exit::InvalidInput } else { Exit::Done })
+    if settings.format != Format::Json {
+        output.report_all(&failures);
+    }
+    Ok(Exit::InvalidInput)
 }
 
 /// A file is itself; a folder is all scenario and plan files below it.
@@ -56,7 +57,7 @@ fn files_of(name: &str) -> Result<Vec<String>, Failure> {
     if !path.is_dir() {
         return Ok(vec![name.to_string()]);
     }
-    let mut found: Vec<PathBuf> = toml_files(path)?;
+    let found: Vec<PathBuf> = files_in(path, &["json", "toml"])?;
     let entries = std::fs::read_dir(path).map_err(|error| files::unreadable(name, &error))?;
     let mut folders = Vec::new();
     for entry in entries {
@@ -67,7 +68,7 @@ fn files_of(name: &str) -> Result<Vec<String>, Failure> {
         }
     }
     folders.sort();
-    let mut all: Vec<String> = found.drain(..).map(|p| p.display().to_string()).collect();
+    let mut all: Vec<String> = found.iter().map(|p| p.display().to_string()).collect();
     for folder in folders {
         all.extend(files_of(&folder.display().to_string())?);
     }
@@ -78,7 +79,11 @@ fn files_of(name: &str) -> Result<Vec<String>, Failure> {
 fn check(catalog: &Catalog, path: &str) -> Result<String, Failure> {
     let text = files::read(path)?;
     if path == "-" || path.ends_with(".json") {
-        return check_json(path, &text);
+        return check_json(files::shown(path), &text);
+    }
+    if Path::new(path).file_name().is_some_and(|name| name == config::FILE) {
+        let parsed = config::parse(&text).map(|_| "configuration".to_string());
+        return parsed.map_err(|p| Failure::scenario(path, &text, p));
     }
     let broken = |p| Failure::scenario(path, &text, p);
     match kind_of(path, &text) {

@@ -118,7 +118,8 @@ impl Place {
             message.next().unwrap_or(""),
         );
         for more in message.chain(self.hint.iter().flat_map(|hint| hint.lines())) {
-            let at = before + carets.len() + 1;
+            // Under the carets, or further left where it would not fit.
+            let at = before.min(width.saturating_sub(more.width()));
             let _infallible = writeln!(text, "{:digits$} {bar} {:at$}{more}", "", "");
         }
     }

@@ -103,22 +103,22 @@ impl Request {
 /// Flags win over the recipe.
 fn override_training(model: &mut ModelSpec, flags: &PlanArgs) {
     let training = &mut model.training;
-    if let Some(sequences) = flags.global_batch {
+    if let Some(sequences) = flags.batch.global_batch {
         training.batch = Batch::Global(sequences.get());
     }
-    if let Some(sequences) = flags.local_batch {
+    if let Some(sequences) = flags.batch.local_batch {
         training.batch = Batch::PerDevice(sequences.get());
     }
-    if let Some(tokens) = flags.seq {
+    if let Some(tokens) = flags.batch.seq {
         training.sequence = tokens.get();
     }
-    if let Some(corpus) = &flags.corpus {
+    if let Some(corpus) = &flags.data.corpus {
         training.corpus = Some(corpus.clone());
     }
-    if let Some(stack) = &flags.stack {
+    if let Some(stack) = &flags.data.stack {
         training.default_stack = Some(stack.clone());
     }
-    if let Some(dtype) = flags.dtype {
+    if let Some(dtype) = flags.batch.dtype {
         training.precision.compute = dtype;
     }
 }
@@ -126,25 +126,25 @@ fn override_training(model: &mut ModelSpec, flags: &PlanArgs) {
 /// The flags that take a decision away from the planner.
 fn pins(flags: &PlanArgs) -> Vec<(&'static str, String)> {
     let degree = |pin: Pin<NonZeroU32>| pin.value().map(|n| n.to_string());
-    let limit = flags.max_memory.map(|limit| match limit {
+    let limit = flags.search.max_memory.map(|limit| match limit {
         MemoryLimit::Fraction(share) => percent(share),
         MemoryLimit::Amount(size) => size.to_string(),
     });
     let all = [
-        ("--tp", degree(flags.tp)),
-        ("--pp", degree(flags.pp)),
-        ("--dp", degree(flags.dp)),
-        ("--zero", flags.zero.value().map(|n| n.to_string())),
-        ("--micro-batch", degree(flags.micro_batch)),
-        ("--recompute", word(flags.recompute, RecomputePin::Auto)),
-        ("--embedding", word(flags.embedding, EmbeddingPin::Auto)),
-        ("--objective", word(flags.objective, Objective::StepTime)),
+        ("--tp", degree(flags.pins.tp)),
+        ("--pp", degree(flags.pins.pp)),
+        ("--dp", degree(flags.pins.dp)),
+        ("--zero", flags.pins.zero.value().map(|n| n.to_string())),
+        ("--micro-batch", degree(flags.pins.micro_batch)),
+        ("--recompute", word(flags.pins.recompute, RecomputePin::Auto)),
+        ("--embedding", word(flags.pins.embedding, EmbeddingPin::Auto)),
+        ("--objective", word(flags.search.objective, Objective::StepTime)),
         ("--max-memory", limit),
-        ("--reserve", flags.reserve.map(|size| size.to_string())),
-        ("--time-limit", flags.time_limit.map(|time| time.to_string())),
-        ("--gap", flags.gap.map(percent)),
-        ("--top", (flags.top != 4).then(|| flags.top.to_string())),
-        ("--seed", (flags.seed != 0).then(|| flags.seed.to_string())),
+        ("--reserve", flags.search.reserve.map(|size| size.to_string())),
+        ("--time-limit", flags.search.time_limit.map(|time| time.to_string())),
+        ("--gap", flags.search.gap.map(percent)),
+        ("--top", (flags.search.top != 4).then(|| flags.search.top.to_string())),
+        ("--seed", (flags.search.seed != 0).then(|| flags.search.seed.to_string())),
     ];
     all.into_iter().filter_map(|(flag, value)| Some((flag, value?))).collect()
 }
