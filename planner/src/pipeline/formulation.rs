@@ -11,7 +11,7 @@
 //!  (2) Σ_s Σ_p n_k(p)·x_{s,p} = L_k                      for each k            [layer_counts]
 //!  (3) Σ_{last(p)>k} x_{s,p} + Σ_{first(p)≤k} x_{s+1,p} ≤ 1   for each s, k    [contiguity]
 //!  (4) Σ_{z(p)=z} x_{s,p} = u_z,  Σ_z u_z = 1            for each s, z,        [uniform_setting]
-//!      u_z ∈ {0,1}                                       if asked for
+//!      u_z ∈ {0,1}                                       in place of (1), if asked for
 //!  (5) Σ_s Σ_p ( nF_s·F_p + nB_s·B_p + [s=tail]·tail_p )·x_{s,p} + sends ≤ T    [path_cut]
 //!                                                        for each known path
 //! ```
@@ -127,12 +127,10 @@ impl<'a> Master<'a> {
             variables += stage.len();
         }
         let mut master = Self { instance, choices, offsets, cuts, plan_rows: Vec::new() };
-        let mut rows = master.one_pattern();
+        let uniform = instance.problem.uniform_setting;
+        let mut rows = if uniform { master.uniform_setting() } else { master.one_pattern() };
         rows.extend(master.layer_counts());
         rows.extend(master.contiguity());
-        if instance.problem.uniform_setting {
-            rows.extend(master.uniform_setting());
-        }
         master.plan_rows = rows;
         master
     }

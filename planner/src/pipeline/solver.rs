@@ -54,7 +54,8 @@ const ROW_TOLERANCE: f64 = 1e-6;
 pub(crate) fn minimise(program: &Program, backend: Backend) -> Answer {
     let mut variables = ProblemVariables::new();
     let mut all: Vec<Variable> = variables.add_vector(variable().binary(), program.binaries);
-    let objective = variables.add(variable().min(program.low).max(program.high));
+    let unit = unit(program.high);
+    let objective = variables.add(variable().min(program.low / unit).max(program.high / unit));
     all.push(objective);
     let problem = variables.minimise(objective);
     match backend {
@@ -78,12 +79,18 @@ fn exact_highs(
         .set_option("primal_feasibility_tolerance", 1e-9))
 }
 
+/// A power of two that makes times about a thousand, whatever the length of a step: solvers
+/// compare with absolute tolerances. Dividing by it is exact.
+fn unit(high: f64) -> f64 {
+    if high > 0.0 { (high / 1024.0).log2().ceil().exp2() } else { 1.0 }
+}
+
 fn run<M>(mut model: M, program: &Program, all: &[Variable]) -> Answer
 where
     M: SolverModel<Error = ResolutionError>,
 {
     for row in &program.rows {
-        model.add_constraint(constraint(row, all));
+        model.add_constraint(constraint(row, program, all));
     }
     match model.solve() {
         Ok(solution) => read(&solution, program, all),
@@ -92,9 +99,15 @@ where
     }
 }
 
-fn constraint(row: &Row, all: &[Variable]) -> Constraint {
-    let left: Expression = row.terms.iter().map(|(v, c)| *c * all[*v]).sum();
-    if row.is_equation { left.eq(row.bound) } else { left.leq(row.bound) }
+/// The row with the objective, and every time beside it, in the solver's unit.
+fn constraint(row: &Row, program: &Program, all: &[Variable]) -> Constraint {
+    let objective = program.objective();
+    let has_times = row.terms.iter().any(|(v, _)| *v == objective);
+    let unit = if has_times { unit(program.high) } else { 1.0 };
+    let scaled = |v: usize, c: f64| if v == objective { c } else { c / unit };
+    let left: Expression = row.terms.iter().map(|(v, c)| scaled(*v, *c) * all[*v]).sum();
+    let right = row.bound / unit;
+    if row.is_equation { left.eq(right) } else { left.leq(right) }
 }
 
 fn read(solution: &impl Solution, program: &Program, all: &[Variable]) -> Answer {
@@ -106,6 +119,7 @@ fn read(solution: &impl Solution, program: &Program, all: &[Variable]) -> Answer
     for x in &mut point[..program.binaries] {
         *x = x.round();
     }
+    point[program.objective()] *= unit(program.high);
     if program.check(&point, ROW_TOLERANCE) {
         Answer::Optimal(point)
     } else {
