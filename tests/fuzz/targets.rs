@@ -1,5 +1,7 @@
 //! What is fuzzed: one line per parser.
 
+use cost_model::stack::parse_stack;
+use meshwright::Gpus;
 use plan::machine::Device;
 use plan::scenario::{
     Kind, Problems, names, parse_cluster, parse_corpus, parse_device, parse_model, template,
@@ -41,6 +43,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "corpus", seeds: corpora, check: |text| told(text, parse_corpus(text)) },
     Target { name: "names", seeds: models, check: |text| told(text, names(text)) },
     Target { name: "suggestion", seeds: models, check: suggests },
+    Target { name: "stack", seeds: stacks, check: |text| told(text, parse_stack(text, None)) },
+    Target { name: "gpus", seeds: gpus, check: counts },
 ];
 
 fn quantities() -> Vec<String> {
@@ -78,6 +82,23 @@ fn models() -> Vec<String> {
 
 fn corpora() -> Vec<String> {
     scenarios("corpora", Kind::Corpus)
+}
+
+fn stacks() -> Vec<String> {
+    files("scenarios/profiles", ".toml")
+}
+
+fn gpus() -> Vec<String> {
+    ["192", "8..64:8", "8,64,192", "1..16", " 8 , 16"].map(str::to_string).to_vec()
+}
+
+/// Counts are positive, rise, and are few enough to be read.
+fn counts(text: &str) -> Result<(), String> {
+    let Ok(gpus) = text.parse::<Gpus>() else { return Ok(()) };
+    let counts = gpus.counts();
+    let rises = counts.windows(2).all(|pair| pair[0] < pair[1]);
+    let is_right = rises && counts.first().is_some_and(|&n| n > 0) && counts.len() <= 1024;
+    if is_right { Ok(()) } else { Err(format!("reads {counts:?}")) }
 }
 
 /// The shipped files of a folder and the template that `scenarios new` prints.
