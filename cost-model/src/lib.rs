@@ -26,6 +26,7 @@ mod price;
 pub mod profile;
 pub mod recurrent;
 pub mod send;
+pub mod simulate;
 pub mod stack;
 
 pub use price::price;

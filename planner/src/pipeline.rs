@@ -3,6 +3,44 @@
 //! shortest and every stage fits.
 //!
 //! Times and sizes are already priced; nothing in here knows what a transformer is.
+//!
+//! The way to an answer, each step in its own file, cheapest first:
+//!
+//! 1. [`bound`]: a closed-form lower bound, valid for every split.
+//! 2. [`frontier`] and [`pattern`]: what one stage can do with given layers, exactly: integer
+//!    counts of identical layers per column under the stage's memory.
+//! 3. [`labels`]: a dynamic program over stages whose labels bound the step from below by the
+//!    longest of a family of paths through the schedule. It yields a plan as well; where that
+//!    plan's simulated step equals the bound, the plan is optimal and nothing else runs.
+//! 4. [`formulation`]: otherwise, an integer program over patterns with path cuts: solve,
+//!    simulate, add the critical path, repeat.
+//! 5. [`tidy`]: among plans of equal step time, the one with least memory.
+//! 6. [`elastic`]: where nothing fits, the split that comes closest.
+//!
+//! [`solve`] runs them in this order; [`solve_with_ilp`] does not let step 3 close the case, so
+//! that the two can be checked against each other (and both are against exhaustive search, in
+//! `planner/tests/pipeline.rs`).
+
+pub mod bound;
+mod elastic;
+pub mod formulation;
+mod frontier;
+mod instance;
+mod labels;
+mod master;
+mod outcome;
+mod pattern;
+mod seeds;
+mod solve;
+mod solver;
+mod tidy;
+
+pub use bound::{Bound, BoundReason, lower_bound};
+pub use elastic::Infeasible;
+pub use instance::ProblemError;
+pub use outcome::{CutOffBy, Outcome, Proof};
+pub use solve::{TOLERANCE, solve, solve_with_ilp};
+pub use solver::Backend;
 
 use plan::schedule::ScheduleKind;
 use plan::units::{Bytes, Seconds};
@@ -44,7 +82,16 @@ pub trait SyncModel {
     fn settings(&self) -> usize;
     /// The cost of a stage that holds `counts[k]` layers of segment `k` under `setting`;
     /// `None` where the setting does not apply to such a stage.
+    ///
+    /// Both costs are finite and not negative.
     fn stage(&self, stage: usize, counts: &[u32], setting: usize) -> Option<StageSync>;
+    /// Resident memory that each layer of `segment` adds under `setting` wherever it is put: a
+    /// floor of `Σ counts[k] · floor(k) ≤ resident`, used only to rule problems out early. Zero is
+    /// always right.
+    fn resident_floor(&self, segment: usize, setting: usize) -> Bytes {
+        let _ = (segment, setting);
+        Bytes::ZERO
+    }
 }
 
 /// One inner problem.

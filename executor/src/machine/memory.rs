@@ -12,10 +12,7 @@ pub fn field(meminfo: &str, name: &str) -> Option<Bytes> {
 /// Container limits: control groups, version 2 and version 1.
 const LIMITS: [(&str, &str); 2] = [
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    (
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-    ),
+    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
 ];
 
 /// What remains of `available` under the limit of the container, if there is one.

@@ -1,0 +1,290 @@
+//! From an order table to slots in an executable sequence with their predecessors.
+
+use plan::schedule::{Order, Slot};
+use thiserror::Error;
+
+/// "No predecessor."
+pub(super) const NONE: u32 = u32::MAX;
+
+/// Why an order cannot be run.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum OrderError {
+    /// Nothing to run.
+    #[error("the order has no passes")]
+    Empty,
+    /// Passes are missing or repeated.
+    #[error(
+        "the order lists {listed} passes, but {stages} virtual stages and {micro_batches} \
+         micro-batches need one forward and one backward each, {needed} in all"
+    )]
+    Incomplete {
+        /// Passes listed.
+        listed: usize,
+        /// Virtual stages named.
+        stages: u64,
+        /// Micro-batches named.
+        micro_batches: u64,
+        /// Passes needed.
+        needed: u64,
+    },
+    /// A pass appears twice.
+    #[error("rank {rank} lists {slot:?}, which the order lists already")]
+    Repeated {
+        /// The rank of the second entry.
+        rank: usize,
+        /// The pass.
+        slot: Slot,
+    },
+    /// A virtual stage is spread over ranks.
+    #[error("virtual stage {stage} is on rank {first} and on rank {second}; it needs one home")]
+    TwoHomes {
+        /// The stage.
+        stage: u32,
+        /// The first rank that lists it.
+        first: usize,
+        /// The other one.
+        second: usize,
+    },
+    /// Ranks wait for each other in a circle.
+    #[error("the order deadlocks: rank {rank} waits for ever for the input of {slot:?}")]
+    Deadlock {
+        /// A rank that waits.
+        rank: usize,
+        /// The pass it cannot start.
+        slot: Slot,
+    },
+}
+
+/// One slot with what has to end before it starts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Node {
+    pub stage: u32,
+    pub is_forward: bool,
+    /// The pass before on the same rank.
+    pub before: u32,
+    /// The pass that produces the input.
+    pub input: u32,
+}
+
+impl Node {
+    /// The boundary its input crosses; for the backward of the last stage, one past the last.
+    pub fn boundary(&self) -> Option<usize> {
+        if self.is_forward {
+            (self.stage as usize).checked_sub(1)
+        } else {
+            Some(self.stage as usize)
+        }
+    }
+}
+
+/// The slots of an order in a sequence in which every slot comes after its predecessors.
+///
+/// Built once per order in time linear in the slots; [`Recurrence::run`] then evaluates any times.
+#[derive(Clone, Debug)]
+pub struct Recurrence {
+    pub(super) nodes: Vec<Node>,
+    /// Per virtual stage, the node of its last backward.
+    pub(super) last_backward: Vec<u32>,
+    /// Per virtual stage, its rank.
+    pub(super) owner: Vec<u32>,
+    micro_batches: u32,
+    /// Per rank, its slots as nodes, one rank after the other.
+    node_of_slot: Vec<u32>,
+    first_slot: Vec<usize>,
+}
+
+impl Recurrence {
+    /// Prepares an order.
+    ///
+    /// # Errors
+    /// [`OrderError`] where passes are missing or repeated, or ranks wait in a circle.
+    pub fn new(order: &Order) -> Result<Self, OrderError> {
+        let shape = Shape::of(order)?;
+        let owner = owners(order, shape.stages)?;
+        Builder::new(order, shape, owner).build()
+    }
+
+    /// Virtual stages.
+    #[must_use]
+    pub fn stages(&self) -> usize {
+        self.last_backward.len()
+    }
+
+    /// Micro-batches.
+    #[must_use]
+    pub fn micro_batches(&self) -> u32 {
+        self.micro_batches
+    }
+
+    pub(super) fn node(&self, rank: usize, index: usize) -> usize {
+        self.node_of_slot[self.first_slot[rank] + index] as usize
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Shape {
+    stages: usize,
+    micro_batches: usize,
+}
+
+impl Shape {
+    fn of(order: &Order) -> Result<Self, OrderError> {
+        let slots = || order.iter().flatten();
+        let listed = slots().count();
+        let stages = slots().map(|s| u64::from(s.stage) + 1).max().ok_or(OrderError::Empty)?;
+        let micro_batches = slots().map(|s| u64::from(s.micro_batch) + 1).max().unwrap_or(0);
+        let needed = stages.saturating_mul(micro_batches).saturating_mul(2);
+        // Refused before anything is allocated by these sizes.
+        if needed != listed as u64 || needed >= u64::from(NONE) {
+            return Err(OrderError::Incomplete { listed, stages, micro_batches, needed });
+        }
+        Ok(Self { stages: stages as usize, micro_batches: micro_batches as usize })
+    }
+
+    fn key(self, slot: &Slot) -> usize {
+        let forward = slot.stage as usize * self.micro_batches + slot.micro_batch as usize;
+        if slot.is_forward { forward } else { forward + self.stages * self.micro_batches }
+    }
+
+    /// The pass that produces the input of `slot`.
+    fn input(self, slot: &Slot) -> Option<Slot> {
+        if slot.is_forward {
+            slot.stage.checked_sub(1).map(|stage| Slot { stage, ..*slot })
+        } else if slot.stage as usize + 1 < self.stages {
+            Some(Slot { stage: slot.stage + 1, ..*slot })
+        } else {
+            Some(Slot { is_forward: true, ..*slot })
+        }
+    }
+
+    /// The virtual stage that consumes the output of `slot`.
+    fn consumer(self, slot: &Slot) -> Option<usize> {
+        let stage = slot.stage as usize;
+        if slot.is_forward { Some((stage + 1).min(self.stages - 1)) } else { stage.checked_sub(1) }
+    }
+}
+
+fn owners(order: &Order, stages: usize) -> Result<Vec<u32>, OrderError> {
+    let mut owner = vec![NONE; stages];
+    for (rank, slots) in order.iter().enumerate() {
+        for slot in slots {
+            let home = &mut owner[slot.stage as usize];
+            if *home == NONE {
+                *home = rank as u32;
+            } else if *home as usize != rank {
+                let first = *home as usize;
+                return Err(OrderError::TwoHomes { stage: slot.stage, first, second: rank });
+            }
+        }
+    }
+    Ok(owner)
+}
+
+/// Places slots rank by rank: a rank runs ahead until an input is missing and is woken when the
+/// pass it waits for is placed. Each slot is looked at a bounded number of times.
+struct Builder<'a> {
+    order: &'a Order,
+    shape: Shape,
+    owner: Vec<u32>,
+    nodes: Vec<Node>,
+    /// Node per pass, [`NONE`] until placed.
+    placed: Vec<u32>,
+    next: Vec<usize>,
+    before: Vec<u32>,
+    last_backward: Vec<u32>,
+    node_of_slot: Vec<u32>,
+    first_slot: Vec<usize>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(order: &'a Order, shape: Shape, owner: Vec<u32>) -> Self {
+        let total = 2 * shape.stages * shape.micro_batches;
+        let mut first_slot = Vec::with_capacity(order.len());
+        let mut slots = 0;
+        for rank in order {
+            first_slot.push(slots);
+            slots += rank.len();
+        }
+        Self {
+            order,
+            shape,
+            owner,
+            nodes: Vec::with_capacity(total),
+            placed: vec![NONE; total],
+            next: vec![0; order.len()],
+            before: vec![NONE; order.len()],
+            last_backward: vec![NONE; shape.stages],
+            node_of_slot: vec![NONE; total],
+            first_slot,
+        }
+    }
+
+    fn build(mut self) -> Result<Recurrence, OrderError> {
+        let mut awake: Vec<usize> = (0..self.order.len()).rev().collect();
+        while let Some(rank) = awake.pop() {
+            while let Some(slot) = self.place_next(rank)? {
+                if let Some(stage) = self.shape.consumer(&slot) {
+                    let consumer = self.owner[stage] as usize;
+                    if consumer != rank && self.is_ready(consumer) {
+                        awake.push(consumer);
+                    }
+                }
+            }
+        }
+        self.finish()
+    }
+
+    fn head(&self, rank: usize) -> Option<Slot> {
+        self.order[rank].get(self.next[rank]).copied()
+    }
+
+    fn is_ready(&self, rank: usize) -> bool {
+        self.head(rank).is_some_and(|slot| self.input_of(&slot).is_some())
+    }
+
+    /// The node that feeds `slot` ([`NONE`] where nothing does), or nothing while it is missing.
+    fn input_of(&self, slot: &Slot) -> Option<u32> {
+        match self.shape.input(slot) {
+            None => Some(NONE),
+            Some(producer) => {
+                Some(self.placed[self.shape.key(&producer)]).filter(|node| *node != NONE)
+            }
+        }
+    }
+
+    fn place_next(&mut self, rank: usize) -> Result<Option<Slot>, OrderError> {
+        let Some(slot) = self.head(rank) else { return Ok(None) };
+        let Some(input) = self.input_of(&slot) else { return Ok(None) };
+        let key = self.shape.key(&slot);
+        if self.placed[key] != NONE {
+            return Err(OrderError::Repeated { rank, slot });
+        }
+        let node = self.nodes.len() as u32;
+        let Slot { stage, is_forward, .. } = slot;
+        self.nodes.push(Node { stage, is_forward, before: self.before[rank], input });
+        self.placed[key] = node;
+        self.node_of_slot[self.first_slot[rank] + self.next[rank]] = node;
+        self.before[rank] = node;
+        self.next[rank] += 1;
+        if !is_forward {
+            self.last_backward[stage as usize] = node;
+        }
+        Ok(Some(slot))
+    }
+
+    fn finish(self) -> Result<Recurrence, OrderError> {
+        for rank in 0..self.order.len() {
+            if let Some(slot) = self.head(rank) {
+                return Err(OrderError::Deadlock { rank, slot });
+            }
+        }
+        Ok(Recurrence {
+            nodes: self.nodes,
+            last_backward: self.last_backward,
+            owner: self.owner,
+            micro_batches: self.shape.micro_batches as u32,
+            node_of_slot: self.node_of_slot,
+            first_slot: self.first_slot,
+        })
+    }
+}

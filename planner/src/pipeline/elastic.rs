@@ -1,0 +1,163 @@
+//! Where nothing fits: the split that comes closest.
+//!
+//! Memory is made elastic: every stage may overflow, and the largest overflow is minimised over
+//! all splits, columns and settings,
+//!
+//! ```text
+//! worst_s(j) = min over i of max( worst_{s−1}(i), least_s(i..j) − capacity_s )
+//! least_s(i..j) = min over settings z and thresholds ρ of
+//!                 resident(s,n,z) + q_s·Σ_k n_k·min{A_kj : R_kj ≤ ρ} + ρ
+//! ```
+//!
+//! A positive result is a proof that no plan fits, and says what is missing where.
+
+use super::instance::{Instance, Span};
+use plan::units::Bytes;
+use thiserror::Error;
+
+/// Why a problem has no plan.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum Infeasible {
+    /// No split fits into memory.
+    #[error("stage {stage} lacks {missing} in the split that comes closest ({split:?} layers)")]
+    Memory {
+        /// The stage that overflows most.
+        stage: usize,
+        /// The fewest bytes by which the worst stage of any plan overflows.
+        missing: Bytes,
+        /// Layers per stage of the split that overflows least.
+        split: Vec<usize>,
+    },
+    /// Stages cannot be empty.
+    #[error("{layers} layers cannot fill {stages} stages; at most {layers} stages would work")]
+    TooFewLayers {
+        /// Layers of the chain.
+        layers: usize,
+        /// Stages asked for.
+        stages: usize,
+    },
+    /// For every split there is a stage to which no setting applies.
+    #[error("no setting applies to every stage of any split")]
+    NoSetting,
+}
+
+/// The split with the least worst overflow; `worst` is negative where it fits.
+#[derive(Clone, Debug)]
+pub(crate) struct Closest {
+    worst: f64,
+    stage: usize,
+    split: Vec<usize>,
+}
+
+impl Closest {
+    /// Whether no plan fits, beyond what rounding could explain.
+    pub fn overflows(&self, instance: &Instance) -> bool {
+        self.worst > 1e-12 * instance.problem.capacity[self.stage].get()
+    }
+
+    pub fn report(&self) -> Infeasible {
+        if self.worst.is_infinite() {
+            return Infeasible::NoSetting;
+        }
+        let missing = Bytes::new(self.worst.max(0.0));
+        Infeasible::Memory { stage: self.stage, missing, split: self.split.clone() }
+    }
+}
+
+/// The closest split over all settings that may be mixed.
+pub(crate) fn closest(instance: &Instance) -> Closest {
+    let scopes = instance.scopes();
+    let each = scopes.iter().map(|scope| Elastic::new(instance, scope).solve());
+    let none = Closest { worst: f64::INFINITY, stage: 0, split: Vec::new() };
+    each.fold(none, |best, next| if next.worst < best.worst { next } else { best })
+}
+
+struct Elastic<'a> {
+    instance: &'a Instance<'a>,
+    scope: &'a [usize],
+    /// Overflow per class of span, of the stage at hand; not a number where not yet known.
+    known: Vec<f64>,
+}
+
+impl<'a> Elastic<'a> {
+    fn new(instance: &'a Instance<'a>, scope: &'a [usize]) -> Self {
+        Self { instance, scope, known: Vec::new() }
+    }
+
+    fn solve(mut self) -> Closest {
+        let layers = self.instance.layers();
+        let mut worst = vec![f64::INFINITY; layers + 1];
+        worst[0] = f64::NEG_INFINITY;
+        let mut starts = Vec::new();
+        for stage in 0..self.instance.stages() {
+            self.known = vec![f64::NAN; self.instance.classes()];
+            let mut next = vec![f64::INFINITY; layers + 1];
+            let mut from = vec![0; layers + 1];
+            for start in self.instance.starts(stage) {
+                for end in self.instance.ends(stage, start) {
+                    let value = worst[start].max(self.overflow(stage, Span { start, end }));
+                    if value < next[end] {
+                        (next[end], from[end]) = (value, start);
+                    }
+                }
+            }
+            worst = next;
+            starts.push(from);
+        }
+        self.trace(worst[layers], &starts)
+    }
+
+    fn trace(&mut self, worst: f64, starts: &[Vec<usize>]) -> Closest {
+        let mut split = Vec::new();
+        let mut end = self.instance.layers();
+        let (mut binding, mut most) = (0, f64::NEG_INFINITY);
+        for (stage, from) in starts.iter().enumerate().rev() {
+            let span = Span { start: from[end], end };
+            let over = self.compute(stage, span);
+            if over >= most && worst.is_finite() {
+                (binding, most) = (stage, over);
+            }
+            split.push(span.end - span.start);
+            end = span.start;
+            if worst.is_infinite() {
+                break;
+            }
+        }
+        split.reverse();
+        Closest { worst, stage: binding, split }
+    }
+
+    fn overflow(&mut self, stage: usize, span: Span) -> f64 {
+        let class = self.instance.class(span);
+        if self.known[class].is_nan() {
+            self.known[class] = self.compute(stage, span);
+        }
+        self.known[class]
+    }
+
+    fn compute(&self, stage: usize, span: Span) -> f64 {
+        let capacity = self.instance.problem.capacity[stage].get();
+        let least = self.scope.iter().filter_map(|z| {
+            let resident = self.instance.sync(stage, span, *z)?.resident;
+            let of = |(kept, peak)| self.instance.memory(stage, resident, kept, peak).get();
+            self.footprints(span, *z).into_iter().map(of).min_by(f64::total_cmp)
+        });
+        least.fold(f64::INFINITY, f64::min) - capacity
+    }
+
+    /// Per threshold that every segment can keep, the least activations, and the threshold.
+    fn footprints(&self, span: Span, setting: usize) -> Vec<(Bytes, Bytes)> {
+        let columns = |k: usize| &self.instance.problem.segments[k].columns[setting];
+        let segments = || self.instance.segments(span);
+        let thresholds = segments().flat_map(|k| columns(k).iter().map(|c| c.transient));
+        let activations = |peak: Bytes| {
+            segments().map(move |k| {
+                let allowed = columns(k).iter().filter(|c| c.transient <= peak);
+                let least = allowed.map(|c| c.activation.get()).fold(f64::INFINITY, f64::min);
+                Bytes::new(least * self.instance.count(span, k) as f64)
+            })
+        };
+        let pairs = thresholds.map(|peak| (activations(peak).sum::<Bytes>(), peak));
+        pairs.filter(|(kept, _)| kept.get().is_finite()).collect()
+    }
+}
