@@ -1,1 +1,3 @@
-//! executor
+//! How a plan is run. So far: what the machine at hand is.
+
+pub mod machine;

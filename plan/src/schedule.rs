@@ -66,7 +66,7 @@ pub fn order(kind: ScheduleKind, ranks: u32, micro_batches: u32, chunks: u32) ->
         ScheduleKind::OneForwardOneBackward if chunks == 1 => {
             Some((0..ranks).map(|rank| one_f_one_b(rank, ranks, micro_batches)).collect())
         }
-        ScheduleKind::Interleaved if ranks > 1 && micro_batches % ranks == 0 => {
+        ScheduleKind::Interleaved if ranks > 1 && micro_batches.is_multiple_of(ranks) => {
             Some((0..ranks).map(|rank| interleaved(rank, ranks, micro_batches, chunks)).collect())
         }
         _ => None,

@@ -25,7 +25,8 @@ pub enum UnitError {
     },
     /// No number, or one that is negative, infinite or not a number.
     #[error(
-        "\"{text}\" does not start with a number that is zero or more; write {what} like \"{example}\""
+        "\"{text}\" does not start with a number that is zero or more; \
+         write {what} like \"{example}\""
     )]
     BadNumber {
         /// The text as written.

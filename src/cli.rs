@@ -1,0 +1,329 @@
+//! The command line: commands, flags, what they mean. Nothing here does anything yet.
+
+mod environment;
+mod global;
+mod gpus;
+mod plan;
+mod usage;
+pub mod values;
+
+pub use global::{Format, Global};
+pub use gpus::{Gpus, GpusError};
+pub use plan::{EmbeddingPin, Objective, PlanArgs, RecomputePin};
+
+use crate::diagnostics::Failure;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::path::Path;
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "meshwright",
+    version,
+    about = "Finds the best way to split the training of a language model over N GPUs, proves it, \
+             and says why.",
+    before_help = "Examples:
+  meshwright plan --gpus 192 --model mlstm4096
+  meshwright plan -g 192 -m llama2-70b -c hgx-h100 -o plan.json
+  meshwright scenarios list",
+    after_help = "Next: `meshwright plan --help`, then `meshwright help config` and \
+                  `meshwright help exit-codes`.",
+    disable_help_subcommand = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    infer_subcommands = false
+)]
+pub struct Cli {
+    /// Flags that every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Find the best plan for a model on a number of GPUs.
+    Plan(Box<PlanArgs>),
+    /// Show every number of a plan, and why it was chosen.
+    Explain(ExplainArgs),
+    /// Show two or more plans side by side.
+    Compare(CompareArgs),
+    /// Check plan and scenario files.
+    Validate(ValidateArgs),
+    /// Fit constants of the cost model to data.
+    Calibrate(CalibrateArgs),
+    /// List, show and start scenario files.
+    Scenarios(ScenariosArgs),
+    /// Say what was detected and where each setting came from.
+    Doctor,
+    /// Show help on a command or a topic.
+    Help(HelpArgs),
+    /// Write completions for a shell to stdout.
+    Completions(CompletionsArgs),
+    /// Write the man page to stdout.
+    Man,
+}
+
+/// Flags of `explain`.
+#[derive(Args, Debug)]
+#[command(
+    before_help = "Examples:
+  meshwright explain plan.json
+  meshwright explain plan.json --why-not tp=2
+  meshwright explain --formula comm.hierarchical",
+    after_help = "Next: `meshwright compare --help` puts plans side by side."
+)]
+pub struct ExplainArgs {
+    /// The plan, `-` for stdin.
+    #[arg(value_name = "PLAN", default_value = "plan.json", value_hint = clap::ValueHint::FilePath)]
+    pub plan: String,
+    /// Levels of the tree.
+    #[arg(
+        long, value_name = "N", default_value_t = 2,
+        value_parser = values::within(1..=16)
+    )]
+    pub depth: u16,
+    /// Show only this branch, such as step/backward.
+    #[arg(long, value_name = "PATH")]
+    pub path: Option<String>,
+    /// Show the formula with this id: equation, letters, source, test.
+    #[arg(long, value_name = "ID", conflicts_with_all = ["path", "why_not", "ids"])]
+    pub formula: Option<String>,
+    /// Say what another decision would cost, such as tp=2.
+    #[arg(long, value_name = "DECISION")]
+    pub why_not: Option<String>,
+    /// Show the formula id of every leaf.
+    #[arg(long)]
+    pub ids: bool,
+}
+
+/// Flags of `compare`.
+#[derive(Args, Debug)]
+#[command(
+    before_help = "Examples:
+  meshwright compare plan.json zero1.json
+  meshwright compare *.json --json
+  meshwright compare old.json new.json --exit-code",
+    after_help = "Next: `meshwright explain PLAN` shows where the time of one plan goes."
+)]
+pub struct CompareArgs {
+    /// The plans, the first is what the others are compared with.
+    #[arg(
+        value_name = "PLAN", required = true, num_args = 2..,
+        value_hint = clap::ValueHint::FilePath
+    )]
+    pub plans: Vec<String>,
+    /// Exit with 1 when the plans decide differently.
+    #[arg(long)]
+    pub exit_code: bool,
+}
+
+/// Flags of `validate`.
+#[derive(Args, Debug)]
+#[command(
+    before_help = "Examples:
+  meshwright validate plan.json
+  meshwright validate scenarios/
+  meshwright validate my-cluster.toml --json",
+    after_help = "Next: `meshwright scenarios new cluster` writes a file to start from."
+)]
+pub struct ValidateArgs {
+    /// Files and folders; `-` is a plan on stdin.
+    #[arg(value_name = "FILE", required = true, value_hint = clap::ValueHint::AnyPath)]
+    pub files: Vec<String>,
+}
+
+/// Flags of `calibrate`.
+#[derive(Args, Debug)]
+#[command(
+    before_help = "Examples:
+  meshwright calibrate --corpus text.txt -o corpus.toml
+  meshwright calibrate --corpus text.txt --tokens byte
+  zcat text.gz | meshwright calibrate --corpus - -o corpus.toml",
+    after_help = "Next: `meshwright plan -m word-lm-1b --corpus corpus.toml` uses what was fitted."
+)]
+pub struct CalibrateArgs {
+    /// Fit how many different tokens a batch holds, from this text (`-` for stdin).
+    #[arg(long, value_name = "FILE", required = true, value_hint = clap::ValueHint::FilePath)]
+    pub corpus: String,
+    /// What a token is.
+    #[arg(long, value_enum, value_name = "KIND", default_value_t = TokenKind::Word)]
+    pub tokens: TokenKind,
+}
+
+/// What a token is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TokenKind {
+    /// What stands between white space and punctuation.
+    Word,
+    /// One byte.
+    Byte,
+    /// One Unicode character.
+    Char,
+}
+
+/// Flags of `scenarios`.
+#[derive(Args, Debug)]
+#[command(
+    before_help = "Examples:
+  meshwright scenarios list
+  meshwright scenarios show mlstm4096
+  meshwright scenarios new cluster -o my-cluster.toml",
+    after_help = "Next: `meshwright plan -m NAME -g N` plans a model of the list."
+)]
+pub struct ScenariosArgs {
+    /// What to do with scenarios.
+    #[command(subcommand)]
+    pub command: ScenariosCommand,
+}
+
+/// What to do with scenarios.
+#[derive(Debug, Subcommand)]
+pub enum ScenariosCommand {
+    /// List models, clusters, devices, profiles and corpora.
+    List(ListArgs),
+    /// Print the file of one scenario, with the facts that follow from it.
+    Show(ShowArgs),
+    /// Write a commented file to start from.
+    New(NewArgs),
+}
+
+/// Flags of `scenarios list`.
+#[derive(Args, Debug)]
+pub struct ListArgs {
+    /// Only this kind.
+    #[arg(value_enum, value_name = "KIND")]
+    pub kind: Option<crate::catalog::Kind>,
+}
+
+/// Flags of `scenarios show`.
+#[derive(Args, Debug)]
+pub struct ShowArgs {
+    /// Name or file.
+    #[arg(value_name = "NAME|FILE")]
+    pub name: String,
+}
+
+/// Flags of `scenarios new`.
+#[derive(Args, Debug)]
+pub struct NewArgs {
+    /// What to start.
+    #[arg(value_enum, value_name = "KIND")]
+    pub kind: NewKind,
+}
+
+/// What can be started from a template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum NewKind {
+    /// An accelerator.
+    Device,
+    /// Nodes and links.
+    Cluster,
+    /// A model and its training recipe.
+    Model,
+    /// Vocabulary statistics.
+    Corpus,
+}
+
+/// Flags of `help`.
+#[derive(Args, Debug)]
+pub struct HelpArgs {
+    /// A command (`plan`, `scenarios list`) or a topic: config, environment, exit-codes, schemas.
+    #[arg(value_name = "COMMAND|TOPIC")]
+    pub topic: Vec<String>,
+}
+
+/// Flags of `completions`.
+#[derive(Args, Debug)]
+#[command(before_help = "Examples:
+  meshwright completions bash > ~/.local/share/bash-completion/completions/meshwright
+  meshwright completions zsh > ~/.zfunc/_meshwright
+  meshwright completions fish > ~/.config/fish/completions/meshwright.fish")]
+pub struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_enum, value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
+}
+
+/// The command line as it was understood, and which flags were given how.
+pub struct Parsed {
+    /// The flags.
+    pub cli: Cli,
+    /// Where each value came from.
+    pub matches: clap::ArgMatches,
+}
+
+/// The command tree with its environment variables.
+pub fn command() -> clap::Command {
+    environment::add(Cli::command().max_term_width(100))
+}
+
+/// What a command line asks for.
+pub enum Asked {
+    /// To run a command.
+    Run(Box<Parsed>),
+    /// For a text that is already known: help or version.
+    Text(String),
+}
+
+/// Understands the command line.
+pub fn parse(arguments: Vec<OsString>) -> Result<Asked, Failure> {
+    let arguments = dispatch_on_name(arguments)?;
+    let path = subcommands(&arguments);
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    let matches = match command().try_get_matches_from(&arguments) {
+        Ok(matches) => matches,
+        Err(error) => return usage::answer(&error, &path).map(Asked::Text),
+    };
+    let cli = Cli::from_arg_matches(&matches).map_err(|e| usage::failure(&e, &path))?;
+    Ok(Asked::Run(Box::new(Parsed { cli, matches })))
+}
+
+/// The subcommands that the arguments name, as far as they can be told.
+fn subcommands(arguments: &[OsString]) -> Vec<String> {
+    let mut level = Cli::command();
+    let mut path = Vec::new();
+    for argument in arguments.iter().skip(1).filter_map(|a| a.to_str()) {
+        if let Some(found) = level.find_subcommand(argument) {
+            path.push(argument.to_string());
+            level = found.clone();
+        }
+    }
+    path
+}
+
+/// The binary linked as `plan` or `execute` is that command.
+fn dispatch_on_name(mut arguments: Vec<OsString>) -> Result<Vec<OsString>, Failure> {
+    let name = arguments.first().and_then(|a| Path::new(a).file_stem()?.to_str());
+    match name {
+        Some("plan") => arguments.insert(1, "plan".into()),
+        Some("execute") => return Err(usage::execute_is_not_here()),
+        _ => {}
+    }
+    Ok(arguments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flag_table_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn linked_as_plan_it_plans() {
+        let words = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
+        let as_plan = dispatch_on_name(words(&["/usr/bin/plan", "-g", "8"])).unwrap();
+        assert_eq!(as_plan, words(&["/usr/bin/plan", "plan", "-g", "8"]));
+        let as_is = dispatch_on_name(words(&["meshwright", "plan"])).unwrap();
+        assert_eq!(as_is, words(&["meshwright", "plan"]));
+        assert!(dispatch_on_name(words(&["./execute", "plan.json"])).is_err());
+        assert_eq!(dispatch_on_name(Vec::new()).unwrap(), words(&[]));
+    }
+}

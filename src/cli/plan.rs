@@ -1,0 +1,181 @@
+//! Flags of `plan`.
+
+use super::gpus::Gpus;
+use super::values::{self, MemoryLimit, Pin};
+use clap::{Args, ValueEnum, ValueHint};
+use plan::Dtype;
+use plan::units::{Bytes, Seconds};
+use std::num::{NonZeroU32, NonZeroU64};
+
+/// Flags of `plan`.
+#[derive(Args, Debug)]
+#[command(
+    before_help = "Examples:
+  meshwright plan --gpus 192 --model mlstm4096
+  meshwright plan -g 192 -m llama2-70b -c hgx-h100 -o plan.json
+  meshwright plan -m mlstm4096 -g 8,64,128,192,256",
+    after_help = "Next: `meshwright explain plan.json` shows where the time goes; \
+                  `meshwright scenarios list` shows models and clusters."
+)]
+pub struct PlanArgs {
+    /// The model: a name or a scenario file.
+    #[arg(short, long, value_name = "NAME|FILE", value_hint = ValueHint::FilePath)]
+    pub model: String,
+    /// How many GPUs; a range or a list sweeps and prints one line each.
+    #[arg(short, long, value_name = "N|A..B[:step]|A,B,C")]
+    pub gpus: Gpus,
+    /// The cluster; default: from the configuration, else the model's.
+    #[arg(short, long, value_name = "NAME|FILE", value_hint = ValueHint::FilePath)]
+    pub cluster: Option<String>,
+    /// What a step trains on.
+    #[command(flatten)]
+    pub batch: BatchArgs,
+    /// Decisions that are taken away from the planner.
+    #[command(flatten)]
+    pub pins: PinArgs,
+    /// How to search, and for what.
+    #[command(flatten)]
+    pub search: SearchArgs,
+    /// Which data to use.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Show what was understood, and do not search.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// What a step trains on; the model's recipe where nothing is said.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Batch")]
+pub struct BatchArgs {
+    /// Sequences per step over all GPUs.
+    #[arg(long, value_parser = values::positive, value_name = "N", conflicts_with = "local_batch")]
+    pub global_batch: Option<NonZeroU64>,
+    /// Sequences per step and GPU.
+    #[arg(long, value_parser = values::positive, value_name = "N")]
+    pub local_batch: Option<NonZeroU64>,
+    /// Tokens per sequence.
+    #[arg(long, value_parser = values::positive, value_name = "N")]
+    pub seq: Option<NonZeroU64>,
+    /// Number format of activations and matrix products.
+    #[arg(long, value_parser = dtype, value_name = "fp32|fp16|bf16|fp8")]
+    pub dtype: Option<Dtype>,
+}
+
+/// Decisions that are taken away from the planner; `auto` leaves them to it.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Pins")]
+pub struct PinArgs {
+    /// Tensor-parallel degree.
+    #[arg(long, value_parser = values::degree, default_value = "auto", value_name = "N")]
+    pub tp: Pin<NonZeroU32>,
+    /// Pipeline-parallel degree.
+    #[arg(long, value_parser = values::degree, default_value = "auto", value_name = "N")]
+    pub pp: Pin<NonZeroU32>,
+    /// Data-parallel degree.
+    #[arg(long, value_parser = values::degree, default_value = "auto", value_name = "N")]
+    pub dp: Pin<NonZeroU32>,
+    /// ZeRO stage.
+    #[arg(long, value_parser = values::zero_stage, default_value = "auto", value_name = "0..3")]
+    pub zero: Pin<u8>,
+    /// Sequences per micro-batch.
+    #[arg(long, value_parser = values::degree, default_value = "auto", value_name = "N")]
+    pub micro_batch: Pin<NonZeroU32>,
+    /// Recomputation of activations.
+    #[arg(long, value_enum, default_value = "auto", value_name = "KIND")]
+    pub recompute: RecomputePin,
+    /// Exchange of embedding gradients.
+    #[arg(long, value_enum, default_value = "auto", value_name = "KIND")]
+    pub embedding: EmbeddingPin,
+}
+
+/// How to search, and for what.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Search")]
+pub struct SearchArgs {
+    /// What best means.
+    #[arg(long, value_enum, default_value = "step-time", value_name = "GOAL")]
+    pub objective: Objective,
+    /// Memory of each device that a plan may use: a share or a size.
+    #[arg(long, value_parser = values::memory_limit, value_name = "90%|70GiB")]
+    pub max_memory: Option<MemoryLimit>,
+    /// Memory of each device that a plan must leave free.
+    #[arg(long, value_parser = values::size, value_name = "SIZE", hide_short_help = true)]
+    pub reserve: Option<Bytes>,
+    /// Plans to show: the best and its runners-up.
+    #[arg(
+        long, value_name = "N", default_value_t = 4,
+        value_parser = values::within(1..=1000)
+    )]
+    pub top: u16,
+    /// Stop searching after this long, with what was found.
+    #[arg(long, value_parser = values::time, value_name = "TIME")]
+    pub time_limit: Option<Seconds>,
+    /// Accept a plan that is at most this far from the proven best.
+    #[arg(long, value_parser = values::gap, value_name = "0%", hide_short_help = true)]
+    pub gap: Option<f64>,
+    /// Seed of the solver.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_short_help = true)]
+    pub seed: u64,
+}
+
+/// Which data to use.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Data")]
+pub struct DataArgs {
+    /// Vocabulary statistics: a name, or a file from `calibrate --corpus`.
+    #[arg(long, value_name = "NAME|FILE", value_hint = ValueHint::FilePath)]
+    pub corpus: Option<String>,
+    /// Software stack whose constants are used: a name or a file.
+    #[arg(long, value_name = "NAME|FILE", value_hint = ValueHint::FilePath)]
+    pub stack: Option<String>,
+}
+
+fn dtype(text: &str) -> Result<Dtype, String> {
+    Dtype::from_name(text).ok_or_else(|| "it is fp32, fp16, bf16 or fp8".to_string())
+}
+
+/// Recomputation: pinned, or left to the planner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RecomputePin {
+    /// The planner decides per layer.
+    Auto,
+    /// All activations are kept.
+    None,
+    /// Only attention is recomputed.
+    Selective,
+    /// Whole layers are recomputed.
+    Full,
+}
+
+/// Exchange of embedding gradients: pinned, or left to the planner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EmbeddingPin {
+    /// The planner decides per table.
+    Auto,
+    /// All-gather of every token's gradient (G·K·D).
+    Gather,
+    /// All-gather after summing each rank's repeated tokens.
+    DedupGather,
+    /// Agree on the different tokens, then all-reduce those rows (G·K + U·D).
+    Unique,
+    /// All-reduce of the whole table (V·D).
+    Dense,
+    /// Each rank keeps a part of the vocabulary.
+    Sharded,
+}
+
+/// What best means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Objective {
+    /// Shortest step.
+    StepTime,
+    /// Most tokens per second.
+    TokensPerS,
+    /// Least memory per GPU.
+    Memory,
+    /// Fewest GPU-hours per token.
+    GpuHours,
+    /// Fewest dollars per token.
+    Dollars,
+}

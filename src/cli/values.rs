@@ -1,0 +1,127 @@
+//! Values of flags that are more than a number or a word.
+
+use plan::units::{Bytes, Quantity, Seconds};
+use std::num::{NonZeroU32, NonZeroU64};
+use std::ops::RangeInclusive;
+
+/// A decision that is left to the planner, or pinned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pin<T> {
+    /// The planner decides.
+    Auto,
+    /// Exactly this.
+    To(T),
+}
+
+impl<T> Pin<T> {
+    /// The pinned value.
+    pub fn value(self) -> Option<T> {
+        match self {
+            Self::Auto => None,
+            Self::To(value) => Some(value),
+        }
+    }
+}
+
+/// Reads `auto` or a degree of at least one.
+pub fn degree(text: &str) -> Result<Pin<NonZeroU32>, String> {
+    if text == "auto" {
+        return Ok(Pin::Auto);
+    }
+    let number = text.parse::<NonZeroU32>().ok();
+    let in_range = number.filter(|n| n.get() <= super::gpus::MAX_GPUS);
+    in_range.map(Pin::To).ok_or_else(|| "it is `auto` or a whole number from 1 on".to_string())
+}
+
+/// Reads a whole number from one on.
+pub fn positive(text: &str) -> Result<NonZeroU64, String> {
+    text.parse().map_err(|_| "it is a whole number from 1 on".to_string())
+}
+
+/// A parser of whole numbers in a range.
+pub fn within(
+    range: RangeInclusive<u16>,
+) -> impl Fn(&str) -> Result<u16, String> + Clone + Send + Sync {
+    move |text| {
+        let number = text.parse().ok().filter(|n| range.contains(n));
+        let (least, most) = (range.start(), range.end());
+        number.ok_or_else(|| format!("it is a whole number from {least} to {most}"))
+    }
+}
+
+/// Reads `auto` or a ZeRO stage.
+pub fn zero_stage(text: &str) -> Result<Pin<u8>, String> {
+    match text {
+        "auto" => Ok(Pin::Auto),
+        "0" | "1" | "2" | "3" => Ok(Pin::To(text.as_bytes()[0] - b'0')),
+        _ => Err("it is `auto`, 0, 1, 2 or 3".to_string()),
+    }
+}
+
+/// How much of the device memory a plan may use.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum MemoryLimit {
+    /// A fraction of what the device has.
+    Fraction(f64),
+    /// An amount.
+    Amount(Bytes),
+}
+
+/// Reads `90%` or `70GiB`.
+pub fn memory_limit(text: &str) -> Result<MemoryLimit, String> {
+    match text.trim().strip_suffix('%') {
+        Some(number) => {
+            let percent: f64 = number.trim().parse().unwrap_or(f64::NAN);
+            let is_share = percent > 0.0 && percent <= 100.0;
+            let limit = MemoryLimit::Fraction(percent / 100.0);
+            if is_share { Ok(limit) } else { Err("a share is above 0% and up to 100%".into()) }
+        }
+        None => size(text).map(MemoryLimit::Amount),
+    }
+}
+
+/// Reads a size such as `2GiB`.
+pub fn size(text: &str) -> Result<Bytes, String> {
+    Bytes::parse(text).map_err(|error| error.to_string())
+}
+
+/// Reads a time such as `30s`.
+pub fn time(text: &str) -> Result<Seconds, String> {
+    Seconds::parse(text).map_err(|error| error.to_string())
+}
+
+/// Reads a gap such as `1%`.
+pub fn gap(text: &str) -> Result<f64, String> {
+    let percent = text.trim().strip_suffix('%').and_then(|n| n.trim().parse::<f64>().ok());
+    let fraction = percent.map(|p| p / 100.0).filter(|f| (0.0..1.0).contains(f));
+    fraction.ok_or_else(|| "a gap is a percentage from 0% to below 100%".to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pins_are_auto_or_positive() {
+        assert_eq!(degree("auto"), Ok(Pin::Auto));
+        assert_eq!(degree("8").unwrap().value().map(NonZeroU32::get), Some(8));
+        for text in ["0", "-1", "1.5", "", "4294967296", "16777217"] {
+            assert!(degree(text).is_err(), "{text}");
+        }
+        assert_eq!(zero_stage("3"), Ok(Pin::To(3)));
+        assert!(zero_stage("4").is_err());
+    }
+
+    #[test]
+    fn limits_carry_their_unit() {
+        assert_eq!(memory_limit("90%"), Ok(MemoryLimit::Fraction(0.9)));
+        assert_eq!(memory_limit("1GiB"), Ok(MemoryLimit::Amount(Bytes::new(1_073_741_824.0))));
+        for text in ["0%", "101%", "nan%", "%", "70", "-1GiB"] {
+            assert!(memory_limit(text).is_err(), "{text}");
+        }
+        assert_eq!(time("30s"), Ok(Seconds::new(30.0)));
+        assert!(time("30").unwrap_err().contains("needs a unit"));
+        assert_eq!(gap("0.5%"), Ok(0.005));
+        assert!(gap("0.5").is_err() && gap("100%").is_err());
+    }
+}

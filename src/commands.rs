@@ -1,0 +1,37 @@
+//! What each command does.
+
+mod calibrate;
+mod compare;
+mod completions;
+mod doctor;
+mod explain;
+mod help;
+mod plan;
+mod scenarios;
+mod validate;
+
+use crate::cli::{Command, Parsed};
+use crate::diagnostics::Failure;
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::settings::Settings;
+
+/// Runs the command.
+pub fn dispatch(
+    parsed: &Parsed,
+    settings: &Settings,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    match &parsed.cli.command {
+        Command::Plan(flags) => plan::run(flags, settings, output),
+        Command::Explain(flags) => explain::run(flags, settings, output),
+        Command::Compare(flags) => compare::run(flags, settings, output),
+        Command::Validate(flags) => validate::run(flags, settings, output),
+        Command::Calibrate(flags) => calibrate::run(flags, settings, output),
+        Command::Scenarios(flags) => scenarios::run(&flags.command, settings, output),
+        Command::Doctor => doctor::run(settings, output),
+        Command::Help(flags) => help::run(&flags.topic, settings, output),
+        Command::Completions(flags) => completions::completions(flags.shell, settings, output),
+        Command::Man => completions::man(settings, output),
+    }
+}

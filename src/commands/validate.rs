@@ -1,0 +1,194 @@
+//! `validate`: every problem of every file.
+
+use crate::catalog::{Catalog, Kind, Scenario, files_in};
+use crate::cli::{Format, ValidateArgs};
+use crate::config;
+use crate::diagnostics::{Failure, FileProblem};
+use crate::exit::Exit;
+use crate::files;
+use crate::output::Output;
+use crate::render::json;
+use crate::render::number::counted;
+use crate::settings::Settings;
+use crate::style::{Canvas, Role};
+use plan::scenario::{parse_corpus, parse_device, parse_model};
+use serde_json::{Value, json};
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+/// What came of one file.
+struct Checked {
+    shown: String,
+    result: Result<String, Failure>,
+}
+
+/// Checks files and folders.
+pub fn run(
+    flags: &ValidateArgs,
+    settings: &Settings,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let catalog = Catalog::from_environment()?;
+    let mut checked = Vec::new();
+    for name in &flags.files {
+        for path in files_of(name)? {
+            let result = check(&catalog, &path);
+            checked.push(Checked { shown: files::shown(&path).to_string(), result });
+        }
+    }
+    let text = match settings.format {
+        Format::Json => json::document(&as_json(&checked)),
+        _ => screen(&checked, &output.out),
+    };
+    files::write(output, settings.output.as_deref(), &text)?;
+    let failures: Vec<&Failure> = checked.iter().filter_map(|c| c.result.as_ref().err()).collect();
+    if failures.is_empty() {
+        return Ok(Exit::Done);
+    }
+    if settings.format != Format::Json {
+        output.report_all(&failures);
+    }
+    Ok(Exit::InvalidInput)
+}
+
+/// A file is itself; a folder is all scenario and plan files below it.
+fn files_of(name: &str) -> Result<Vec<String>, Failure> {
+    let path = Path::new(name);
+    if !path.is_dir() {
+        return Ok(vec![name.to_string()]);
+    }
+    let found: Vec<PathBuf> = files_in(path, &["json", "toml"])?;
+    let entries = std::fs::read_dir(path).map_err(|error| files::unreadable(name, &error))?;
+    let mut folders = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|error| files::unreadable(name, &error))?.path();
+        let is_link = path.symlink_metadata().is_ok_and(|m| m.is_symlink());
+        if path.is_dir() && !is_link {
+            folders.push(path);
+        }
+    }
+    folders.sort();
+    let mut all: Vec<String> = found.iter().map(|p| p.display().to_string()).collect();
+    for folder in folders {
+        all.extend(files_of(&folder.display().to_string())?);
+    }
+    Ok(all)
+}
+
+/// Checks one file; says what it is.
+fn check(catalog: &Catalog, path: &str) -> Result<String, Failure> {
+    let text = files::read(path)?;
+    if path == "-" || path.ends_with(".json") {
+        return check_json(files::shown(path), &text);
+    }
+    if Path::new(path).file_name().is_some_and(|name| name == config::FILE) {
+        let parsed = config::parse(&text).map(|_| "configuration".to_string());
+        return parsed.map_err(|p| Failure::scenario(path, &text, p));
+    }
+    let broken = |p| Failure::scenario(path, &text, p);
+    match kind_of(path, &text) {
+        Kind::Model => parse_model(&text).map(|m| format!("model {}", m.name)).map_err(broken),
+        Kind::Device => parse_device(&text).map(|d| format!("device {}", d.name)).map_err(broken),
+        Kind::Corpus => parse_corpus(&text).map(|c| format!("corpus {}", c.name)).map_err(broken),
+        Kind::Cluster => {
+            catalog.read_cluster(&scenario(path, &text)).map(|c| format!("cluster {}", c.name))
+        }
+        Kind::Profile => {
+            catalog.read_stack(&scenario(path, &text)).map(|s| format!("profile {}", s.name))
+        }
+    }
+}
+
+fn scenario(path: &str, text: &str) -> Scenario {
+    Scenario {
+        shown: path.to_string(),
+        text: Cow::Owned(text.to_string()),
+        path: Some(PathBuf::from(path)),
+    }
+}
+
+/// The folder says what a file is; elsewhere the file does.
+fn kind_of(path: &str, text: &str) -> Kind {
+    let folder = Path::new(path).parent().and_then(Path::file_name).and_then(|f| f.to_str());
+    let by_folder = Kind::ALL.into_iter().find(|kind| Some(kind.folder()) == folder);
+    by_folder.unwrap_or_else(|| super::scenarios::kind_of(text))
+}
+
+/// JSON files must at least be JSON, with a known schema.
+fn check_json(path: &str, text: &str) -> Result<String, Failure> {
+    let value: Value = serde_json::from_str(text).map_err(|error| {
+        let at = offset(text, error.line(), error.column());
+        let message = error.to_string();
+        let message = message.split(" at line ").next().unwrap_or_default().to_string();
+        let problem = FileProblem { span: at..at + 1, message, hint: None };
+        Failure::file(path, text, vec![problem])
+    })?;
+    match value.get("schema").and_then(Value::as_str) {
+        Some(schema) if schema.starts_with("meshwright.") => Ok(schema.to_string()),
+        Some(schema) => Err(Failure::new(
+            Exit::InvalidInput,
+            format!("{path} has the schema `{schema}`, which is not one of meshwright's"),
+        )
+        .hint("`meshwright help schemas` lists them")),
+        None => Err(Failure::new(Exit::InvalidInput, format!("{path} has no \"schema\""))
+            .hint("a plan starts with {\"schema\": \"meshwright.plan/1\", …}")),
+    }
+}
+
+/// The byte at a line and a column as serde_json counts them: from 1, columns in bytes.
+fn offset(text: &str, line: usize, column: usize) -> usize {
+    let before: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    (before + column.saturating_sub(1)).min(text.len())
+}
+
+fn screen(checked: &[Checked], canvas: &Canvas) -> String {
+    let width = checked.iter().map(|c| c.shown.chars().count()).max().unwrap_or(0);
+    let lines = checked.iter().map(|Checked { shown, result }| match result {
+        Ok(what) => format!("{}      {shown:<width$}   {what}\n", canvas.paint(Role::Good, "ok")),
+        Err(failure) => {
+            let n = failure.problem_count();
+            let problems = counted(n, "problem", "problems");
+            format!("{}   {shown:<width$}   {problems}\n", canvas.paint(Role::Bad, "error"))
+        }
+    });
+    canvas.text(&lines.collect::<String>())
+}
+
+fn as_json(checked: &[Checked]) -> Value {
+    let files: Vec<Value> = checked
+        .iter()
+        .map(|c| {
+            let problems = c.result.as_ref().err().map(Failure::problems_json).unwrap_or_default();
+            json!({"file": c.shown, "is_valid": c.result.is_ok(), "problems": problems})
+        })
+        .collect();
+    json!({"schema": "meshwright.validate/1", "files": files})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn malformed_json_is_shown_where_it_breaks() {
+        let text = "{\n  \"schema\": \"meshwright.plan/1\",\n  \"stages\": [1, ]\n}\n";
+        let failure = check_json("plan.json", text).unwrap_err();
+        let expected = "\
+error: plan.json has a problem
+
+   ╭─ plan.json:3:17
+ 3 │   \"stages\": [1, ]
+   │                 ^ trailing comma
+";
+        assert_eq!(failure.render(&Canvas::PLAIN), expected);
+        assert_eq!(failure.exit(), Exit::InvalidInput);
+    }
+
+    #[test]
+    fn json_of_others_is_refused() {
+        assert!(check_json("x.json", "{}").is_err());
+        assert!(check_json("x.json", "{\"schema\": \"other/1\"}").is_err());
+        let plan = check_json("x.json", "{\"schema\": \"meshwright.plan/1\"}");
+        assert_eq!(plan, Ok("meshwright.plan/1".to_string()));
+    }
+}

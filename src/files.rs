@@ -1,0 +1,115 @@
+//! Reading and writing files, with messages for people.
+
+use crate::diagnostics::Failure;
+use crate::exit::Exit;
+use crate::output::Output;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+/// The largest file that is read whole: scenarios and plans are far smaller.
+const MAX_BYTES: u64 = 256 << 20;
+
+/// Reads a whole text file; `-` is stdin.
+///
+/// # Errors
+/// Says which file, and what is wrong with it.
+pub fn read(path: &str) -> Result<String, Failure> {
+    let bytes = if path == "-" { read_all(io::stdin().lock()) } else { open_and_read(path) };
+    let bytes = bytes.map_err(|error| unreadable(path, &error))?;
+    let name = shown(path);
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(Failure::new(Exit::InvalidInput, format!("{name} is larger than 256 MiB")));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Failure::new(Exit::InvalidInput, format!("{name} is not UTF-8 text"))
+            .evidence(format!("the first byte that is not is at offset {at}"))
+    })
+}
+
+/// A path as people read it.
+pub fn shown(path: &str) -> &str {
+    if path == "-" { "standard input" } else { path }
+}
+
+fn open_and_read(path: &str) -> io::Result<Vec<u8>> {
+    read_all(fs::File::open(path)?)
+}
+
+fn read_all(reader: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    reader.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The failure for a file that cannot be read.
+pub fn unreadable(path: &str, error: &io::Error) -> Failure {
+    let why = match error.kind() {
+        io::ErrorKind::NotFound => "no such file".to_string(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_string(),
+        io::ErrorKind::IsADirectory => "it is a folder".to_string(),
+        _ => error.to_string(),
+    };
+    Failure::new(Exit::InvalidInput, format!("cannot read {}: {why}", shown(path)))
+}
+
+/// Writes data to a file, or to stdout for `None` and `-`.
+///
+/// A file appears whole or not at all: it is written beside its place and then renamed.
+///
+/// # Errors
+/// Says which file, and what is wrong with it.
+pub fn write(output: &mut Output, path: Option<&str>, text: &str) -> Result<(), Failure> {
+    let Some(path) = path.filter(|p| *p != "-") else {
+        return output.data(text);
+    };
+    write_whole(Path::new(path), text.as_bytes()).map_err(|error| unwritable(path, &error))?;
+    output.note(&format!("wrote {path}"));
+    Ok(())
+}
+
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // What is not a plain file (/dev/null, a pipe, a link) keeps its place and its kind.
+    if path.symlink_metadata().is_ok_and(|m| !m.is_file()) {
+        return fs::OpenOptions::new().write(true).truncate(true).open(path)?.write_all(bytes);
+    }
+    let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?.to_string_lossy();
+    let beside = path.with_file_name(format!(".{name}.{}", std::process::id()));
+    let written = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        let _already_gone = fs::remove_file(&beside);
+    }
+    written
+}
+
+fn unwritable(path: &str, error: &io::Error) -> Failure {
+    let why = match error.kind() {
+        io::ErrorKind::NotFound => "its folder does not exist".to_string(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_string(),
+        io::ErrorKind::IsADirectory => "it is a folder".to_string(),
+        _ => error.to_string(),
+    };
+    Failure::new(Exit::Failed, format!("cannot write {path}: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_nothing_is_left_beside_it() {
+        let folder = std::env::temp_dir().join(format!("meshwright-files-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("plan.json");
+        write_whole(&path, b"old").unwrap();
+        write_whole(&path, b"new").unwrap();
+        let names: Vec<_> =
+            fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let text = fs::read_to_string(&path).unwrap();
+        let missing = write_whole(&folder.join("no/plan.json"), b"x").unwrap_err();
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!((text.as_str(), names), ("new", vec!["plan.json".into()]));
+        assert!(unwritable("p", &missing).render(&crate::style::Canvas::PLAIN).contains("folder"));
+    }
+}

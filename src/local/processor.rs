@@ -1,0 +1,135 @@
+//! A machine without GPUs: every core is a device that holds one rank.
+
+use crate::diagnostics::Failure;
+use crate::exit::Exit;
+use executor::machine::{Cpu, Machine};
+use plan::Dtype;
+use plan::estimate::{Grade, Sourced};
+use plan::machine::{Cluster, Device, GemmLaw, LatencyLaw, Link, NodeGroup};
+use plan::units::{Bytes, BytesPerSecond, FlopsPerSecond, Seconds};
+use std::collections::BTreeMap;
+
+/// Vector units per core that multiply at the same time: two on server and desktop cores of the
+/// last ten years. Some cores have one.
+const VECTOR_UNITS: u32 = 2;
+
+/// The cluster of one node whose devices are its cores.
+///
+/// # Errors
+/// When clock or memory of the machine cannot be found.
+pub fn cluster(machine: &Machine) -> Result<Cluster, Failure> {
+    let cores = machine.cpu.cores.max(1);
+    let memory = machine.available_memory.ok_or_else(|| unknown("how much memory is free"))?;
+    let device = core(&machine.cpu, memory, cores)?;
+    Ok(Cluster {
+        name: "local".into(),
+        label: format!("this machine, {cores} × {}", device.label),
+        groups: vec![NodeGroup {
+            device,
+            devices_per_node: cores,
+            nodes: Some(1),
+            intra: shared_memory(),
+            inter: None,
+            host_memory: None,
+        }],
+        default_stack: None,
+    })
+}
+
+/// One core as a device. Peak: `clock × vector units × lanes × (2 if fused, else 1)`.
+fn core(cpu: &Cpu, memory: Bytes, cores: u32) -> Result<Device, Failure> {
+    let clock = cpu.cycles_per_second.ok_or_else(|| unknown("the clock of the processor"))?;
+    let per_cycle = VECTOR_UNITS * cpu.simd.lanes() * if cpu.simd.is_fused() { 2 } else { 1 };
+    let peak = FlopsPerSecond::new(clock * f64::from(per_cycle));
+    let derivation = format!(
+        "{:.2} GHz × {per_cycle} FLOP per cycle ({}, {VECTOR_UNITS} vector units assumed)",
+        clock / 1e9,
+        cpu.simd.name(),
+    );
+    let share = format!("available memory of this machine over {cores} cores");
+    Ok(Device {
+        name: "cpu-core".into(),
+        label: format!("core of {}", cpu.name.as_deref().unwrap_or("an unnamed processor")),
+        peak: BTreeMap::from([(Dtype::Fp32, Sourced::new(peak, Grade::Derived, derivation))]),
+        memory: Sourced::new(memory / f64::from(cores), Grade::Derived, share),
+        memory_bandwidth: assumed(
+            BytesPerSecond::new(10e9),
+            "one core of a machine with two channels of DDR4",
+        ),
+        multiprocessors: Sourced::new(1, Grade::Exact, "one core is one processor"),
+        gemm: gemm_law(),
+        stream_efficiency: assumed(0.8, "as on accelerators"),
+        recurrent: None,
+        attention: BTreeMap::new(),
+        host_link: None,
+        power: None,
+        price: None,
+    })
+}
+
+fn gemm_law() -> GemmLaw {
+    GemmLaw {
+        efficiency: assumed(0.7, "a good library on large products"),
+        tile_penalty: assumed(0.0, "tiles of a core fit its cache"),
+        prologue: assumed(0.0, "tiles of a core fit its cache"),
+        kernel_gap: assumed(Seconds::new(1e-6), "a function call and its bookkeeping"),
+    }
+}
+
+/// Ranks of one machine exchange tensors through memory.
+fn shared_memory() -> Link {
+    Link {
+        label: "shared memory".into(),
+        bandwidth: assumed(BytesPerSecond::new(1e9), "reduction through memory by two cores"),
+        latency: LatencyLaw::PerHop {
+            hop: assumed(Seconds::new(30e-6), "one wake-up of another thread"),
+        },
+    }
+}
+
+fn assumed<T>(value: T, why: &str) -> Sourced<T> {
+    Sourced::new(value, Grade::Assumed, format!("{why}, not measured here"))
+}
+
+fn unknown(what: &str) -> Failure {
+    Failure::new(Exit::InvalidInput, format!("cannot find out {what}"))
+        .hint("name a cluster with --cluster; `meshwright scenarios list clusters` shows all")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use executor::machine::{GpuProbe, Simd};
+
+    fn machine(clock: Option<f64>) -> Machine {
+        Machine {
+            cpu: Cpu {
+                name: Some("Testium".into()),
+                cores: 4,
+                cycles_per_second: clock,
+                simd: Simd::Avx2,
+            },
+            available_memory: Some(Bytes::new(8.0 * 1_073_741_824.0)),
+            total_memory: None,
+            gpus: GpuProbe::NoDriver,
+        }
+    }
+
+    #[test]
+    fn the_peak_follows_from_clock_and_vector_unit() {
+        let cluster = cluster(&machine(Some(2.5e9))).unwrap();
+        let group = &cluster.groups[0];
+        let peak = &group.device.peak[&Dtype::Fp32];
+        // 2 units × 8 lanes × 2 (multiply and add) = 32 per cycle; 2.5 GHz: 80 GFLOP/s a core.
+        assert_eq!(peak.value, FlopsPerSecond::new(80e9));
+        assert_eq!(peak.grade, Grade::Derived);
+        assert!(peak.source.contains("2.50 GHz × 32 FLOP per cycle"), "{}", peak.source);
+        assert_eq!(group.device.memory.value, Bytes::new(2.0 * 1_073_741_824.0));
+        assert_eq!(cluster.capacity(), Some(4));
+    }
+
+    #[test]
+    fn a_clock_that_is_unknown_is_not_guessed() {
+        assert_eq!(cluster(&machine(None)).unwrap_err().exit(), Exit::InvalidInput);
+    }
+}

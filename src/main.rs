@@ -1,0 +1,7 @@
+//! The `meshwright` binary; everything is in the library so that tests reach it.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    meshwright::run()
+}
