@@ -96,7 +96,7 @@ pub struct LocalParameters {
     pub replicated: u64,
     /// Expert parameters, summed over the replicas of each expert only.
     pub expert: u64,
-    /// Rows of a token table, summed by an embedding exchange.
+    /// Token tables, input or output.
     pub table: u64,
 }
 
@@ -168,14 +168,19 @@ pub fn check_divisible(graph: &OpGraph, context: &Context<'_>) -> Result<(), Ind
             for axis in Axis::ALL {
                 let parts = u64::from(context.mesh.degrees.size(axis));
                 let splits = context.layout.dims(op.region, axis).contains(dim);
-                // Tokens per expert are a mean, and padding rounds them up.
-                if splits && dim != Dim::Capacity && context.sizes.get(dim) % parts != 0 {
-                    return Err(Indivisible { dim, size: context.sizes.get(dim), parts });
+                let size = context.sizes.get(dim);
+                if splits && !is_padded(dim) && !size.is_multiple_of(parts) {
+                    return Err(Indivisible { dim, size, parts });
                 }
             }
         }
     }
     Ok(())
+}
+
+/// Vocabularies are padded to divide, and tokens per expert are a mean.
+fn is_padded(dim: Dim) -> bool {
+    matches!(dim, Dim::Vocab | Dim::Scored | Dim::Capacity)
 }
 
 /// A dimension that an axis cannot split evenly.

@@ -7,6 +7,8 @@
 
 use crate::dtype::Dtype;
 use crate::units::{Bytes, Flops};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// Forward or backward pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -171,7 +173,10 @@ pub struct RecurrentWeightGradient {
 }
 
 /// The update rule of an optimizer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
 pub enum OptimizerRule {
     /// Plain stochastic gradient descent.
     Sgd,

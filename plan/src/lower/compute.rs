@@ -47,10 +47,9 @@ pub(super) fn full_recompute(
 ) -> Vec<Step> {
     let mut steps = forward.to_vec();
     let has_scan = graph.ops().any(|op| op.in_scan);
-    if context.traits.early_stop && !has_scan {
-        if let Some(last) = steps.iter().rposition(|s| matches!(s.work, Work::Gemm(_))) {
-            steps.remove(last);
-        }
+    let last = steps.iter().rposition(|s| matches!(s.work, Work::Gemm(_)));
+    if let Some(last) = last.filter(|_| context.traits.early_stop && !has_scan) {
+        steps.remove(last);
     }
     steps
 }

@@ -1,7 +1,7 @@
 //! What a layer keeps: activations for its backward pass, parameters.
 
 use super::{Context, LocalParameters, Recompute};
-use crate::graph::{Dim, Op, OpGraph, OpKind, Region, SaveWhen, TensorId, TensorRole};
+use crate::graph::{Dim, Op, OpGraph, Region, SaveWhen, TensorId, TensorRole};
 use crate::layout::State;
 use crate::mesh::Axis;
 use crate::units::Bytes;
@@ -58,16 +58,17 @@ pub(super) fn border(graph: &OpGraph, context: &Context<'_>) -> Bytes {
     bytes(graph, context, graph.output(), Region::Token)
 }
 
-/// Parameters of this rank, by how their gradients are summed.
+/// Parameters of this rank, by how their gradients are summed. Token tables, input or output, are
+/// matrices over the vocabulary.
 pub(super) fn parameters(graph: &OpGraph, context: &Context<'_>) -> LocalParameters {
     let mut local = LocalParameters::default();
     for (id, tensor) in graph.parameters() {
         let region = graph.consumers(id).next().map_or(Region::Inner, |op| op.region);
         let count = context.local_product(region, tensor.dims.iter().copied());
-        let is_looked_up = graph.consumers(id).any(|op| op.kind == OpKind::Lookup);
+        let over_words = |d: &Dim| matches!(d, Dim::Vocab | Dim::Scored);
         if tensor.dims.contains(&Dim::Experts) {
             local.expert += count;
-        } else if is_looked_up && tensor.dims.contains(&Dim::Vocab) {
+        } else if tensor.dims.len() > 1 && tensor.dims.iter().any(over_words) {
             local.table += count;
         } else {
             local.replicated += count;

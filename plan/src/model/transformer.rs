@@ -55,7 +55,7 @@ fn check(t: &Transformer) -> Result<(), ModelError> {
     if t.adaptive.as_ref().is_some_and(|a| a.divisor != 1 || a.cutoffs.is_empty() || !rises(a)) {
         return Err(ModelError::Adaptive);
     }
-    if t.heads % t.kv_heads != 0 {
+    if !t.heads.is_multiple_of(t.kv_heads) {
         let (left, right) = ("heads", "kv_heads");
         let (left_value, right_value) = (t.heads, t.kv_heads);
         return Err(ModelError::Uneven { left, left_value, right, right_value });

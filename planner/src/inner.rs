@@ -1,0 +1,232 @@
+//! From a configuration to an inner problem: columns per run of layers and setting.
+
+use crate::pipeline::{Column, Problem, Segment, StageSync, SyncModel};
+use crate::prices::{Level, PricedKind, PricedKinds, mesh_of};
+use crate::request::Request;
+use crate::setting::{Setting, settings};
+use crate::space::Configuration;
+use crate::sync::Sync;
+use cost_model::layer::beside;
+use cost_model::memory::{Zero, usable};
+use cost_model::price;
+use plan::mesh::Mesh;
+use plan::model::{LayerRole, Run};
+use plan::units::{Bytes, Seconds};
+use plan::work::{Collective, CollectiveOp, Group, Send, Work};
+
+/// Everything that is priced about one configuration.
+pub struct Inner<'a> {
+    request: &'a Request<'a>,
+    /// The configuration.
+    pub configuration: Configuration,
+    /// Per run of the chain and setting: the columns.
+    pub segments: Vec<Segment>,
+    /// Once-per-step costs.
+    pub sync: Sync<'a>,
+    /// Messages between stages.
+    pub send: SendTimes,
+}
+
+/// One message between stages. Plain schedules wait for it; where the stack overlaps messages
+/// (interleaved schedules), a part hides behind computation and the rest blocks the rank.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SendTimes {
+    /// Time of the message.
+    pub whole: Seconds,
+    /// The part that blocks sender and receiver in an interleaved schedule.
+    pub blocking: Seconds,
+}
+
+impl<'a> Inner<'a> {
+    /// Prices a configuration.
+    #[must_use]
+    pub fn new(request: &'a Request<'a>, c: Configuration, kinds: &PricedKinds) -> Self {
+        let mesh = mesh_of(request, c.degrees);
+        let all = settings(request, mesh.replica_group().size);
+        let sync = Sync::new(request, c, all, kinds);
+        let pass = PassBuilder { request, c, mesh, sync: &sync };
+        let segments = request
+            .model
+            .chain
+            .iter()
+            .map(|run| {
+                let role = request.model.kinds[run.kind].role;
+                let columns = (0..sync.settings.len())
+                    .map(|s| pass.columns(&kinds[run.kind], role, s))
+                    .collect();
+                Segment { layers: run.layers, columns }
+            })
+            .collect();
+        let send = send(request, &c, &mesh, kinds);
+        Self { request, configuration: c, segments, sync, send }
+    }
+
+    /// The inner problem under one setting. Settings are solved one by one, because runtimes
+    /// apply one to all stages.
+    #[must_use]
+    pub fn problem<'b>(&'b self, sync: &'b OneSetting<'b>) -> Problem<'b> {
+        let c = &self.configuration;
+        let capacity = usable(self.request.limit(), &self.request.profile.stack().memory);
+        let segment = |s: &Segment| Segment {
+            layers: s.layers,
+            columns: vec![s.columns[sync.setting].clone()],
+        };
+        Problem {
+            stages: c.degrees.pp as usize,
+            micro_batches: c.micro_batches,
+            schedule: c.schedule,
+            segments: self.segments.iter().map(segment).collect(),
+            send: self.send.whole,
+            capacity: vec![capacity; c.degrees.pp as usize],
+            sync,
+            uniform_setting: true,
+        }
+    }
+
+    /// Once-per-step costs under one setting.
+    #[must_use]
+    pub fn one_setting(&self, setting: usize) -> OneSetting<'_> {
+        OneSetting { sync: &self.sync, setting }
+    }
+
+    /// The chain of layers.
+    #[must_use]
+    pub fn chain(&self) -> &[Run] {
+        &self.request.model.chain
+    }
+
+    /// Settings in play.
+    #[must_use]
+    pub fn settings(&self) -> &[Setting] {
+        &self.sync.settings
+    }
+}
+
+/// A [`Sync`] restricted to one setting.
+pub struct OneSetting<'a> {
+    sync: &'a Sync<'a>,
+    /// The setting.
+    pub setting: usize,
+}
+
+impl SyncModel for OneSetting<'_> {
+    fn settings(&self) -> usize {
+        1
+    }
+
+    fn stage(&self, stage: usize, counts: &[u32], _: usize) -> Option<StageSync> {
+        self.sync.stage(stage, counts, self.setting)
+    }
+}
+
+/// Time of the activation of one micro-batch from stage to stage; with tensor parallelism each
+/// rank sends its part and the receivers gather (Narayanan et al. 2021, section 4.1).
+fn send(
+    request: &Request<'_>,
+    c: &Configuration,
+    mesh: &Mesh,
+    kinds: &PricedKinds,
+) -> SendTimes {
+    let d = c.degrees;
+    if d.pp == 1 {
+        return SendTimes { whole: Seconds::ZERO, blocking: Seconds::ZERO };
+    }
+    let body = request.model.chain.iter().map(|run| &kinds[run.kind]);
+    let all = body.map(|k| k.border).fold(Bytes::ZERO, Bytes::max);
+    let in_parts = d.tp > 1 && !c.sequence_parallel;
+    let part = if in_parts { all / f64::from(d.tp) } else { all };
+    let message = Send { bytes: part, crosses_nodes: mesh.stages_cross_nodes() };
+    let mut whole = price(&Work::Send(message), request.profile).value;
+    if in_parts {
+        let group = mesh.group(plan::mesh::Axis::Tensor);
+        let gather = Collective { op: CollectiveOp::AllGather, bytes: all, group };
+        whole += price(&Work::Collective(gather), request.profile).value;
+    }
+    let blocking = whole * (1.0 - request.profile.stack().overlap.send.value);
+    SendTimes { whole, blocking }
+}
+
+struct PassBuilder<'a> {
+    request: &'a Request<'a>,
+    c: Configuration,
+    mesh: Mesh,
+    sync: &'a Sync<'a>,
+}
+
+impl PassBuilder<'_> {
+    fn columns(&self, kind: &PricedKind, role: LayerRole, setting: usize) -> Vec<Column> {
+        kind.levels.iter().map(|level| self.column(kind, level, role, setting)).collect()
+    }
+
+    fn column(&self, kind: &PricedKind, level: &Level, role: LayerRole, s: usize) -> Column {
+        let zero = self.sync.settings[s].zero;
+        let exchange = match role {
+            LayerRole::Embedding => self.sync.exchange(s).per_micro_batch,
+            _ => Seconds::ZERO,
+        };
+        let forward = level.time.forward.total().value + exchange;
+        let backward = level.time.backward_total().value + exchange + self.accumulate(kind);
+        let (gather, scatter) = self.shard_traffic(kind, zero);
+        let copies = if zero == Zero::Parameters { self.shard_copies(kind) } else { Seconds::ZERO };
+        let profile = self.request.profile;
+        // A recurrent layer has no gradient before its last time step: nothing to hide behind.
+        let together = |compute, traffic| match self.request.model.is_recurrent {
+            true => compute + traffic,
+            false => beside(compute, traffic, profile),
+        };
+        Column {
+            forward: together(forward, gather),
+            backward: together(backward + copies, gather + scatter),
+            activation: level.saved,
+            transient: level.transient,
+        }
+    }
+
+    /// Gradients of further micro-batches are added to those of the first.
+    fn accumulate(&self, kind: &PricedKind) -> Seconds {
+        let each = self.request.profile.stack().optimizer.accumulation_bytes.value;
+        if self.c.micro_batches == 1 || each == 0.0 {
+            return Seconds::ZERO;
+        }
+        let bytes = Bytes::new(each * kind.parameters.total() as f64);
+        price(&Work::Traffic(bytes), self.request.profile).value
+    }
+
+    fn shard_copies(&self, kind: &PricedKind) -> Seconds {
+        let each = self.request.profile.stack().optimizer.shard_copy_bytes.value;
+        let bytes = Bytes::new(each * kind.parameters.total() as f64);
+        if bytes == Bytes::ZERO {
+            return Seconds::ZERO;
+        }
+        price(&Work::Traffic(bytes), self.request.profile).value
+    }
+
+    /// Per micro-batch: time to gather a layer's weights once, and to scatter its gradients.
+    fn shard_traffic(&self, kind: &PricedKind, zero: Zero) -> (Seconds, Seconds) {
+        let precision = &self.request.model.spec.training.precision;
+        let p = &kind.parameters;
+        let time = |op, each: u64| {
+            let plain = self.collective(op, (p.replicated + p.table) * each, self.mesh.replica_group());
+            plain + self.collective(op, p.expert * each, self.mesh.expert_replica_group())
+        };
+        let gather = match zero {
+            Zero::Parameters => time(CollectiveOp::AllGather, precision.compute.size()),
+            _ => Seconds::ZERO,
+        };
+        let scatter = match zero {
+            Zero::Gradients | Zero::Parameters => {
+                time(CollectiveOp::ReduceScatter, precision.wire_bytes)
+            }
+            _ => Seconds::ZERO,
+        };
+        (gather, scatter)
+    }
+
+    fn collective(&self, op: CollectiveOp, bytes: u64, group: Group) -> Seconds {
+        if bytes == 0 || group.is_alone() {
+            return Seconds::ZERO;
+        }
+        let work = Work::Collective(Collective { op, bytes: Bytes::from_count(bytes), group });
+        price(&work, self.request.profile).value
+    }
+}

@@ -1,0 +1,239 @@
+//! The outer loop: configurations in the order of their bounds, until no bound is below the best
+//! plan found.
+
+use crate::inner::Inner;
+use crate::prices::{PriceBook, Split, Unpriced};
+use crate::request::Request;
+use crate::solution::{By, Solution, Solved, solve, work_bound};
+use crate::space::{Configuration, configurations, describe};
+use plan::document::{Certificate, Reason, RuledOut, Status};
+use plan::mesh::Degrees;
+use plan::units::{Bytes, Seconds};
+use std::collections::BTreeMap;
+
+/// What the search found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The best plan, if anything fits.
+    pub best: Option<Solution>,
+    /// Other plans that were solved on the way, fastest first.
+    pub others: Vec<Solution>,
+    /// The proof.
+    pub certificate: Certificate,
+    /// Of all configurations that do not fit, the one that lacks least.
+    pub closest: Option<Shortfall>,
+    /// Why configurations have no prices: the first reason met.
+    pub unpriced: Option<Unpriced>,
+}
+
+/// A configuration that does not fit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Shortfall {
+    /// The configuration.
+    pub configuration: Configuration,
+    /// What its worst stage lacks.
+    pub missing: Bytes,
+    /// That stage.
+    pub stage: usize,
+}
+
+/// Relative difference below which two steps count as equal.
+const TIE: f64 = 1e-9;
+
+/// Searches the whole space.
+#[must_use]
+pub fn search(request: &Request<'_>) -> Found {
+    let mut search = Search::new(request);
+    let queue = search.bounded();
+    search.run(queue);
+    search.finish()
+}
+
+/// A configuration with its lower bound.
+struct Candidate {
+    bound: Seconds,
+    configuration: Configuration,
+}
+
+struct Search<'a> {
+    request: &'a Request<'a>,
+    book: PriceBook<'a>,
+    best: Option<Solution>,
+    others: Vec<Solution>,
+    closest: Option<Shortfall>,
+    unpriced: Option<Unpriced>,
+    verdicts: BTreeMap<Degrees, Verdict>,
+    configurations: u64,
+    solved: u64,
+    programmes: u64,
+    /// The smallest bound that was left open.
+    open: Option<Seconds>,
+}
+
+/// The configuration of a mesh that came closest to the winner.
+struct Verdict {
+    configurations: u32,
+    reason: Reason,
+    bound: Option<Seconds>,
+}
+
+impl<'a> Search<'a> {
+    fn new(request: &'a Request<'a>) -> Self {
+        Self {
+            request,
+            book: PriceBook::new(request),
+            best: None,
+            others: Vec::new(),
+            closest: None,
+            unpriced: None,
+            verdicts: BTreeMap::new(),
+            configurations: 0,
+            solved: 0,
+            programmes: 0,
+            open: None,
+        }
+    }
+
+    /// Prices every configuration and bounds it by its layers' work alone, least bound first.
+    fn bounded(&mut self) -> Vec<Candidate> {
+        let mut queue = Vec::new();
+        for configuration in configurations(self.request) {
+            self.configurations += 1;
+            match self.book.get(Split::of(&configuration)) {
+                Ok(kinds) => {
+                    let bound = work_bound(self.request, &configuration, kinds);
+                    queue.push(Candidate { bound, configuration });
+                }
+                Err(why) => {
+                    let reason = match why {
+                        Unpriced::Divisibility(_) => Reason::Divisibility,
+                        Unpriced::Profile(_) => Reason::Unsupported,
+                    };
+                    let why = why.clone();
+                    self.unpriced.get_or_insert(why);
+                    self.note(configuration.degrees, reason, None);
+                }
+            }
+        }
+        queue.sort_by(|a, b| {
+            a.bound.total_cmp(&b.bound).then_with(|| a.configuration.cmp(&b.configuration))
+        });
+        queue
+    }
+
+    fn run(&mut self, queue: Vec<Candidate>) {
+        for candidate in queue {
+            let degrees = candidate.configuration.degrees;
+            if self.cutoff().is_some_and(|cutoff| candidate.bound >= cutoff) {
+                self.note(degrees, Reason::Bound, Some(candidate.bound));
+            } else if self.best.is_some() && (self.request.stop)() {
+                self.open.get_or_insert(candidate.bound);
+                self.note(degrees, Reason::Undecided, Some(candidate.bound));
+            } else {
+                self.decide(candidate.configuration);
+            }
+        }
+    }
+
+    fn cutoff(&self) -> Option<Seconds> {
+        self.best.as_ref().map(|b| b.step * (1.0 - TIE))
+    }
+
+    fn decide(&mut self, c: Configuration) {
+        let cutoff = self.cutoff();
+        let Ok(kinds) = self.book.get(Split::of(&c)) else { return };
+        let inner = Inner::new(self.request, c, kinds);
+        match solve(self.request, &inner, kinds, cutoff) {
+            Solved::Best { solution, programmes } => {
+                self.programmes += programmes;
+                self.solved += 1;
+                self.note(c.degrees, Reason::Solved, Some(solution.step));
+                self.others.extend(self.best.replace(solution));
+            }
+            Solved::Slower { bound, by, programmes } => {
+                self.programmes += programmes;
+                let reason = match by {
+                    By::Bound => Reason::Bound,
+                    By::Labels => Reason::StageBound,
+                    By::Programme => Reason::Ilp,
+                    By::Simulation => Reason::Solved,
+                };
+                let fits = bound.get().is_finite();
+                let reason = if fits { reason } else { Reason::Memory };
+                self.note(c.degrees, reason, Some(bound).filter(|_| fits));
+            }
+            Solved::DoesNotFit { missing, stage } => {
+                if self.closest.is_none_or(|s| missing < s.missing) {
+                    self.closest = Some(Shortfall { configuration: c, missing, stage });
+                }
+                self.note(c.degrees, Reason::Memory, None);
+            }
+            Solved::Unproven { solution, bound, .. } => {
+                self.open = Some(self.open.map_or(bound, |open| open.min(bound)));
+                self.note(c.degrees, Reason::Undecided, Some(bound));
+                let better = |s: &Solution| self.best.as_ref().is_none_or(|b| s.step < b.step);
+                if let Some(s) = solution.filter(better) {
+                    self.others.extend(self.best.replace(s));
+                }
+            }
+        }
+    }
+
+    /// Keeps, per mesh, the verdict on the configuration that came closest.
+    fn note(&mut self, degrees: Degrees, reason: Reason, bound: Option<Seconds>) {
+        let new = Verdict { configurations: 1, reason, bound };
+        let Some(old) = self.verdicts.get_mut(&degrees) else {
+            self.verdicts.insert(degrees, new);
+            return;
+        };
+        old.configurations += 1;
+        let closer = match (bound, old.bound) {
+            (Some(new), Some(old)) => new < old,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        if closer {
+            (old.reason, old.bound) = (reason, bound);
+        }
+    }
+
+    fn finish(mut self) -> Found {
+        self.others.sort_by(|a, b| a.step.total_cmp(&b.step));
+        let certificate = self.certificate();
+        Found {
+            best: self.best,
+            others: self.others,
+            certificate,
+            closest: self.closest,
+            unpriced: self.unpriced,
+        }
+    }
+
+    fn certificate(&self) -> Certificate {
+        let gap = match (&self.best, self.open) {
+            (Some(best), Some(open)) => ((best.step - open) / best.step).max(0.0),
+            _ => 0.0,
+        };
+        let winner = self.best.as_ref().map(|b| b.configuration.degrees);
+        let meshes = self.verdicts.iter().map(|(&degrees, v)| {
+            let is_winner = winner == Some(degrees);
+            let step = self.best.as_ref().map(|b| b.step).filter(|_| is_winner);
+            RuledOut {
+                degrees,
+                configurations: v.configurations,
+                reason: if is_winner { Reason::Winner } else { v.reason },
+                bound_seconds: step.or(v.bound).map(Seconds::get),
+            }
+        });
+        Certificate {
+            status: if gap > 0.0 { Status::Feasible } else { Status::Optimal },
+            gap,
+            solver: self.request.backend.name().into(),
+            configurations: self.configurations,
+            solved: self.solved,
+            programmes: self.programmes,
+            space: describe(),
+            meshes: meshes.collect(),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What a stage may choose besides its layers: ZeRO stage and embedding exchange.
+
+use crate::request::Request;
+use cost_model::memory::Zero;
+use plan::exchange::Exchange;
+use plan::model::Table;
+
+/// One setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Setting {
+    /// Sharding of the training state.
+    pub zero: Zero,
+    /// Exchange of the token table's gradient; `None` where the model has no table.
+    pub exchange: Option<Exchange>,
+}
+
+/// The settings of a request, least sharding first: ties go to the simpler plan.
+#[must_use]
+pub fn settings(request: &Request<'_>, replicas: u32) -> Vec<Setting> {
+    let zeros = Zero::ALL.into_iter().filter(|&z| match request.pins.zero {
+        Some(pin) => pin == z,
+        None => z == Zero::Off || replicas > 1,
+    });
+    let exchanges = exchanges(request, replicas);
+    zeros
+        .flat_map(|zero| exchanges.iter().map(move |&exchange| Setting { zero, exchange }))
+        .filter(|s| is_consistent(request, *s))
+        .collect()
+}
+
+fn exchanges(request: &Request<'_>, replicas: u32) -> Vec<Option<Exchange>> {
+    let Some(table) = request.model.table else { return vec![None] };
+    if replicas == 1 {
+        return vec![Some(Exchange::Dense)];
+    }
+    let all = Exchange::ALL.into_iter().filter(|&e| applies(table, e).is_none());
+    match request.pins.exchange {
+        Some(pin) => all.filter(|&e| e == pin).map(Some).collect(),
+        // Rows on other ranks mean that every micro-batch waits for them: only worth a look where
+        // the table takes a good part of a device.
+        None => all.filter(|&e| e != Exchange::Sharded || is_large(request, table)).map(Some).collect(),
+    }
+}
+
+/// Whether the training state of the table takes more than a tenth of a device.
+#[must_use]
+pub fn is_large(request: &Request<'_>, table: Table) -> bool {
+    let p = &request.model.spec.training.precision;
+    let each = (p.weight_bytes + p.gradient_bytes + p.optimizer_bytes) as f64;
+    table.vocab as f64 * table.width as f64 * each > 0.1 * request.profile.memory().get()
+}
+
+/// Why an exchange cannot be used with a table, if it cannot.
+#[must_use]
+pub fn applies(table: Table, exchange: Exchange) -> Option<&'static str> {
+    let dense_gradient = table.tied && table.sampled.is_none();
+    match exchange {
+        Exchange::Gather | Exchange::DedupGather | Exchange::Unique if dense_gradient => {
+            Some("tied to a full softmax: every row has a gradient")
+        }
+        Exchange::Sharded if table.tied => Some("tied: the softmax needs every row"),
+        _ => None,
+    }
+}
+
+/// Exchanges of rows keep the whole table on every replica; with sharded parameters the table is
+/// sharded like everything else.
+fn is_consistent(request: &Request<'_>, setting: Setting) -> bool {
+    let whole_rows = matches!(
+        setting.exchange,
+        Some(Exchange::Gather | Exchange::DedupGather | Exchange::Unique)
+    );
+    let pinned = request.pins.exchange.is_some();
+    !(whole_rows && setting.zero == Zero::Parameters && !pinned)
+}

@@ -1,0 +1,306 @@
+//! A solved configuration: which layers run where and how.
+
+use crate::inner::Inner;
+use crate::interleaved;
+use crate::pipeline::{self, Assignment, CutOffBy, Outcome, Proof};
+use crate::prices::PricedKinds;
+use crate::request::Request;
+use crate::setting::Setting;
+use crate::space::Configuration;
+use cost_model::overlap::with_jitter;
+use plan::schedule::ScheduleKind;
+use plan::units::{Bytes, Seconds};
+
+/// One virtual stage.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StageUse {
+    /// Pipeline rank that runs it.
+    pub rank: u32,
+    /// Per run of the chain and recomputation level: layers.
+    pub layers: Vec<Vec<u32>>,
+}
+
+impl StageUse {
+    /// Layers per run of the chain.
+    #[must_use]
+    pub fn counts(&self) -> Vec<u32> {
+        self.layers.iter().map(|levels| levels.iter().sum()).collect()
+    }
+}
+
+/// A solved configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Solution {
+    /// The configuration.
+    pub configuration: Configuration,
+    /// ZeRO stage and exchange.
+    pub setting: Setting,
+    /// Virtual stages in model order.
+    pub stages: Vec<StageUse>,
+    /// Step time, stragglers included.
+    pub step: Seconds,
+}
+
+/// What showed that nothing beats the cutoff.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// A closed-form bound.
+    Bound,
+    /// The label programme over stages.
+    Labels,
+    /// An integer programme.
+    Programme,
+    /// Every member was simulated.
+    Simulation,
+}
+
+/// What solving a configuration gave.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Solved {
+    /// Its best plan; `programmes` integer programmes were needed.
+    Best {
+        /// The plan.
+        solution: Solution,
+        /// Integer programmes solved.
+        programmes: u64,
+    },
+    /// Nothing below the cutoff.
+    Slower {
+        /// No plan of the configuration is faster.
+        bound: Seconds,
+        /// What showed it.
+        by: By,
+        /// Integer programmes solved.
+        programmes: u64,
+    },
+    /// Nothing fits.
+    DoesNotFit {
+        /// The fewest bytes that the worst stage lacks.
+        missing: Bytes,
+        /// That stage.
+        stage: usize,
+    },
+    /// The solver gave up.
+    Unproven {
+        /// The best plan met.
+        solution: Option<Solution>,
+        /// No plan is faster.
+        bound: Seconds,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The straggler factor: the same for every plan on the same nodes, so it changes no comparison.
+#[must_use]
+pub fn jittered(request: &Request<'_>, step: Seconds) -> Seconds {
+    with_jitter(step, request.profile.stack().host.jitter.value, request.nodes())
+}
+
+/// The inverse of [`jittered`].
+#[must_use]
+pub fn unjittered(request: &Request<'_>, step: Seconds) -> Seconds {
+    step / (jittered(request, Seconds::new(1.0)) / Seconds::new(1.0))
+}
+
+/// The coarsest bound: the fastest way to do every layer's work, spread as well as the schedule
+/// allows, without messages, sharding or once-per-step costs.
+///
+/// `T ≥ W/(1 − (1 − 1/m)^P)` under 1F1B and GPipe, `T ≥ m·W/P` interleaved; see
+/// [`pipeline::lower_bound`] for the argument.
+#[must_use]
+pub fn work_bound(request: &Request<'_>, c: &Configuration, kinds: &PricedKinds) -> Seconds {
+    let fastest = |kind: usize| {
+        let levels = kinds[kind].levels.iter();
+        let both = levels.map(|l| l.time.forward.total().value + l.time.backward_total().value);
+        both.fold(Seconds::new(f64::INFINITY), Seconds::min)
+    };
+    let chain = request.model.chain.iter();
+    let work: Seconds = chain.map(|run| fastest(run.kind) * f64::from(run.layers)).sum();
+    let (m, p) = (f64::from(c.micro_batches), f64::from(c.degrees.pp));
+    let share = match c.schedule {
+        ScheduleKind::Interleaved => p / m,
+        _ => 1.0 - (1.0 - 1.0 / m).powf(p),
+    };
+    jittered(request, work / share)
+}
+
+/// Lower bound of a configuration's step under one setting. An infinite bound means that nothing
+/// fits.
+fn bound(request: &Request<'_>, inner: &Inner<'_>, setting: usize) -> Seconds {
+    let raw = match inner.configuration.schedule {
+        ScheduleKind::Interleaved => interleaved::bound(inner, setting),
+        _ => {
+            let sync = inner.one_setting(setting);
+            pipeline::lower_bound(&inner.problem(&sync)).map_or(Seconds::ZERO, |b| b.seconds)
+        }
+    };
+    jittered(request, raw)
+}
+
+/// Solves a configuration, given the step time to beat: setting by setting, least bound first.
+#[must_use]
+pub fn solve(
+    request: &Request<'_>,
+    inner: &Inner<'_>,
+    kinds: &PricedKinds,
+    cutoff: Option<Seconds>,
+) -> Solved {
+    let mut queue: Vec<(Seconds, usize)> =
+        (0..inner.settings().len()).map(|s| (bound(request, inner, s), s)).collect();
+    queue.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    let mut merged = Merged::new(cutoff);
+    for (bound, setting) in queue {
+        if merged.cutoff().is_some_and(|c| bound >= c) {
+            merged.add(Solved::Slower { bound, by: By::Bound, programmes: 0 });
+        } else {
+            merged.add(solve_setting(request, inner, kinds, setting, merged.cutoff()));
+        }
+    }
+    merged.finish()
+}
+
+fn solve_setting(
+    request: &Request<'_>,
+    inner: &Inner<'_>,
+    kinds: &PricedKinds,
+    setting: usize,
+    cutoff: Option<Seconds>,
+) -> Solved {
+    let raw_cutoff = cutoff.map(|c| unjittered(request, c));
+    if inner.configuration.schedule == ScheduleKind::Interleaved {
+        return interleaved::solve(request, inner, kinds, setting, raw_cutoff);
+    }
+    let sync = inner.one_setting(setting);
+    match pipeline::solve(&inner.problem(&sync), raw_cutoff, request.backend) {
+        Ok(outcome) => translate(request, inner, setting, outcome),
+        Err(error) => {
+            let (bound, reason) = (Seconds::ZERO, error.to_string());
+            Solved::Unproven { solution: None, bound, reason }
+        }
+    }
+}
+
+/// The best of several settings.
+struct Merged {
+    cutoff: Option<Seconds>,
+    best: Option<Solution>,
+    slower: Option<(Seconds, By)>,
+    missing: Option<(Bytes, usize)>,
+    unproven: Option<(Seconds, String)>,
+    programmes: u64,
+}
+
+impl Merged {
+    fn new(cutoff: Option<Seconds>) -> Self {
+        let (best, slower, missing, unproven) = (None, None, None, None);
+        Self { cutoff, best, slower, missing, unproven, programmes: 0 }
+    }
+
+    /// The step to beat by now.
+    fn cutoff(&self) -> Option<Seconds> {
+        self.best.as_ref().map(|b| b.step).or(self.cutoff)
+    }
+
+    fn add(&mut self, solved: Solved) {
+        match solved {
+            Solved::Best { solution, programmes } => {
+                self.programmes += programmes;
+                self.best = Some(solution);
+            }
+            Solved::Slower { bound, by, programmes } => {
+                self.programmes += programmes;
+                if self.slower.is_none_or(|(least, _)| bound < least) {
+                    self.slower = Some((bound, by));
+                }
+            }
+            Solved::DoesNotFit { missing, stage } => {
+                if self.missing.is_none_or(|(least, _)| missing < least) {
+                    self.missing = Some((missing, stage));
+                }
+            }
+            Solved::Unproven { solution, bound, reason } => {
+                let better = |s: &Solution| self.cutoff().is_none_or(|c| s.step < c);
+                if let Some(s) = solution.filter(better) {
+                    self.best = Some(s);
+                }
+                if self.unproven.as_ref().is_none_or(|(least, _)| bound < *least) {
+                    self.unproven = Some((bound, reason));
+                }
+            }
+        }
+    }
+
+    fn finish(self) -> Solved {
+        let programmes = self.programmes;
+        match (self.unproven, self.best, self.slower, self.missing) {
+            (Some((bound, reason)), solution, ..) if reached_by(&solution, bound) => {
+                Solved::Unproven { solution, bound, reason }
+            }
+            (_, Some(solution), ..) => Solved::Best { solution, programmes },
+            (_, None, Some((bound, by)), _) => Solved::Slower { bound, by, programmes },
+            (_, None, None, Some((missing, stage))) => Solved::DoesNotFit { missing, stage },
+            (_, None, None, None) => {
+                Solved::DoesNotFit { missing: Bytes::new(f64::INFINITY), stage: 0 }
+            }
+        }
+    }
+}
+
+/// Whether an open bound leaves room below the best plan.
+fn reached_by(best: &Option<Solution>, bound: Seconds) -> bool {
+    best.as_ref().is_none_or(|b| bound < b.step)
+}
+
+fn translate(
+    request: &Request<'_>,
+    inner: &Inner<'_>,
+    setting: usize,
+    outcome: Outcome,
+) -> Solved {
+    let count = |rounds: usize| rounds as u64;
+    match outcome {
+        Outcome::Optimal { assignment, proof, .. } => Solved::Best {
+            solution: solution(request, inner, setting, &assignment),
+            programmes: match proof {
+                Proof::DpBound { .. } => 0,
+                Proof::Ilp { rounds, .. } => count(rounds),
+            },
+        },
+        Outcome::CutOff { bound, by } => {
+            let (by, programmes) = match by {
+                CutOffBy::Bound(_) => (By::Bound, 0),
+                CutOffBy::Dp => (By::Labels, 0),
+                CutOffBy::Ilp { rounds } => (By::Programme, count(rounds)),
+            };
+            Solved::Slower { bound: jittered(request, bound), by, programmes }
+        }
+        Outcome::Infeasible(why) => match why {
+            pipeline::Infeasible::Memory { stage, missing, .. } => {
+                Solved::DoesNotFit { missing, stage }
+            }
+            _ => Solved::DoesNotFit { missing: Bytes::new(f64::INFINITY), stage: 0 },
+        },
+        Outcome::Uncertified { assignment, bound, reason } => Solved::Unproven {
+            solution: assignment.map(|a| solution(request, inner, setting, &a)),
+            bound: jittered(request, bound),
+            reason,
+        },
+    }
+}
+
+fn solution(
+    request: &Request<'_>,
+    inner: &Inner<'_>,
+    setting: usize,
+    assignment: &Assignment,
+) -> Solution {
+    let stages = assignment.stages.iter().zip(0..);
+    let stages = stages.map(|(s, rank)| StageUse { rank, layers: s.layers.clone() }).collect();
+    Solution {
+        configuration: inner.configuration,
+        setting: inner.settings()[setting],
+        stages,
+        step: jittered(request, assignment.makespan),
+    }
+}

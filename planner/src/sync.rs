@@ -1,0 +1,297 @@
+//! What a stage costs once per step, and what it holds regardless of micro-batches.
+//!
+//! Letters: R replicas, P parameters of a stage on one rank, w bytes per gradient on the wire.
+
+use crate::exchange::TableCost;
+use crate::pipeline::{StageSync, SyncModel};
+use crate::prices::{PricedKinds, mesh_of};
+use crate::request::Request;
+use crate::setting::Setting;
+use crate::space::Configuration;
+use cost_model::memory::{States, Zero, shard_buffers, states};
+use cost_model::overlap::exposed_data_parallel;
+use cost_model::price;
+use plan::exchange::Exchange;
+use plan::lower::LocalParameters;
+use plan::model::{LayerRole, Precision, Run};
+use plan::units::{Bytes, Seconds};
+use plan::work::{Collective, CollectiveOp, Group, OptimizerStep, Work};
+
+/// Once-per-step costs of one configuration.
+pub struct Sync<'a> {
+    request: &'a Request<'a>,
+    configuration: Configuration,
+    /// The settings that a stage chooses from.
+    pub settings: Vec<Setting>,
+    /// Per run of the chain: parameters of one layer on one rank. The tables are taken out.
+    parameters: Vec<LocalParameters>,
+    /// Input table of one rank.
+    input_table: u64,
+    /// Output table of one rank; zero where it is sampled or there is none.
+    output_table: u64,
+    /// Output table of one rank where its softmax is sampled.
+    sampled_table: u64,
+    /// Per run of the chain: the shortest backward pass of one layer, beside which gradients move.
+    window: Vec<Seconds>,
+    /// Cost of each setting's exchange.
+    exchanges: Vec<TableCost>,
+    replicas: Group,
+    expert_replicas: Group,
+}
+
+/// Once-per-step costs of a stage, part by part.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SyncParts {
+    /// All gradient communication, hidden or not.
+    pub gradients_total: Seconds,
+    /// Exposed gradient communication.
+    pub gradients: Seconds,
+    /// Embedding exchange, exposed: the table's gradient is the last to be known.
+    pub exchange: Seconds,
+    /// Optimizer.
+    pub optimizer: Seconds,
+    /// Training state.
+    pub states: States,
+    /// Buffers of the embedding exchange.
+    pub exchange_buffer: Bytes,
+    /// Buffers of sharded parameters.
+    pub shard_buffer: Bytes,
+}
+
+impl<'a> Sync<'a> {
+    /// The costs of a configuration.
+    #[must_use]
+    pub fn new(
+        request: &'a Request<'a>,
+        configuration: Configuration,
+        settings: Vec<Setting>,
+        kinds: &PricedKinds,
+    ) -> Self {
+        let mesh = mesh_of(request, configuration.degrees);
+        let chain = &request.model.chain;
+        let fastest = |kind: usize| {
+            let times = kinds[kind].levels.iter().map(|l| l.time.backward_total().value);
+            times.fold(Seconds::new(f64::INFINITY), Seconds::min)
+        };
+        let exchanges = settings
+            .iter()
+            .map(|s| TableCost::new(request, &configuration, s.exchange, mesh.replica_group()))
+            .collect();
+        let table_of = |role| {
+            let of_role = chain.iter().filter(|r| request.model.kinds[r.kind].role == role);
+            of_role.map(|run| kinds[run.kind].parameters.table).sum::<u64>()
+        };
+        let is_sampled = request.model.table.is_some_and(|t| t.sampled.is_some());
+        let output = table_of(LayerRole::Head);
+        let without = |run: &Run| LocalParameters { table: 0, ..kinds[run.kind].parameters };
+        Self {
+            request,
+            configuration,
+            settings,
+            parameters: chain.iter().map(without).collect(),
+            input_table: table_of(LayerRole::Embedding),
+            output_table: if is_sampled { 0 } else { output },
+            sampled_table: if is_sampled { output } else { 0 },
+            window: chain.iter().map(|run| fastest(run.kind)).collect(),
+            exchanges,
+            replicas: mesh.replica_group(),
+            expert_replicas: mesh.expert_replica_group(),
+        }
+    }
+
+    /// Cost of the exchange under a setting.
+    #[must_use]
+    pub fn exchange(&self, setting: usize) -> &TableCost {
+        &self.exchanges[setting]
+    }
+
+    fn precision(&self) -> &Precision {
+        &self.request.model.spec.training.precision
+    }
+
+    fn holds(&self, counts: &[u32], role: LayerRole) -> bool {
+        let model = self.request.model;
+        model.chain.iter().zip(counts).any(|(run, &n)| n > 0 && model.kinds[run.kind].role == role)
+    }
+
+    /// The parts of a stage's cost.
+    #[must_use]
+    pub fn parts(&self, stage: usize, counts: &[u32], setting: usize) -> SyncParts {
+        let zero = self.settings[setting].zero;
+        let cost = &self.exchanges[setting];
+        let held = self.held(counts);
+        let table = self.table_share(stage, &held, setting);
+        let mut sum = held.parameters;
+        if held.input && cost.with_other_gradients {
+            sum.table = self.input_table;
+        }
+        let communication = self.gradient_communication(&sum, zero);
+        let sampled = cost.sampled.filter(|_| held.output && self.sampled_table > 0);
+        let input = if held.input { (cost.tail, cost.buffer) } else { (Seconds::ZERO, Bytes::ZERO) };
+        let output = sampled.unwrap_or((Seconds::ZERO, Bytes::ZERO));
+        SyncParts {
+            gradients_total: communication,
+            gradients: self.exposed(communication, held.window, zero),
+            exchange: input.0 + output.0 + self.tied_exchange(&held),
+            optimizer: self.optimizer(&held.parameters, &table, zero),
+            states: self.states(&held.parameters, &table, zero),
+            exchange_buffer: input.1 + output.1,
+            shard_buffer: shard_buffers(held.largest, self.precision(), zero),
+        }
+    }
+
+    /// What a stage with these layers holds. A dense output table is an ordinary parameter, unless
+    /// it is the input table and that is here too.
+    fn held(&self, counts: &[u32]) -> Held {
+        let input = self.holds(counts, LayerRole::Embedding);
+        let output = self.holds(counts, LayerRole::Head);
+        let mut held = Held { input, output, ..Held::default() };
+        let mut longest = Seconds::ZERO;
+        for (k, &n) in counts.iter().enumerate().filter(|(_, n)| **n > 0) {
+            let p = self.parameters[k];
+            held.parameters.replicated += p.replicated * u64::from(n);
+            held.parameters.expert += p.expert * u64::from(n);
+            held.window += self.window[k] * f64::from(n);
+            longest = longest.max(self.window[k]);
+            held.largest = held.largest.max(p.replicated + p.expert);
+        }
+        held.window = held.window - longest;
+        let is_tied = self.request.model.table.is_some_and(|t| t.tied);
+        if output && !(is_tied && input) {
+            held.parameters.replicated += self.output_table;
+        }
+        held
+    }
+
+    /// Gradients that are reduced as every micro-batch ends (ZeRO 2 and 3) are part of the layers'
+    /// time already; what remains is to gather updated weights.
+    fn gradient_communication(&self, sum: &LocalParameters, zero: Zero) -> Seconds {
+        let plain = self.synchronise(sum.replicated + sum.table, self.replicas, zero);
+        plain + self.synchronise(sum.expert, self.expert_replicas, zero)
+    }
+
+    fn synchronise(&self, parameters: u64, group: Group, zero: Zero) -> Seconds {
+        if parameters == 0 || group.is_alone() {
+            return Seconds::ZERO;
+        }
+        let bytes = |each: u64| Bytes::from_count(parameters.saturating_mul(each));
+        let time = |op, bytes| {
+            let work = Work::Collective(Collective { op, bytes, group });
+            price(&work, self.request.profile).value
+        };
+        let wire = bytes(self.precision().wire_bytes);
+        let weights = bytes(self.precision().compute.size());
+        match zero {
+            Zero::Off => time(CollectiveOp::AllReduce, wire),
+            Zero::Optimizer => {
+                time(CollectiveOp::ReduceScatter, wire) + time(CollectiveOp::AllGather, weights)
+            }
+            Zero::Gradients => time(CollectiveOp::AllGather, weights),
+            Zero::Parameters => Seconds::ZERO,
+        }
+    }
+
+    fn exposed(&self, communication: Seconds, window: Seconds, zero: Zero) -> Seconds {
+        let overlap = &self.request.profile.stack().overlap;
+        // Weights are gathered after the update, when no backward pass is left to hide behind.
+        if zero == Zero::Gradients {
+            return communication;
+        }
+        exposed_data_parallel(communication, window, overlap)
+    }
+
+    /// First and last stage each hold a tied table and must agree on its gradient.
+    fn tied_exchange(&self, held: &Held) -> Seconds {
+        let Some(table) = self.request.model.table.filter(|t| t.tied) else {
+            return Seconds::ZERO;
+        };
+        let d = self.configuration.degrees;
+        if d.pp == 1 || held.input == held.output {
+            return Seconds::ZERO;
+        }
+        let rows = table.vocab.div_ceil(u64::from(d.tp));
+        let bytes = Bytes::from_count(rows * table.width * self.precision().wire_bytes);
+        let nodes = if mesh_of(self.request, d).stages_cross_nodes() { 2 } else { 1 };
+        let group = Group { size: 2, nodes };
+        let work = Work::Collective(Collective { op: CollectiveOp::AllReduce, bytes, group });
+        price(&work, self.request.profile).value
+    }
+
+    /// Rows of sparse tables that this stage stores: its piece, or its shard of all replicas.
+    fn table_share(&self, stage: usize, held: &Held, setting: usize) -> TableShare {
+        let pieces = u64::from(self.configuration.pieces);
+        let input = match pieces {
+            1 if held.input => self.input_table as f64,
+            1 => 0.0,
+            _ if (stage as u64) < pieces => self.input_table as f64 / pieces as f64,
+            _ => 0.0,
+        };
+        let is_sharded = self.settings[setting].exchange == Some(Exchange::Sharded);
+        let shards = if is_sharded { f64::from(self.replicas.size) } else { 1.0 };
+        let sampled = if held.output { self.sampled_table as f64 } else { 0.0 };
+        let follows_zero = self.exchanges[setting].with_other_gradients;
+        TableShare { input: input / shards, sampled, follows_zero }
+    }
+
+    fn optimizer(&self, sum: &LocalParameters, table: &TableShare, zero: Zero) -> Seconds {
+        let shard = |group: Group| if zero >= Zero::Optimizer { f64::from(group.size) } else { 1.0 };
+        let rows = if table.follows_zero { table.input / shard(self.replicas) } else { 0.0 };
+        let parameters = sum.replicated as f64 / shard(self.replicas)
+            + sum.expert as f64 / shard(self.expert_replicas)
+            + rows;
+        let rule = self.request.model.spec.training.optimizer;
+        let step = OptimizerStep { rule, parameters: parameters as u64 };
+        price(&Work::Optimizer(step), self.request.profile).value
+    }
+
+    fn states(&self, sum: &LocalParameters, table: &TableShare, zero: Zero) -> States {
+        let precision = self.precision();
+        let plain = states(sum.replicated as f64, precision, zero, self.replicas.size);
+        let expert = states(sum.expert as f64, precision, zero, self.expert_replicas.size);
+        // The gradient of rows lives in the exchange's buffer.
+        let sparse = |rows: f64| {
+            let whole = states(rows, precision, Zero::Off, 1);
+            States { gradients: Bytes::ZERO, ..whole }
+        };
+        let rows = if table.follows_zero {
+            states(table.input, precision, zero, self.replicas.size)
+        } else {
+            sparse(table.input)
+        };
+        let rows = rows.plus(&sparse(table.sampled));
+        plain.plus(&expert).plus(&rows)
+    }
+}
+
+/// What a stage with certain layers holds.
+#[derive(Clone, Copy, Default)]
+struct Held {
+    parameters: LocalParameters,
+    /// Backward time beside which gradients can move: a layer's gradient is known only when the
+    /// layer is done, so the longest layer does not count.
+    window: Seconds,
+    /// Parameters of its largest layer.
+    largest: u64,
+    input: bool,
+    output: bool,
+}
+
+/// Rows of sparse tables that a stage stores.
+struct TableShare {
+    input: f64,
+    sampled: f64,
+    follows_zero: bool,
+}
+
+impl SyncModel for Sync<'_> {
+    fn settings(&self) -> usize {
+        self.settings.len()
+    }
+
+    fn stage(&self, stage: usize, counts: &[u32], setting: usize) -> Option<StageSync> {
+        let parts = self.parts(stage, counts, setting);
+        let tail = parts.gradients + parts.exchange + parts.optimizer;
+        let resident = parts.states.total() + parts.exchange_buffer + parts.shard_buffer;
+        Some(StageSync { tail, resident })
+    }
+}
