@@ -216,3 +216,141 @@ pub struct Assumption {
     /// Why it has this value.
     pub source: String,
 }
+
+/// Nothing fits: an answer, not an error.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InfeasibleReport {
+    /// Always [`INFEASIBLE_SCHEMA`].
+    pub schema: String,
+    /// The model, in a line.
+    pub model: ModelLine,
+    /// The machine, in a line.
+    pub machine: MachineLine,
+    /// Configurations that were tried.
+    pub configurations: u64,
+    /// The plan that lacks least.
+    pub closest: ClosestPlan,
+    /// What binds, in a sentence.
+    pub binding: String,
+    /// What would make it fit; each was solved.
+    pub ways_out: Vec<WayOut>,
+    /// What would not help; each was tried.
+    pub dead_ends: Vec<String>,
+}
+
+/// Schema name and version of an infeasible report.
+pub const INFEASIBLE_SCHEMA: &str = "meshwright.infeasible/1";
+
+/// The plan that lacks least memory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClosestPlan {
+    /// The plan in a line.
+    pub label: String,
+    /// Pipeline rank that overflows most.
+    pub stage: u32,
+    /// What that rank needs, bytes.
+    pub needs_bytes: f64,
+    /// What a plan may fill, bytes.
+    pub limit_bytes: f64,
+    /// Capacity of one device, bytes.
+    pub capacity_bytes: f64,
+    /// What fills that rank.
+    pub parts: Vec<MemoryPart>,
+}
+
+/// A change that makes a plan fit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WayOut {
+    /// The change, as flags where flags can make it.
+    pub change: String,
+    /// The plan it leads to.
+    pub label: String,
+    /// Its largest memory, bytes.
+    pub memory_bytes: f64,
+    /// Its step, seconds.
+    pub seconds: f64,
+    /// A remark.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+}
+
+/// One line of a sweep over GPU counts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SweepRow {
+    /// Devices.
+    pub gpus: u32,
+    /// The best plan in a line; empty where nothing fits.
+    pub label: String,
+    /// Step, seconds.
+    pub seconds: Option<f64>,
+    /// Tokens per second.
+    pub tokens_per_second: Option<f64>,
+    /// Model FLOPs utilisation.
+    pub mfu: Option<f64>,
+    /// Tokens per second per device relative to the first row that fits.
+    pub scaling: Option<f64>,
+    /// Largest memory, bytes.
+    pub memory_bytes: Option<f64>,
+    /// Device-hours per billion tokens.
+    pub gpu_hours_per_billion_tokens: Option<f64>,
+    /// Dollars per billion tokens, where a price is known.
+    pub dollars_per_billion_tokens: Option<f64>,
+    /// Best under the objective.
+    pub is_best: bool,
+    /// Why nothing fits, or a remark.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+}
+
+/// Why another choice was not taken.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WhyNot {
+    /// The choice: `tp=2`.
+    pub choice: String,
+    /// The best plan with it; empty where there is none.
+    pub label: String,
+    /// Its step, seconds.
+    pub seconds: Option<f64>,
+    /// Relative to the winner: 0.05 is 5 % slower.
+    pub slower: Option<f64>,
+    /// Its largest memory, bytes.
+    pub memory_bytes: Option<f64>,
+    /// Parts of the step that differ, largest difference first.
+    pub differences: Vec<Difference>,
+    /// The answer in a sentence or two.
+    pub verdict: Vec<String>,
+}
+
+/// A part of the step in two plans.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Difference {
+    /// The part.
+    pub label: String,
+    /// In the winner, seconds.
+    pub winner_seconds: f64,
+    /// In the other plan, seconds.
+    pub other_seconds: f64,
+}
+
+/// What binds: the value of one more of something, by solving again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Binding {
+    /// What was changed: `+1 GiB per GPU`, `2 × bandwidth between nodes`.
+    pub change: String,
+    /// The best plan then.
+    pub label: String,
+    /// Its step, seconds; empty where nothing fits or the change does not apply.
+    pub seconds: Option<f64>,
+    /// Relative speed-up of the throughput: 0.02 is 2 % more tokens per second.
+    pub gain: Option<f64>,
+    /// A remark.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+}
