@@ -112,6 +112,14 @@ pub(super) const ALL: &[Formula] = &[
         test: "misaligned_extents_are_slower",
     },
     Formula {
+        id: "gemm.roofline",
+        title: "matrix product under two roofs",
+        equation: "t = max(2bmnk/(η·P), size·b·(mk + kn + mn)/(e·BW))",
+        letters: "b, m, n, k extents, η and e parts of the peak P and of the memory bandwidth BW",
+        source: "Hestness, Ardalani and Diamos, PPoPP 2019: η = 0.8, e = 0.7",
+        test: "the_roofline_knows_two_roofs_only",
+    },
+    Formula {
         id: "gemm.tiles",
         title: "matrix product by tiles and waves",
         equation: "t = gap + min over tile, split of max(⌈b⌈m/Tₘ⌉⌈n/Tₙ⌉σ/SM⌉·2TₘTₙ(k/σ + k₀)·\
