@@ -1,7 +1,7 @@
 //! The registry of formulas: what `explain --formula ID` prints.
 //!
-//! Every formula has an id that breakdowns carry, its equation in one line, its letters, where it is
-//! from and the test that checks it.
+//! Every formula has an id that breakdowns carry, its equation in one line, its letters, where it
+//! is from and the test that checks it.
 
 mod table;
 
