@@ -5,7 +5,7 @@ use super::instance::{Instance, ProblemError};
 use super::labels::{self, Basis, GPipe, OneForwardOneBackward, Rules};
 use super::master::{self, Verdict};
 use super::pattern::{Book, Pattern};
-use super::tidy::{self, goes_before};
+use super::tidy::{self, Possible, goes_before};
 use super::{Assignment, Backend, CutOffBy, Outcome, Problem, Proof, StageChoice, bound};
 use cost_model::simulate::{StageTimes, Times};
 use plan::units::{Bytes, Seconds};
@@ -208,7 +208,7 @@ impl<'a, R: Rules> Solver<'a, R> {
             let plan = |picks: &[usize]| -> Vec<Pattern> {
                 picks.iter().map(|p| scope.book.get(*p).clone()).collect()
             };
-            plans.extend(found.iter().map(|c| (c.bound, plan(&c.picks))));
+            plans.extend(found.candidates.iter().map(|c| (c.bound, plan(&c.picks))));
         }
         let bound = plans.iter().map(|p| p.0).fold(f64::INFINITY, f64::min);
         let simulated = plans.into_iter().map(|(_, plan)| self.simulate(plan));
@@ -242,8 +242,10 @@ impl<'a, R: Rules> Solver<'a, R> {
         let mut is_canonical = true;
         for at in 0..self.scopes.len() {
             let mut scope = self.scopes.remove(at);
-            let tidied =
-                tidy::tidy(&scope.rules, &mut scope.book, limit, |plan| self.makespan(plan));
+            let possible =
+                labels::search(&scope.rules, scope.basis, &mut scope.book, limit).possible;
+            let patterns = Possible { rules: &scope.rules, book: &mut scope.book, possible };
+            let tidied = tidy::tidy(patterns, limit, |plan| self.makespan(plan));
             self.scopes.insert(at, scope);
             is_canonical &= tidied.is_complete;
             if let Some(plan) = tidied.plan
