@@ -61,7 +61,7 @@ fn categories(instance: &Instance, truth: &Truth, count: &mut impl FnMut(&'stati
 }
 
 fn check_bound(instance: &Instance, truth: &Truth, seed: u64) {
-    let bound = instance.ask(|problem| lower_bound(problem)).unwrap();
+    let bound = instance.ask(lower_bound).unwrap();
     match truth.best {
         Some(best) => {
             assert!(bound.seconds.get() <= best * (1.0 + 1e-12), "seed {seed}: {bound:?}")
