@@ -93,7 +93,7 @@ impl<R: Rules> Loop<'_, '_, R> {
     fn learn(&mut self, plan: Vec<Pattern>) -> Option<f64> {
         let times = self.solver.times(&plan);
         let bound = self.master.longest_cut(&times).get().max(self.low);
-        let simulation = self.solver.task.instance.recurrence.run(&times);
+        let simulation = self.solver.task.recurrence.run(&times);
         let makespan = simulation.makespan().get();
         for ties in [Ties::SameRank, Ties::Message] {
             self.master.add_cut(simulation.critical_path(ties));

@@ -7,7 +7,7 @@ use super::master::{self, Verdict};
 use super::pattern::{Book, Pattern};
 use super::tidy::{self, Possible, goes_before};
 use super::{Assignment, Backend, CutOffBy, Outcome, Problem, Proof, StageChoice, bound};
-use cost_model::simulate::{StageTimes, Times};
+use cost_model::simulate::{Recurrence, StageTimes, Times};
 use plan::units::{Bytes, Seconds};
 
 /// Two step times that differ by less than this share are the same.
@@ -66,7 +66,14 @@ fn answer(
     }
     let bases: Vec<Basis> =
         instance.scopes().iter().map(|scope| Basis::new(&instance, scope)).collect();
-    let task = Task { instance: &instance, floor: floor.seconds.get(), cutoff, backend, by_ilp };
+    let task = Task {
+        instance: &instance,
+        recurrence: &instance.recurrence()?,
+        floor: floor.seconds.get(),
+        cutoff,
+        backend,
+        by_ilp,
+    };
     let outcome = if instance.is_gpipe() {
         Solver::new(task, bases.iter().map(|b| (b, GPipe(b))).collect()).run()
     } else {
@@ -79,6 +86,7 @@ fn answer(
 #[derive(Clone, Copy)]
 pub(crate) struct Task<'a> {
     pub instance: &'a Instance<'a>,
+    pub recurrence: &'a Recurrence,
     /// The closed-form bound.
     pub floor: f64,
     cutoff: Option<Seconds>,
@@ -228,7 +236,7 @@ impl<'a, R: Rules> Solver<'a, R> {
     }
 
     fn makespan(&self, plan: &[Pattern]) -> f64 {
-        self.task.instance.recurrence.run(&self.times(plan)).makespan().get()
+        self.task.recurrence.run(&self.times(plan)).makespan().get()
     }
 
     fn simulate(&self, plan: Vec<Pattern>) -> Simulated {
