@@ -2,7 +2,7 @@
 
 use super::{Column, Problem, Segment, StageSync};
 use cost_model::simulate::Recurrence;
-use plan::schedule::{self, Order, ScheduleKind};
+use plan::schedule::{self, ScheduleKind};
 use plan::units::{Bytes, Seconds};
 use thiserror::Error;
 
@@ -63,7 +63,7 @@ pub(crate) struct Span {
 /// The problem with its order, in-flight counts and chain positions.
 pub(crate) struct Instance<'a> {
     pub problem: &'a Problem<'a>,
-    order: Order,
+    ranks: u32,
     /// Activations held at once, per stage, counted in the order table.
     pub in_flight: Vec<u32>,
     /// Segment of each layer of the chain.
@@ -81,23 +81,24 @@ impl<'a> Instance<'a> {
         if problem.schedule == ScheduleKind::Interleaved {
             return Err(error);
         }
-        let order = schedule::order(problem.schedule, ranks, problem.micro_batches, 1);
-        let order = order.ok_or(error)?;
-        let in_flight = order.iter().map(|slots| schedule::in_flight(slots)).collect();
+        let (kind, m) = (problem.schedule, problem.micro_batches);
+        let in_flight = schedule::in_flight_per_rank(kind, ranks, m).ok_or(error)?;
         let mut segment_of = Vec::new();
         let mut first = vec![0];
         for (k, segment) in problem.segments.iter().enumerate() {
             segment_of.extend((0..segment.layers).map(|_| k));
             first.push(segment_of.len());
         }
-        Ok(Self { problem, order, in_flight, segment_of, first })
+        Ok(Self { problem, ranks, in_flight, segment_of, first })
     }
 
     /// The order, ready to be simulated; not needed for bounds, and the dearest table to build.
     pub fn recurrence(&self) -> Result<Recurrence, ProblemError> {
         let name = self.problem.schedule.name();
-        let error = |_| ProblemError::Schedule { name, stages: self.problem.stages };
-        Recurrence::new(&self.order).map_err(error)
+        let error = ProblemError::Schedule { name, stages: self.problem.stages };
+        let (kind, m) = (self.problem.schedule, self.problem.micro_batches);
+        let order = schedule::order(kind, self.ranks, m, 1).ok_or(error.clone())?;
+        Recurrence::new(&order).map_err(|_| error)
     }
 
     pub fn stages(&self) -> usize {
