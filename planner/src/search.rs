@@ -49,6 +49,23 @@ pub fn search(request: &Request<'_>) -> Found {
     search.finish()
 }
 
+/// Ties go to the plan that splits the model least, then to the lexicographically smallest: an
+/// equal plan that comes later does not replace an earlier one.
+fn simplicity(c: &Configuration) -> (u32, Configuration) {
+    let d = c.degrees;
+    (d.tp * d.pp * d.cp * d.ep, *c)
+}
+
+/// A bound without the noise of the order in which its terms were added.
+fn nine_digits(bound: Seconds) -> f64 {
+    let x = bound.get();
+    if x <= 0.0 || !x.is_finite() {
+        return x;
+    }
+    let unit = 10f64.powf(x.log10().floor() - 8.0);
+    (x / unit).round() * unit
+}
+
 /// A configuration with its lower bound.
 struct Candidate {
     bound: Seconds,
@@ -116,7 +133,8 @@ impl<'a> Search<'a> {
             }
         }
         queue.sort_by(|a, b| {
-            a.bound.total_cmp(&b.bound).then_with(|| a.configuration.cmp(&b.configuration))
+            let by_bound = nine_digits(a.bound).total_cmp(&nine_digits(b.bound));
+            by_bound.then_with(|| simplicity(&a.configuration).cmp(&simplicity(&b.configuration)))
         });
         queue
     }
