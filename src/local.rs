@@ -44,7 +44,7 @@ fn gpu_cluster(
             .hint("describe the machine: `meshwright scenarios new cluster -o lab.toml`"));
     }
     let device = known_device(catalog, first)?;
-    let intra = intra_link(catalog, &device, gpus.len(), link)?;
+    let (intra, default_stack) = intra_link(catalog, &device, gpus.len(), link)?;
     let count = u32::try_from(gpus.len()).unwrap_or(u32::MAX);
     let host_memory = machine
         .total_memory
@@ -60,7 +60,7 @@ fn gpu_cluster(
             inter: None,
             host_memory,
         }],
-        default_stack: None,
+        default_stack,
     })
 }
 
@@ -86,18 +86,19 @@ fn unknown_gpu(gpu: &Gpu, name: &str) -> Failure {
 }
 
 /// The link between GPUs of this machine: as in a shipped cluster of the same device, labelled as
-/// an assumption, and only where the kind of link agrees.
+/// an assumption, and only where the kind of link agrees; with the software stack of that cluster.
 fn intra_link(
     catalog: &Catalog,
     device: &Device,
     count: usize,
     link: Option<GpuLink>,
-) -> Result<Link, Failure> {
+) -> Result<(Link, Option<String>), Failure> {
     for scenario in catalog.all(Kind::Cluster)?.values() {
         let Ok(cluster) = catalog.read_cluster(scenario) else { continue };
         let like = cluster.groups.iter().find(|g| g.device.name == device.name);
         if let Some(group) = like.filter(|g| count == 1 || agrees(&g.intra, link)) {
-            return Ok(relabelled(&group.intra, &cluster.name));
+            let intra = relabelled(&group.intra, &cluster.name);
+            return Ok((intra, cluster.default_stack));
         }
     }
     Err(Failure::new(
@@ -166,6 +167,7 @@ mod tests {
         assert_eq!(group.intra.bandwidth.grade, Grade::Assumed);
         assert!(group.intra.bandwidth.source.starts_with("as in hgx-h100 ("));
         let alone = machine(&[h100], GpuLink::Alone);
+        assert_eq!(cluster.default_stack.as_deref(), Some("megatron-core"));
         let one = super::cluster(&Catalog::default(), &alone).unwrap();
         assert_eq!(one.capacity(), Some(1));
     }

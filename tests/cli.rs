@@ -1,7 +1,8 @@
 //! Transcripts of the command line: `tests/cli/*.case` hold commands with what they answer.
 //!
 //! A case is `$ command`, then what stdout and stderr said, then `=> exit code`. Lines of stderr
-//! are marked with `! `; `## ` starts a comment. `MESHWRIGHT_BLESS=1 cargo test --test cli` rewrites the answers.
+//! are marked with `! `; `## ` starts a comment. `MESHWRIGHT_BLESS=1 cargo test --test cli`
+//! rewrites the answers.
 //! The commands run in `tests/cli/files`, in an empty environment, so they see no GPU, no
 //! configuration of the user, and the scenarios of `tests/cli/files/own` where a command asks for
 //! them with `MESHWRIGHT_SCENARIOS=own`.

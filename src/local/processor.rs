@@ -32,7 +32,8 @@ pub fn cluster(machine: &Machine) -> Result<Cluster, Failure> {
             inter: None,
             host_memory: None,
         }],
-        default_stack: None,
+        // No stack is calibrated for processors; the roofline assumes least.
+        default_stack: Some("roofline".into()),
     })
 }
 
