@@ -30,7 +30,8 @@ const QUERY_TILE: f64 = 128.0;
 /// Time of the attention core. Checked by `flash_attention_by_hand`,
 /// `unfused_attention_matches_an_independent_program` and `few_heads_leave_processors_idle`.
 pub(crate) fn price(attention: &Attention, profile: &Profile) -> Estimate<Seconds> {
-    if attention.batch * attention.heads * attention.queries * attention.keys == 0 {
+    let extents = [attention.batch, attention.heads, attention.queries, attention.keys];
+    if extents.contains(&0) {
         return Estimate::exact(Seconds::ZERO);
     }
     match attention.kernel {
@@ -104,7 +105,7 @@ fn products(attention: &Attention, profile: &Profile) -> Estimate<Seconds> {
     if !attention.head_dim.is_multiple_of(8) && attention.dtype != Dtype::Fp32 {
         return misaligned(attention, profile);
     }
-    let batch = attention.batch * attention.heads;
+    let batch = attention.batch.saturating_mul(attention.heads);
     let (queries, keys, width) = (attention.queries, attention.keys, attention.head_dim);
     let dtype = wide(attention.dtype);
     let scores = Gemm { batch, m: queries, n: keys, k: width, dtype };

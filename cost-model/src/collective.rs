@@ -178,13 +178,14 @@ fn ring(shape: &Shape, profile: &Profile) -> Option<CollectiveCost> {
     let hops =
         (shape.ranks - shape.nodes) * intra.hop.value + (shape.nodes - 1.0) * inter.hop.value;
     let inside = if shape.per_node > 1.0 { shape.size * shape.bus_factor } else { 0.0 };
+    let wire = intra.bandwidth_of(shape.per_node);
     Some(CollectiveCost {
         algorithm: Algorithm::Ring,
         latency: Seconds::new(base.value + shape.rounds * hops),
-        intra: Seconds::new(inside / intra.bandwidth.value),
+        intra: Seconds::new(inside / wire.value),
         inter: Seconds::new(shape.network / inter.bandwidth.value),
         pipelined: true,
-        grade: [intra.hop, inter.hop, intra.bandwidth, inter.bandwidth]
+        grade: [intra.hop, inter.hop, wire, inter.bandwidth]
             .iter()
             .fold(base.grade, |grade, constant| grade.max(constant.grade)),
     })

@@ -14,8 +14,8 @@
 //! The first three and their crossovers are the subject of Patwary et al. 2018 (arXiv:1810.10045):
 //! gather needs Θ(GKD) memory and traffic, unique Θ(GK + UD). Dense wins where nearly every row is
 //! touched anyway, as with bytes or characters. Sharded also moves the forward activations, because
-//! a rank holds only part of the table; skewed token frequencies load its owners unevenly, which is
-//! not modelled.
+//! a rank holds only part of the table; skewed token frequencies load its owners unevenly, which
+//! is not modelled.
 //!
 //! A table that is tied to a full softmax has a dense gradient: only dense and sharded apply.
 
@@ -29,8 +29,8 @@ const ID: f64 = 4.0;
 
 /// Memory traffic to sort one id and drop its duplicates.
 ///
-/// An assumption: a radix sort of 32-bit keys reads and writes 8 bytes in each of two to four passes.
-/// It decides nothing, as `sorting_is_cheap_beside_the_wire` checks.
+/// An assumption: a radix sort of 32-bit keys reads and writes 8 bytes in each of two to four
+/// passes. It decides nothing, as `sorting_is_cheap_beside_the_wire` checks.
 const SORT: f64 = 20.0;
 
 /// An embedding table and the tokens of one step.

@@ -136,10 +136,16 @@ pub(crate) fn group(device: Device, latency: LatencyLaw, intra: f64, inter: f64)
         device,
         devices_per_node: 8,
         nodes: None,
-        intra: Link { label: "inside".into(), bandwidth: of(BytesPerSecond::new(intra)), latency },
+        intra: Link {
+            label: "inside".into(),
+            bandwidth: of(BytesPerSecond::new(intra)),
+            pair_bandwidth: None,
+            latency,
+        },
         inter: Some(Link {
             label: "between".into(),
             bandwidth: of(BytesPerSecond::new(inter)),
+            pair_bandwidth: None,
             latency: LatencyLaw::PerHop { hop: of(Seconds::new(14e-6)) },
         }),
         host_memory: None,

@@ -1,10 +1,12 @@
 //! The registry of formulas: what `explain --formula ID` prints.
 //!
-//! Every formula has an id that breakdowns carry, its equation in one line, its letters, where it is
-//! from and the test that checks it.
+//! Every formula has an id that breakdowns carry, its equation in one line, its letters, where it
+//! is from and the test that checks it.
 
 mod table;
 
+use crate::Profile;
+use crate::collective::{self, Algorithm};
 use plan::work::{AttentionKernel, Collective, CollectiveOp, Work};
 
 /// A formula of the cost model.
@@ -33,13 +35,13 @@ pub fn find(id: &str) -> Option<&'static Formula> {
     ALL.binary_search_by_key(&id, |formula| formula.id).ok().map(|index| &ALL[index])
 }
 
-/// Id of the formula that prices an item.
+/// Id of the formula that prices an item on this profile.
 ///
-/// For collectives across nodes the ring; whether a tree was faster, [`crate::collective::cost`]
-/// tells. Checked by `every_kind_of_work_has_a_formula`.
+/// Checked by `every_kind_of_work_has_a_formula` and `the_formula_is_the_one_that_was_used`.
 #[must_use]
-pub fn id_of(work: &Work) -> &'static str {
+pub fn id_of(work: &Work, profile: &Profile) -> &'static str {
     match work {
+        Work::Gemm(_) if !profile.gemm.tiles => "gemm.roofline",
         Work::Gemm(_) => "gemm.tiles",
         Work::Attention(item) if item.kernel == AttentionKernel::Unfused => "attention.unfused",
         Work::Attention(_) => "attention.flash",
@@ -47,18 +49,20 @@ pub fn id_of(work: &Work) -> &'static str {
         Work::Scan(_) => "scan.step",
         Work::RecurrentWeightGradient(_) => "scan.gradient",
         Work::Optimizer(_) => "optimizer.update",
-        Work::Collective(item) => id_of_collective(item),
+        Work::Collective(item) => id_of_collective(item, profile),
         Work::Send(_) => "comm.send",
         Work::HostCopy(_) => "host.copy",
     }
 }
 
-fn id_of_collective(item: &Collective) -> &'static str {
-    match (item.op, item.group.nodes > 1) {
-        (CollectiveOp::AllReduce, false) => "comm.all_reduce.node",
+fn id_of_collective(item: &Collective, profile: &Profile) -> &'static str {
+    let algorithm = collective::cost(item, profile).map(|cost| cost.algorithm);
+    match (item.op, algorithm) {
         (CollectiveOp::AllToAll, _) => "comm.all_to_all",
-        (_, false) => "comm.gather.node",
-        (_, true) => "comm.ring",
+        (_, Some(Algorithm::Tree)) => "comm.tree",
+        (_, _) if item.group.nodes > 1 => "comm.ring",
+        (CollectiveOp::AllReduce, _) => "comm.all_reduce.node",
+        _ => "comm.gather.node",
     }
 }
 

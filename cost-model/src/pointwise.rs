@@ -8,9 +8,9 @@
 //!
 //! | kind | elements |
 //! |---|---|
-//! | norms, residual | `T·d_model` (divided by the tensor-parallel degree under sequence parallelism) |
+//! | norms, residual | `T·d_model`, divided by the degree under sequence parallelism |
 //! | activation | `T·d_ff` local; gated or not, the width of the product |
-//! | relayout | `T·heads·head_dim` local: the context; queries, keys and values are counted with it |
+//! | relayout | `T·heads·head_dim` local: the context; counts queries, keys, values too |
 //! | rope | `T·(heads + kv_heads)·head_dim` local |
 //! | bias | elements of the gradient that is summed over tokens |
 //! | embedding | `T·d_model` |

@@ -58,7 +58,7 @@ pub(crate) fn weight_gradient(
     let stack = &profile.stack.recurrent;
     let step = gradient.step;
     if stack.batched_weight_gradient.value {
-        return gemm::price(&Gemm { k: step.k * gradient.steps, ..step }, profile);
+        return gemm::price(&Gemm { k: step.k.saturating_mul(gradient.steps), ..step }, profile);
     }
     let weights = step.batch as f64 * step.m as f64 * step.n as f64;
     let moved = weights * step.dtype.size() as f64 * stack.accumulation_passes.value;

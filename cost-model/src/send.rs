@@ -18,7 +18,7 @@ pub(crate) fn price(send: &Send, profile: &Profile) -> Estimate<Seconds> {
         (true, Some(inter)) => (inter.bandwidth, profile.spread.inter),
         (false, _) => {
             let efficiency = Constant::of(&law.send_efficiency);
-            (profile.intra.bandwidth.times(efficiency), profile.spread.intra)
+            (profile.intra.bandwidth_of(2.0).times(efficiency), profile.spread.intra)
         }
     };
     let base = Constant::from(&law.send_base, |t| t.get());

@@ -8,10 +8,10 @@ mod parse;
 
 pub use parse::{StackError, load_stack, parse_stack};
 
-use plan::Sourced;
 use plan::machine::RecurrentLaw;
 use plan::units::{Bytes, Seconds};
 use plan::work::{AttentionKernel, OptimizerRule, PointwiseKind};
+use plan::{Estimate, Sourced};
 use std::collections::BTreeMap;
 
 /// A pair of values, one per pass.
@@ -79,7 +79,8 @@ pub struct ComputeStack {
     pub derate: Sourced<f64>,
     /// Efficiency of 8-bit products relative to 16-bit ones.
     pub fp8_relative: Sourced<f64>,
-    /// Bytes moved per activation element and consumer to cast and transpose for 8-bit products.
+    /// Bytes moved per activation element and consumer to cast and transpose for 8-bit products,
+    /// forward; twice that backward.
     pub fp8_cast_bytes: Sourced<f64>,
     /// Whether recompute stops before the last product of a layer (its output is not needed).
     pub recompute_early_stop: Sourced<bool>,
@@ -233,4 +234,37 @@ pub struct ResidualBand {
     pub below: Sourced<f64>,
     /// How much slower than predicted.
     pub above: Sourced<f64>,
+}
+
+impl ResidualBand {
+    /// A whole step with the wider of two intervals: the one its constants give, and the band in
+    /// which measured steps of this stack lie. Checked by `the_wider_interval_wins`.
+    #[must_use]
+    pub fn around(&self, step: Estimate<Seconds>) -> Estimate<Seconds> {
+        Estimate {
+            low: step.low.min(step.value * (1.0 - self.below.value)),
+            high: step.high.max(step.value * (1.0 + self.above.value)),
+            ..step
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plan::Grade;
+
+    /// 10 s, 8–11 s from the constants; a band of −10…+30 % widens it to 8–13 s.
+    #[test]
+    fn the_wider_interval_wins() {
+        let of = |value| Sourced::new(value, Grade::Assumed, "a round number for this test");
+        let band = ResidualBand { below: of(0.1), above: of(0.3) };
+        let step = Estimate::spread(Seconds::new(10.0), 0.2, 0.1, Grade::Fitted);
+        let wide = band.around(step);
+        assert_eq!(
+            (wide.low, wide.value, wide.high),
+            (Seconds::new(8.0), Seconds::new(10.0), Seconds::new(13.0))
+        );
+        assert_eq!(wide.grade, Grade::Fitted);
+    }
 }

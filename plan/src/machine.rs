@@ -67,6 +67,9 @@ pub struct Link {
     /// Inside a node: all-reduce bus bandwidth per device. Between nodes: what one device's share
     /// of the network cards carries, one direction.
     pub bandwidth: Sourced<BytesPerSecond>,
+    /// Where devices are wired to each other without a switch: what one pair reaches. A group of
+    /// `n` then has at most `n − 1` times as much per device.
+    pub pair_bandwidth: Option<Sourced<BytesPerSecond>>,
     /// How small messages fall short.
     pub latency: LatencyLaw,
 }

@@ -131,6 +131,24 @@ pub fn in_flight(slots: &[Slot]) -> u32 {
     peak
 }
 
+/// [`in_flight`] of every rank of a schedule with one chunk per rank, without the whole order.
+///
+/// Under 1F1B the peak is reached by the time the first `ranks` micro-batches have gone through
+/// the warm-up, so an order of that many shows it. `None` as in [`order`].
+#[must_use]
+pub fn in_flight_per_rank(kind: ScheduleKind, ranks: u32, micro_batches: u32) -> Option<Vec<u32>> {
+    match kind {
+        ScheduleKind::GPipe if ranks > 0 && micro_batches > 0 => {
+            Some(vec![micro_batches; ranks as usize])
+        }
+        ScheduleKind::OneForwardOneBackward => {
+            let order = order(kind, ranks, micro_batches.min(ranks), 1)?;
+            Some(order.iter().map(|slots| in_flight(slots)).collect())
+        }
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,6 +187,19 @@ mod tests {
             for (rank, slots) in order.iter().enumerate() {
                 prop_assert_eq!(in_flight(slots), (ranks - rank as u32).min(m));
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn short_orders_show_the_same_peaks(gpipe: bool, ranks in 1u32..9, m in 1u32..30) {
+            let kind = match gpipe {
+                true => ScheduleKind::GPipe,
+                false => ScheduleKind::OneForwardOneBackward,
+            };
+            let whole: Vec<u32> =
+                order(kind, ranks, m, 1).unwrap().iter().map(|s| in_flight(s)).collect();
+            prop_assert_eq!(in_flight_per_rank(kind, ranks, m), Some(whole));
         }
     }
 

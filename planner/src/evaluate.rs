@@ -26,6 +26,8 @@ pub struct RankDetail {
     pub recompute: PassTime,
     /// What sharding and gradient accumulation add to the layers.
     pub sharding: Seconds,
+    /// Messages between stages that block the rank.
+    pub messages: Seconds,
     /// Once-per-step costs.
     pub sync: SyncParts,
     /// Waiting for other stages.
@@ -72,7 +74,7 @@ pub fn detail(
     let memory = rank_memory(inner, &solution.stages, &order, setting);
     let rank = |r: usize| {
         let view = View { inner, kinds, stages: &solution.stages, setting };
-        view.rank(r, run.idle(r), memory[r], &order)
+        view.rank(r, (run.idle(r), run.busy(r)), memory[r], &order)
     };
     let ranks: Vec<RankDetail> = (0..c.degrees.pp as usize).map(rank).collect();
     let busiest = (0..ranks.len()).fold(0, |best, r| {
@@ -96,7 +98,13 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    fn rank(&self, r: usize, idle: Seconds, tensors: Bytes, order: &Order) -> RankDetail {
+    fn rank(
+        &self,
+        r: usize,
+        (idle, busy): (Seconds, Seconds),
+        tensors: Bytes,
+        order: &Order,
+    ) -> RankDetail {
         let m = f64::from(self.inner.configuration.micro_batches);
         let rank = u32::try_from(r).unwrap_or(u32::MAX);
         let mine: Vec<&StageUse> = self.stages.iter().filter(|s| s.rank == rank).collect();
@@ -107,7 +115,7 @@ impl View<'_> {
             recompute = recompute.plus(&level.time.recompute.times(f64::from(n) * m));
         }
         let both = |s: &&StageUse| sum(self.inner, s, self.setting, |c| c.forward + c.backward);
-        let busy = mine.iter().map(both).sum::<Seconds>() * m;
+        let layers_time = mine.iter().map(both).sum::<Seconds>() * m;
         let plain = layers.total().value + recompute.total().value;
         let counts = rank_counts(self.stages, rank);
         let sync = self.inner.sync.parts(r, &counts, self.setting);
@@ -117,7 +125,8 @@ impl View<'_> {
         RankDetail {
             layers,
             recompute,
-            sharding: (busy - plain).max(Seconds::ZERO),
+            sharding: (layers_time - plain).max(Seconds::ZERO),
+            messages: (busy - layers_time).max(Seconds::ZERO),
             sync,
             idle,
             activations: (tensors - resident - transient).max(Bytes::ZERO),

@@ -5,7 +5,7 @@ use crate::inner::Inner;
 use crate::pipeline::{Column, SyncModel};
 use crate::prices::PricedKinds;
 use crate::request::Request;
-use crate::solution::{By, Solution, Solved, StageUse, jittered};
+use crate::solution::{By, NO_SUCH_PLAN, Solution, Solved, StageUse, jittered, levels};
 use cost_model::memory::usable;
 use cost_model::simulate::{Recurrence, StageTimes, Times};
 use plan::lower::Recompute;
@@ -24,8 +24,6 @@ pub fn bound(inner: &Inner<'_>, setting: usize) -> Seconds {
     let work: Seconds = runs.map(|g| fastest(&g.columns[setting]) * f64::from(g.layers)).sum();
     work * (f64::from(c.micro_batches) / f64::from(c.degrees.pp))
 }
-
-const NO_SUCH_PLAN: Solved = Solved::DoesNotFit { missing: Bytes::new(f64::INFINITY), stage: 0 };
 
 /// The best recomputation level under one setting.
 #[must_use]
@@ -66,7 +64,9 @@ pub fn solve(
         return Solved::Slower { bound: step, by: By::Simulation, programmes: 0 };
     }
     let setting = inner.settings()[setting];
-    Solved::Best { solution: Solution { configuration: *c, setting, stages, step }, programmes: 0 }
+    let levels = levels(kinds);
+    let solution = Solution { configuration: *c, setting, levels, stages, step };
+    Solved::Best { solution, programmes: 0 }
 }
 
 /// Equal chunks of the body; embedding and head join the first and the last.

@@ -1,15 +1,28 @@
 //! How the best plan is found and proven.
+//!
+//! [`plan()`] answers a [`request::Request`]: [`search`] walks the configurations of [`space`]
+//! best first; [`inner`] prices one as an inner problem; [`pipeline`] (and [`interleaved`]) solves
+//! it; [`evaluate`] takes the winner apart; [`report`], [`why`] and [`binding`] explain it, and
+//! [`validate`] checks it again.
 
+pub mod answer;
+pub mod binding;
 pub mod evaluate;
 pub mod exchange;
 pub mod inner;
 pub mod interleaved;
+pub mod label;
 pub mod layout_search;
 pub mod pipeline;
 pub mod prices;
+pub mod report;
 pub mod request;
 pub mod search;
 pub mod setting;
 pub mod solution;
 pub mod space;
 pub mod sync;
+pub mod validate;
+pub mod why;
+
+pub use answer::{Answer, Impossible, Planned, plan};

@@ -7,15 +7,15 @@
 //! The way to an answer, each step in its own file, cheapest first:
 //!
 //! 1. [`bound`]: a closed-form lower bound, valid for every split.
-//! 2. [`frontier`] and [`pattern`]: what one stage can do with given layers, exactly: integer
+//! 2. `frontier` and `pattern`: what one stage can do with given layers, exactly: integer
 //!    counts of identical layers per column under the stage's memory.
-//! 3. [`labels`]: a dynamic program over stages whose labels bound the step from below by the
+//! 3. `labels`: a dynamic program over stages whose labels bound the step from below by the
 //!    longest of a family of paths through the schedule. It yields a plan as well; where that
 //!    plan's simulated step equals the bound, the plan is optimal and nothing else runs.
 //! 4. [`formulation`]: otherwise, an integer program over patterns with path cuts: solve,
 //!    simulate, add the critical path, repeat.
-//! 5. [`tidy`]: among plans of equal step time, the one with least memory.
-//! 6. [`elastic`]: where nothing fits, the split that comes closest.
+//! 5. `tidy`: among plans of equal step time, the one with least memory.
+//! 6. `elastic`: where nothing fits, the split that comes closest.
 //!
 //! [`solve`] runs them in this order; [`solve_with_ilp`] does not let step 3 close the case, so
 //! that the two can be checked against each other (and both are against exhaustive search, in

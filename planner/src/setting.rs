@@ -42,9 +42,13 @@ fn exchanges(request: &Request<'_>, replicas: u32) -> Vec<Option<Exchange>> {
     }
 }
 
-/// Whether the training state of the table takes more than a tenth of a device.
+/// Whether the training state of the table takes more than a tenth of a device, in a model where
+/// tensor parallelism does not take care of it.
 #[must_use]
 pub fn is_large(request: &Request<'_>, table: Table) -> bool {
+    if !request.model.is_recurrent {
+        return false;
+    }
     let p = &request.model.spec.training.precision;
     let each = (p.weight_bytes + p.gradient_bytes + p.optimizer_bytes) as f64;
     table.vocab as f64 * table.width as f64 * each > 0.1 * request.profile.memory().get()

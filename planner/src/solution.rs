@@ -8,6 +8,7 @@ use crate::request::Request;
 use crate::setting::Setting;
 use crate::space::Configuration;
 use cost_model::overlap::with_jitter;
+use plan::lower::Recompute;
 use plan::schedule::ScheduleKind;
 use plan::units::{Bytes, Seconds};
 
@@ -35,6 +36,8 @@ pub struct Solution {
     pub configuration: Configuration,
     /// ZeRO stage and exchange.
     pub setting: Setting,
+    /// Per kind of layer: the recomputation levels that [`StageUse::layers`] counts.
+    pub levels: Vec<Vec<Recompute>>,
     /// Virtual stages in model order.
     pub stages: Vec<StageUse>,
     /// Step time, stragglers included.
@@ -173,7 +176,7 @@ fn solve_setting(
     }
     let sync = inner.one_setting(setting);
     match pipeline::solve(&inner.problem(&sync), raw_cutoff, request.backend) {
-        Ok(outcome) => translate(request, inner, setting, outcome),
+        Ok(outcome) => Translation { request, inner, kinds, setting }.of(outcome),
         Err(error) => {
             let (bound, reason) = (Seconds::ZERO, error.to_string());
             Solved::Unproven { solution: None, bound, reason }
@@ -240,9 +243,7 @@ impl Merged {
             (_, Some(solution), ..) => Solved::Best { solution, programmes },
             (_, None, Some((bound, by)), _) => Solved::Slower { bound, by, programmes },
             (_, None, None, Some((missing, stage))) => Solved::DoesNotFit { missing, stage },
-            (_, None, None, None) => {
-                Solved::DoesNotFit { missing: Bytes::new(f64::INFINITY), stage: 0 }
-            }
+            (_, None, None, None) => NO_SUCH_PLAN,
         }
     }
 }
@@ -252,55 +253,63 @@ fn reached_by(best: &Option<Solution>, bound: Seconds) -> bool {
     best.as_ref().is_none_or(|b| bound < b.step)
 }
 
-fn translate(
-    request: &Request<'_>,
-    inner: &Inner<'_>,
+/// From an inner outcome to one of the configuration.
+struct Translation<'a> {
+    request: &'a Request<'a>,
+    inner: &'a Inner<'a>,
+    kinds: &'a PricedKinds,
     setting: usize,
-    outcome: Outcome,
-) -> Solved {
-    let count = |rounds: usize| rounds as u64;
-    match outcome {
-        Outcome::Optimal { assignment, proof, .. } => Solved::Best {
-            solution: solution(request, inner, setting, &assignment),
-            programmes: match proof {
-                Proof::DpBound { .. } => 0,
-                Proof::Ilp { rounds, .. } => count(rounds),
+}
+
+impl Translation<'_> {
+    fn of(&self, outcome: Outcome) -> Solved {
+        let count = |rounds: usize| rounds as u64;
+        match outcome {
+            Outcome::Optimal { assignment, proof, .. } => Solved::Best {
+                solution: self.solution(&assignment),
+                programmes: match proof {
+                    Proof::DpBound { .. } => 0,
+                    Proof::Ilp { rounds, .. } => count(rounds),
+                },
             },
-        },
-        Outcome::CutOff { bound, by } => {
-            let (by, programmes) = match by {
-                CutOffBy::Bound(_) => (By::Bound, 0),
-                CutOffBy::Dp => (By::Labels, 0),
-                CutOffBy::Ilp { rounds } => (By::Programme, count(rounds)),
-            };
-            Solved::Slower { bound: jittered(request, bound), by, programmes }
-        }
-        Outcome::Infeasible(why) => match why {
-            pipeline::Infeasible::Memory { stage, missing, .. } => {
+            Outcome::CutOff { bound, by } => {
+                let (by, programmes) = match by {
+                    CutOffBy::Bound(_) => (By::Bound, 0),
+                    CutOffBy::Dp => (By::Labels, 0),
+                    CutOffBy::Ilp { rounds } => (By::Programme, count(rounds)),
+                };
+                Solved::Slower { bound: jittered(self.request, bound), by, programmes }
+            }
+            Outcome::Infeasible(pipeline::Infeasible::Memory { stage, missing, .. }) => {
                 Solved::DoesNotFit { missing, stage }
             }
-            _ => Solved::DoesNotFit { missing: Bytes::new(f64::INFINITY), stage: 0 },
-        },
-        Outcome::Uncertified { assignment, bound, reason } => Solved::Unproven {
-            solution: assignment.map(|a| solution(request, inner, setting, &a)),
-            bound: jittered(request, bound),
-            reason,
-        },
+            Outcome::Infeasible(_) => NO_SUCH_PLAN,
+            Outcome::Uncertified { assignment, bound, reason } => Solved::Unproven {
+                solution: assignment.map(|a| self.solution(&a)),
+                bound: jittered(self.request, bound),
+                reason,
+            },
+        }
+    }
+
+    fn solution(&self, assignment: &Assignment) -> Solution {
+        let stages = assignment.stages.iter().zip(0..);
+        let stages = stages.map(|(s, rank)| StageUse { rank, layers: s.layers.clone() });
+        Solution {
+            configuration: self.inner.configuration,
+            setting: self.inner.settings()[self.setting],
+            levels: levels(self.kinds),
+            stages: stages.collect(),
+            step: jittered(self.request, assignment.makespan),
+        }
     }
 }
 
-fn solution(
-    request: &Request<'_>,
-    inner: &Inner<'_>,
-    setting: usize,
-    assignment: &Assignment,
-) -> Solution {
-    let stages = assignment.stages.iter().zip(0..);
-    let stages = stages.map(|(s, rank)| StageUse { rank, layers: s.layers.clone() }).collect();
-    Solution {
-        configuration: inner.configuration,
-        setting: inner.settings()[setting],
-        stages,
-        step: jittered(request, assignment.makespan),
-    }
+/// A configuration that no plan can have.
+pub(crate) const NO_SUCH_PLAN: Solved =
+    Solved::DoesNotFit { missing: Bytes::new(f64::INFINITY), stage: 0 };
+
+/// Per kind of layer, its recomputation levels in the order of the columns.
+pub(crate) fn levels(kinds: &PricedKinds) -> Vec<Vec<Recompute>> {
+    kinds.iter().map(|k| k.levels.iter().map(|l| l.recompute).collect()).collect()
 }

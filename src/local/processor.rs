@@ -82,6 +82,7 @@ fn shared_memory() -> Link {
     Link {
         label: "shared memory".into(),
         bandwidth: assumed(BytesPerSecond::new(1e9), "reduction through memory by two cores"),
+        pair_bandwidth: None,
         latency: LatencyLaw::PerHop {
             hop: assumed(Seconds::new(30e-6), "one wake-up of another thread"),
         },

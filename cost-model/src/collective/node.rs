@@ -15,11 +15,10 @@ use plan::work::CollectiveOp;
 pub(super) fn cost(shape: &Shape, profile: &Profile) -> CollectiveCost {
     let law = &profile.stack.collective;
     let (latency, grade) = latency(shape, profile);
+    let wire = profile.intra.bandwidth_of(shape.ranks);
     let bandwidth = match shape.op {
-        CollectiveOp::AllToAll => {
-            profile.intra.bandwidth.times(Constant::of(&law.all_to_all_efficiency))
-        }
-        _ => profile.intra.bandwidth,
+        CollectiveOp::AllToAll => wire.times(Constant::of(&law.all_to_all_efficiency)),
+        _ => wire,
     };
     CollectiveCost {
         algorithm: Algorithm::Node,

@@ -31,7 +31,8 @@ fn characters_and_bytes() {
 
 proptest! {
     #[test]
-    fn chunks_do_not_matter(text in "[a-c'’é漢 ,]{0,40}", cut in 0usize..200, again in 0usize..200) {
+    fn chunks_do_not_matter(text in "[a-c'’é漢 ,]{0,40}", cut in 0usize..200,
+                            again in 0usize..200) {
         let bytes = text.as_bytes();
         let (cut, again) = (cut.min(bytes.len()), again.min(bytes.len()));
         let (first, second) = (cut.min(again), cut.max(again));
@@ -42,7 +43,8 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_read(bytes in proptest::collection::vec(any::<u8>(), 0..60), cut in 0usize..60) {
+    fn any_bytes_are_read(bytes in proptest::collection::vec(any::<u8>(), 0..60),
+                          cut in 0usize..60) {
         let cut = cut.min(bytes.len());
         for unit in [Unit::Word, Unit::Byte, Unit::Char] {
             prop_assert_eq!(ids(unit, &[&bytes[..cut], &bytes[cut..]]), ids(unit, &[&bytes]));
@@ -61,7 +63,8 @@ proptest! {
         let points = counts.points();
         let whole = Point { tokens, types: all.len() as u64 };
         prop_assert_eq!(points.last().copied(), Some(whole));
-        prop_assert!(points.windows(2).all(|p| p[0].tokens < p[1].tokens && p[0].types <= p[1].types));
+        let grows = |p: &[Point]| p[0].tokens < p[1].tokens && p[0].types <= p[1].types;
+        prop_assert!(points.windows(2).all(grows));
         prop_assert!(points.iter().all(|p| p.types <= p.tokens));
     }
 }

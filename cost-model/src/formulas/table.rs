@@ -7,9 +7,9 @@ pub(super) const ALL: &[Formula] = &[
         id: "attention.flash",
         title: "attention that keeps no scores",
         equation: "t = ½ᶜ·(1 | 2.5)·4·B·a·q·s·d / (φ·s/(s + s½)·head(d)·occ·P) + gaps",
-        letters: "B sequences, a local heads, q queries, s keys, d head width, c causal, φ fraction of \
-                  the peak P that the kernel reaches (forward | backward), s½ keys at half speed, \
-                  occ part of the multiprocessors in use",
+        letters: "B sequences, a local heads, q queries, s keys, d head width, c causal, φ \
+                  fraction of the peak P that the kernel reaches (forward | backward), s½ keys \
+                  at half speed, occ part of the multiprocessors in use",
         source: "arXiv:2307.08691, arXiv:2407.08608; fractions are data of the device",
         test: "flash_attention_by_hand",
     },
@@ -17,8 +17,8 @@ pub(super) const ALL: &[Formula] = &[
         id: "attention.occupancy",
         title: "processors that few heads keep busy",
         equation: "occ = n/(⌈n/SM⌉·SM), or n/(n + n½); n = B·a·⌈q/128⌉",
-        letters: "n blocks of 128 queries, SM multiprocessors, n½ blocks at half speed where a kernel \
-                  is known to fill the device slowly",
+        letters: "n blocks of 128 queries, SM multiprocessors, n½ blocks at half speed where a \
+                  kernel is known to fill the device slowly",
         source: "SimuMax kernel tables for A100 and B200",
         test: "few_heads_leave_processors_idle",
     },
@@ -26,8 +26,9 @@ pub(super) const ALL: &[Formula] = &[
         id: "attention.unfused",
         title: "attention with scores in memory",
         equation: "t = (1 | 2)·(gemm(q, s, d) + gemm(q, d, s)) + B·a·q·s·x/(e·BW) + 2·gap",
-        letters: "x bytes per score of softmax and dropout (forward | backward), e fraction of the \
-                  memory bandwidth BW that those kernels reach; other letters as in attention.flash",
+        letters: "x bytes per score of softmax and dropout (forward | backward), e fraction of \
+                  the memory bandwidth BW that those kernels reach; other letters as in \
+                  attention.flash",
         source: "arXiv:2205.05198, section 4",
         test: "unfused_attention_matches_an_independent_program",
     },
@@ -35,8 +36,8 @@ pub(super) const ALL: &[Formula] = &[
         id: "comm.all_reduce.node",
         title: "all-reduce inside a node",
         equation: "t = (a₀ + a₁·S/(S + S₁))·min(1, n/8 + ¼) + 2(n − 1)/n·S/B",
-        letters: "S bytes, n ranks, a₀ time of an empty message, a₁ ramp, S₁ size at half the ramp, \
-                  B bus bandwidth; links without a fitted law pay 2(n − 1) hops instead",
+        letters: "S bytes, n ranks, a₀ time of an empty message, a₁ ramp, S₁ size at half the \
+                  ramp, B bus bandwidth; links without a fitted law pay 2(n − 1) hops instead",
         source: "fitted to nccl-tests sweeps (stas00/ml-engineering@744d01e)",
         test: "node_law_by_hand",
     },
@@ -44,8 +45,9 @@ pub(super) const ALL: &[Formula] = &[
         id: "comm.all_to_all",
         title: "all-to-all",
         equation: "t = base + S·(k − 1)/k/N + S/k·(g − 1)/g/(e·B)",
-        letters: "S bytes per rank, k nodes, g ranks per node, N one device's share of the network \
-                  cards, B bus bandwidth inside a node, e what small messages reach of it",
+        letters: "S bytes per rank, k nodes, g ranks per node, N one device's share of the \
+                  network cards, B bus bandwidth inside a node, e what small messages reach of \
+                  it",
         source: "every rank sends each other rank its part over the shortest path",
         test: "all_to_all_by_hand",
     },
@@ -60,10 +62,11 @@ pub(super) const ALL: &[Formula] = &[
     Formula {
         id: "comm.ring",
         title: "rings over all rails between nodes",
-        equation: "t = base + r·((n − k)·hᵢ + (k − 1)·hₒ) + max(r·(n − 1)/n·S/B, r·S·(k − 1)/k/(g·N))",
-        letters: "S bytes, n ranks, k nodes, g = n/k, r 2 for all-reduce and 1 else, hᵢ and hₒ hops \
-                  inside and between nodes, B bus bandwidth inside, N one device's share of the \
-                  network cards",
+        equation: "t = base + r·((n − k)·hᵢ + (k − 1)·hₒ) + \
+                   max(r·(n − 1)/n·S/B, r·S·(k − 1)/k/(g·N))",
+        letters: "S bytes, n ranks, k nodes, g = n/k, r 2 for all-reduce and 1 else, hᵢ and hₒ \
+                  hops inside and between nodes, B bus bandwidth inside, N one device's share of \
+                  the network cards",
         source: "NVIDIA/nccl@5067397 src/graph/tuning.cc",
         test: "collectives_match_an_independent_program",
     },
@@ -71,8 +74,8 @@ pub(super) const ALL: &[Formula] = &[
         id: "comm.send",
         title: "point-to-point message",
         equation: "t = base + S/N between nodes, base + S/(e·B) inside",
-        letters: "S bytes, N one device's share of the network cards, B bus bandwidth inside a node, \
-                  e what one pair reaches of it",
+        letters: "S bytes, N one device's share of the network cards, B bus bandwidth inside a \
+                  node, e what one pair reaches of it",
         source: "latency and bandwidth of one message; constants of the stack",
         test: "a_message_pays_its_base_and_the_wire",
     },
@@ -80,8 +83,8 @@ pub(super) const ALL: &[Formula] = &[
         id: "comm.tree",
         title: "all-reduce by trees between nodes",
         equation: "t = base + 2·((g − 1)·hᵢ + log₂k·hₒ) + max(intra, inter)/e",
-        letters: "g ranks per node, k nodes, hᵢ and hₒ hops, intra and inter wire times of comm.ring, \
-                  e bandwidth of a tree relative to a ring",
+        letters: "g ranks per node, k nodes, hᵢ and hₒ hops, intra and inter wire times of \
+                  comm.ring, e bandwidth of a tree relative to a ring",
         source: "NVIDIA/nccl@5067397 src/graph/tuning.cc",
         test: "collectives_match_an_independent_program",
     },
@@ -98,8 +101,9 @@ pub(super) const ALL: &[Formula] = &[
         title: "embedding exchange, bytes that one rank sends",
         equation: "(G−1)K(Db+4) | (G−1)U₁(Db+4) | (G−1)4K + 2(G−1)/G·UDb | 2(G−1)/G·VDb | \
                    (G−1)/G·K(2Db+4)",
-        letters: "gather | dedup-gather | unique | dense | sharded; G ranks, K tokens per rank, D \
-                  width, b bytes per element, U different tokens of all ranks, U₁ of one, V vocabulary",
+        letters: "gather | dedup-gather | unique | dense | sharded; G ranks, K tokens per rank, \
+                  D width, b bytes per element, U different tokens of all ranks, U₁ of one, V \
+                  vocabulary",
         source: "arXiv:1810.10045 for the first three",
         test: "word_model_traffic_matches_its_published_form",
     },
@@ -112,12 +116,21 @@ pub(super) const ALL: &[Formula] = &[
         test: "misaligned_extents_are_slower",
     },
     Formula {
+        id: "gemm.roofline",
+        title: "matrix product under two roofs",
+        equation: "t = max(2bmnk/(η·P), size·b·(mk + kn + mn)/(e·BW))",
+        letters: "b, m, n, k extents, η and e parts of the peak P and of the memory bandwidth BW",
+        source: "Hestness, Ardalani and Diamos, PPoPP 2019: η = 0.8, e = 0.7",
+        test: "the_roofline_knows_two_roofs_only",
+    },
+    Formula {
         id: "gemm.tiles",
         title: "matrix product by tiles and waves",
         equation: "t = gap + min over tile, split of max(⌈b⌈m/Tₘ⌉⌈n/Tₙ⌉σ/SM⌉·2TₘTₙ(k/σ + k₀)·\
                    (1 + 64c(1/Tₘ + 1/Tₙ))·SM/(ηP), bytes/W)",
-        letters: "b, m, n, k extents, Tₘ, Tₙ tile, σ split of k, SM multiprocessors, k₀ prologue, c \
-                  penalty of small tiles, η sustained part of the peak P, W streaming bandwidth",
+        letters: "b, m, n, k extents, Tₘ, Tₙ tile, σ split of k, SM multiprocessors, k₀ \
+                  prologue, c penalty of small tiles, η sustained part of the peak P, W \
+                  streaming bandwidth",
         source: "fitted to baidu-research/DeepBench results/train",
         test: "gemm_matches_an_independent_program",
     },
@@ -141,8 +154,8 @@ pub(super) const ALL: &[Formula] = &[
         id: "kernel.stream",
         title: "kernel bound by memory bandwidth",
         equation: "t = elements·x·size/2/(e·BW) + kernels·gap",
-        letters: "x bytes per 16-bit element, e·BW memory bandwidth that streaming kernels sustain, \
-                  gap time between kernels on the device",
+        letters: "x bytes per 16-bit element, e·BW memory bandwidth that streaming kernels \
+                  sustain, gap time between kernels on the device",
         source: "bytes counted tensor by tensor; data of the stack",
         test: "pointwise_traffic_by_hand",
     },
@@ -150,8 +163,8 @@ pub(super) const ALL: &[Formula] = &[
         id: "optimizer.update",
         title: "optimizer update",
         equation: "t = parameters·x/(e·BW) + kernels·gap",
-        letters: "parameters of this rank, x bytes per parameter of the rule; other letters as in \
-                  kernel.stream",
+        letters: "parameters of this rank, x bytes per parameter of the rule; other letters as \
+                  in kernel.stream",
         source: "bytes counted tensor by tensor; data of the stack",
         test: "an_update_moves_bytes_per_parameter",
     },
@@ -159,8 +172,8 @@ pub(super) const ALL: &[Formula] = &[
         id: "overlap.data",
         title: "gradient reduction beside the backward pass",
         equation: "t = max(X − window, tail·X) + γ/2·min(X, window)",
-        letters: "X time of the reduction, window backward time beside which it runs, tail part of \
-                  the last bucket, γ contention",
+        letters: "X time of the reduction, window backward time beside which it runs, tail part \
+                  of the last bucket, γ contention",
         source: "arXiv:2006.15704; constants of the stack",
         test: "exposed_gradients_by_hand",
     },
@@ -168,7 +181,8 @@ pub(super) const ALL: &[Formula] = &[
         id: "overlap.sharded",
         title: "layer with sharded parameters",
         equation: "t = F ⊕ AG + B ⊕ (AG + RS), C ⊕ X = max(C, X) + γ·min(C, X)",
-        letters: "F, B forward and backward computation, AG gather, RS reduce-scatter, γ contention",
+        letters: "F, B forward and backward computation, AG gather, RS reduce-scatter, γ \
+                  contention",
         source: "arXiv:2304.11277; γ fitted to mosaicml/llm-foundry@8c8dd48",
         test: "sharded_layers_by_hand",
     },
@@ -184,7 +198,8 @@ pub(super) const ALL: &[Formula] = &[
         id: "scan.gradient",
         title: "weight gradient of a recurrent matrix",
         equation: "t = gemm(m, n, k·T) | T·(gemm(m, n, k) + p·m·n·size/(e·BW))",
-        letters: "batched over time | unrolled; T steps, p passes over the sum in memory per step",
+        letters: "batched over time | unrolled; T steps, p passes over the sum in memory per \
+                  step",
         source: "NVIDIA/sentiment-discovery@17bcf05 for the unrolled form",
         test: "unrolled_gradients_pay_for_accumulation",
     },

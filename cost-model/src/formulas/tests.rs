@@ -1,4 +1,5 @@
 use super::*;
+use crate::fixtures;
 use plan::Dtype;
 use plan::units::Bytes;
 use plan::work::{Gemm, Group, Scan, Send};
@@ -64,7 +65,23 @@ fn every_kind_of_work_has_a_formula() {
         collective(CollectiveOp::ReduceScatter, 2),
         collective(CollectiveOp::AllToAll, 2),
     ];
+    let profile = fixtures::a100();
     for item in items {
-        assert!(find(id_of(&item)).is_some(), "{item:?}");
+        assert!(find(id_of(&item, &profile)).is_some(), "{item:?}");
     }
+}
+
+/// Many nodes and few bytes make a tree, few nodes and many bytes a ring.
+#[test]
+fn the_formula_is_the_one_that_was_used() {
+    let reduce = |bytes, nodes| {
+        let (op, group) = (CollectiveOp::AllReduce, Group { size: 8 * nodes, nodes });
+        Work::Collective(Collective { op, bytes: Bytes::new(bytes), group })
+    };
+    let profile = fixtures::a100();
+    assert_eq!(id_of(&reduce(1e3, 64), &profile), "comm.tree");
+    assert_eq!(id_of(&reduce(1e10, 2), &profile), "comm.ring");
+    assert_eq!(id_of(&reduce(1e10, 1), &profile), "comm.all_reduce.node");
+    let gemm = Work::Gemm(Gemm { batch: 1, m: 1, n: 1, k: 1, dtype: Dtype::Fp16 });
+    assert_eq!(id_of(&gemm, &fixtures::v100("roofline")), "gemm.roofline");
 }

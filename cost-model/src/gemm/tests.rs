@@ -2,6 +2,7 @@ use super::*;
 use crate::fixtures;
 use crate::profile::Profile;
 use proptest::prelude::*;
+use std::sync::LazyLock;
 
 fn gemm(batch: u64, m: u64, n: u64, k: u64, dtype: Dtype) -> Gemm {
     Gemm { batch, m, n, k, dtype }
@@ -130,13 +131,14 @@ fn empty_products_are_free() {
     assert_eq!(microseconds(&gemm(1, 0, 8, 8, Dtype::Bf16), &fixtures::a100()), 0.0);
 }
 
+static PROFILE: LazyLock<Profile> = LazyLock::new(fixtures::a100);
+
 proptest! {
     /// Padding an extent to the next multiple of 64 may pay off, so only multiples of 256 are
     /// compared: there, twice the contracted dimension never takes less time.
     #[test]
     fn deeper_products_take_longer(m in 1u64..64, n in 1u64..64, k in 1u64..64) {
-        let profile = fixtures::a100();
-        let time = |k| microseconds(&gemm(1, 256 * m, 256 * n, 256 * k, Dtype::Bf16), &profile);
+        let time = |k| microseconds(&gemm(1, 256 * m, 256 * n, 256 * k, Dtype::Bf16), &PROFILE);
         prop_assert!(time(2 * k) > time(k));
     }
 }

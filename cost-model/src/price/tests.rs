@@ -7,6 +7,7 @@ use plan::work::{
 };
 use plan::{Dtype, Grade};
 use proptest::prelude::*;
+use std::sync::LazyLock;
 
 fn dtype() -> impl Strategy<Value = Dtype> {
     prop_oneof![Just(Dtype::Fp32), Just(Dtype::Fp16), Just(Dtype::Bf16)]
@@ -72,7 +73,7 @@ fn work() -> impl Strategy<Value = Work> {
     ]
 }
 
-/// The A100 fixture under a stack that knows recurrent steps.
+/// The A100 fixture under a shipped stack.
 fn profile(stack: &str) -> Profile {
     let device = fixtures::a100_device();
     let latency = fixtures::saturating(45e-6, 160e-6, 16e6);
@@ -80,15 +81,19 @@ fn profile(stack: &str) -> Profile {
     Profile::new(&device, &group, &fixtures::shipped(stack)).unwrap()
 }
 
+/// The profiles of the property tests, resolved once: reading stacks would dominate them.
+static PROFILES: LazyLock<[Profile; 3]> =
+    LazyLock::new(|| ["pytorch-rnn-unrolled", "cudnn-rnn", "roofline"].map(profile));
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn no_price_beats_the_speed_of_light(item in work()) {
-        for stack in ["pytorch-rnn-unrolled", "cudnn-rnn", "roofline"] {
-            let profile = profile(stack);
-            let time = price(&item, &profile);
-            let bound = bounds::speed_of_light(&item, &profile);
+        for profile in &*PROFILES {
+            let stack = &profile.stack().name;
+            let time = price(&item, profile);
+            let bound = bounds::speed_of_light(&item, profile);
             let margin = Seconds::new(bound.get() * 1e-12);
             prop_assert!(time.value + margin >= bound, "{stack}: {item:?}: {time:?} < {bound:?}");
             prop_assert!(time.low + margin >= bound, "{stack}: {item:?}: {time:?} < {bound:?}");
@@ -97,19 +102,19 @@ proptest! {
 
     #[test]
     fn prices_are_ordered_and_finite(item in work()) {
-        let profile = profile("pytorch-rnn-unrolled");
+        let profile = &PROFILES[0];
         prop_assert_eq!(profile.check([&item]), Ok(()));
-        let time = price(&item, &profile);
+        let time = price(&item, profile);
         prop_assert!(time.low <= time.value && time.value <= time.high, "{item:?}: {time:?}");
         prop_assert!(time.high.get().is_finite() && time.low.get() >= 0.0, "{item:?}: {time:?}");
     }
 
     #[test]
     fn more_bytes_never_arrive_sooner(item in collective(), more in 1.0f64..2.0) {
-        let profile = profile("megatron-2022");
+        let profile = &PROFILES[0];
         let larger = Collective { bytes: item.bytes * more, ..item };
-        let (a, b) = (price(&Work::Collective(item), &profile),
-                      price(&Work::Collective(larger), &profile));
+        let (a, b) = (price(&Work::Collective(item), profile),
+                      price(&Work::Collective(larger), profile));
         prop_assert!(b.value >= a.value, "{item:?}");
     }
 }
@@ -181,4 +186,37 @@ fn the_weakest_constant_grades_the_price() {
     assert_eq!(price(&traffic, &profile("megatron-2022")).grade, Grade::Fitted);
     let scan = Work::Scan(Scan { steps: 2, body: vec![traffic] });
     assert_eq!(price(&scan, &profile("pytorch-rnn-unrolled")).grade, Grade::Assumed);
+}
+
+/// Extents at the end of their type must not overflow.
+#[test]
+fn absurd_extents_are_priced() {
+    let profile = profile("pytorch-rnn-unrolled");
+    let gemm = Gemm { batch: u64::MAX, m: u64::MAX, n: u64::MAX, k: u64::MAX, dtype: Dtype::Bf16 };
+    let attention = Attention {
+        batch: u64::MAX,
+        heads: u64::MAX,
+        queries: u64::MAX,
+        keys: u64::MAX,
+        head_dim: u64::MAX - 7,
+        causal: true,
+        dropout: true,
+        kernel: AttentionKernel::Unfused,
+        dtype: Dtype::Bf16,
+        pass: Pass::Backward,
+    };
+    let gradient = RecurrentWeightGradient { steps: u64::MAX, step: gemm };
+    let group = Group { size: u32::MAX, nodes: u32::MAX };
+    let bytes = Bytes::new(f64::MAX);
+    let items = [
+        Work::Gemm(gemm),
+        Work::Attention(attention),
+        Work::Attention(Attention { kernel: AttentionKernel::Flash2, ..attention }),
+        Work::RecurrentWeightGradient(gradient),
+        Work::Collective(Collective { op: CollectiveOp::AllReduce, bytes, group }),
+    ];
+    for item in items {
+        let time = price(&item, &profile);
+        assert!(!time.value.get().is_nan() && time.value.get() > 0.0, "{item:?}");
+    }
 }

@@ -106,9 +106,9 @@ impl Owner<'_> {
         let misaligned = Constant::of(&law.misaligned_fraction);
         let score = self.fraction("the score efficiency", Constant::of(&law.score_efficiency))?;
         let mut fractions = [None; 4];
-        for (slot, kernel) in fractions.iter_mut().zip(KERNELS) {
+        for (entry, kernel) in fractions.iter_mut().zip(KERNELS) {
             if let Some(pair) = self.device.attention.get(&kernel) {
-                *slot = Some(self.flash(pair)?);
+                *entry = Some(self.flash(pair)?);
             }
         }
         let narrow = |k| law.narrow_head.get(&k).map_or(1.0, |factor| factor.value);
@@ -142,11 +142,11 @@ impl Owner<'_> {
         let none =
             PointwiseConstants { bytes: (0.0, 0.0), kernels: (0.0, 0.0), grade: Grade::Exact };
         let mut table = [none; POINTWISE.len()];
-        for (slot, kind) in table.iter_mut().zip(POINTWISE) {
+        for (entry, kind) in table.iter_mut().zip(POINTWISE) {
             let cost = self.stack.pointwise.get(&kind).ok_or_else(|| {
                 ProfileError::NoPointwise { stack: self.stack.name.clone(), kind }
             })?;
-            *slot = PointwiseConstants {
+            *entry = PointwiseConstants {
                 bytes: pair(cost.value.bytes),
                 kernels: pair(cost.value.kernels),
                 grade: cost.grade,

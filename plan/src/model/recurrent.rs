@@ -33,7 +33,7 @@ pub(super) fn lstm(spec: &ModelSpec, m: &Lstm) -> Result<Model, ModelError> {
         .with(Scored, sampled.unwrap_or(m.vocab));
     let out = if m.projection.is_some() { Proj } else { HiddenIn };
     let mut kinds = vec![kind("embedding", LayerRole::Embedding, embedding(Embed))];
-    kinds.push(kind("LSTM layer", LayerRole::Body, lstm_layer(m, Embed)));
+    kinds.push(kind("first LSTM layer", LayerRole::Body, lstm_layer(m, Embed)));
     let mut chain = vec![Run { kind: 0, layers: 1 }, Run { kind: 1, layers: 1 }];
     if m.layers > 1 {
         kinds.push(kind("LSTM layer", LayerRole::Body, lstm_layer(m, out)));

@@ -77,8 +77,9 @@ fn group(table: &Table<'_>, device: &dyn Fn(&str) -> Option<Device>) -> Option<N
 fn link(table: &Table<'_>) -> Option<Link> {
     let label = table.required("label", Item::text);
     let bandwidth = table.sourced("bandwidth", |item| item.quantity());
+    let pair_bandwidth = table.sourced_optional("pair_bandwidth", |item| item.quantity());
     let latency = table.table("latency", latency);
-    Some(Link { label: label?, bandwidth: bandwidth?, latency: latency? })
+    Some(Link { label: label?, bandwidth: bandwidth?, pair_bandwidth, latency: latency? })
 }
 
 fn latency(table: &Table<'_>) -> Option<LatencyLaw> {

@@ -10,16 +10,16 @@
 //! ```
 //!
 //! Adding up `w_s · (A_s)` with `w_s = (1 − 1/m)^{P−1−s}` gives every `τ_i` the same factor `m`, so
-//! the split drops out ([`work`]):
+//! the split drops out (`work`):
 //!
 //! ```text
 //! T ≥ ( m·W + 2c·Σ_s s·w_s ) / Σ_s w_s + g   =   W / (1 − (1 − 1/m)^P) + …
 //! ```
 //!
-//! GPipe's two waves do not overlap, which is stronger ([`waves`]):
+//! GPipe's two waves do not overlap, which is stronger (`waves`):
 //! `T ≥ W + (m − 1)·max_s τ_s + 2c(P − 1) + g` with `max_s τ_s ≥ W / P`. Layers are whole, so some
-//! stage holds `⌈L/P⌉` of them ([`widest`]). Memory: each stage takes only so many layers of a
-//! segment even if it held nothing else ([`shortage`]).
+//! stage holds `⌈L/P⌉` of them (`widest`). Memory: each stage takes only so many layers of a
+//! segment even if it held nothing else (`shortage`).
 //!
 //! Valid for any split, column choice and setting; checked against exhaustive search.
 

@@ -75,7 +75,7 @@ pub(crate) fn closest(instance: &Instance) -> Closest {
 struct Elastic<'a> {
     instance: &'a Instance<'a>,
     scope: &'a [usize],
-    /// Overflow per class of span, of the stage at hand; not a number where not yet known.
+    /// Overflow per class of span, at the stage at hand; not a number where not yet known.
     known: Vec<f64>,
 }
 
@@ -90,7 +90,7 @@ impl<'a> Elastic<'a> {
         worst[0] = f64::NEG_INFINITY;
         let mut starts = Vec::new();
         for stage in 0..self.instance.stages() {
-            self.known = vec![f64::NAN; self.instance.classes()];
+            self.known = vec![f64::NAN; layers];
             let mut next = vec![f64::INFINITY; layers + 1];
             let mut from = vec![0; layers + 1];
             for start in self.instance.starts(stage) {
@@ -128,7 +128,7 @@ impl<'a> Elastic<'a> {
     }
 
     fn overflow(&mut self, stage: usize, span: Span) -> f64 {
-        let class = self.instance.class(span);
+        let Some(class) = self.instance.class(span) else { return self.compute(stage, span) };
         if self.known[class].is_nan() {
             self.known[class] = self.compute(stage, span);
         }

@@ -103,6 +103,15 @@ impl Choice {
         let last = counts.iter().rposition(|n| *n > 0).unwrap_or(0);
         Self { pattern, counts, first, last }
     }
+
+    /// What the pattern adds to `path` at `stage`, in seconds.
+    fn along(&self, path: &Path, stage: usize) -> f64 {
+        let p = &self.pattern;
+        let tail = if path.tail == Some(stage) { p.tail } else { 0.0 };
+        f64::from(path.forward[stage]) * p.forward
+            + f64::from(path.backward[stage]) * p.backward
+            + tail
+    }
 }
 
 /// The master program: choices per stage, and the path cuts known so far.
@@ -158,7 +167,8 @@ impl<'a> Master<'a> {
         let settings = if uniform { self.instance.problem.sync.settings() } else { 0 };
         let binaries = self.patterns() + settings;
         let mut rows = self.plan_rows.clone();
-        rows.extend(self.cuts.iter().map(|path| self.path_cut(path, binaries)));
+        let binding = self.cuts.iter().filter(|path| self.most(path) > low);
+        rows.extend(binding.map(|path| self.path_cut(path, binaries)));
         Program { binaries, low: low * MILLISECONDS, high: high * MILLISECONDS, rows }
     }
 
@@ -217,17 +227,22 @@ impl<'a> Master<'a> {
     fn path_cut(&self, path: &Path, objective: usize) -> Row {
         let mut terms = Vec::new();
         for s in 0..self.choices.len() {
-            let has_tail = path.tail == Some(s);
-            terms.extend(self.terms(s, |choice| {
-                let p = &choice.pattern;
-                let passes = f64::from(path.forward[s]) * p.forward
-                    + f64::from(path.backward[s]) * p.backward;
-                (passes + if has_tail { p.tail } else { 0.0 }) * MILLISECONDS
-            }));
+            terms.extend(self.terms(s, |choice| choice.along(path, s) * MILLISECONDS));
         }
         terms.push((objective, -1.0));
         let sends = f64::from(path.sends()) * self.instance.problem.send.get() * MILLISECONDS;
         Row::at_most(terms, -sends)
+    }
+
+    /// The path's length where every stage makes its slowest choice. A path that even then is no
+    /// longer than a bound says nothing beyond it.
+    fn most(&self, path: &Path) -> f64 {
+        let slowest = |s: usize| {
+            let choices = self.choices[s].iter().map(|c| c.along(path, s));
+            choices.fold(0.0, f64::max)
+        };
+        let sends = f64::from(path.sends()) * self.instance.problem.send.get();
+        (0..self.choices.len()).map(slowest).sum::<f64>() + sends
     }
 
     /// The choice that `point` makes for each stage.

@@ -33,6 +33,16 @@ pub enum ProblemError {
         /// Its value.
         value: f64,
     },
+    /// More than the solver's tables are made for.
+    #[error("{what} number {found}; the solver takes at most {most}")]
+    TooLarge {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much there is.
+        found: u64,
+        /// How much would do.
+        most: u64,
+    },
     /// The schedule does not fit the ranks and micro-batches, or has no inner problem.
     #[error("{name} over {stages} stages has no split into one stage per rank; use GPipe or 1F1B")]
     Schedule {
@@ -50,10 +60,10 @@ pub(crate) struct Span {
     pub end: usize,
 }
 
-/// The problem with its prepared order, in-flight counts and chain positions.
+/// The problem with its order, in-flight counts and chain positions.
 pub(crate) struct Instance<'a> {
     pub problem: &'a Problem<'a>,
-    pub recurrence: Recurrence,
+    ranks: u32,
     /// Activations held at once, per stage, counted in the order table.
     pub in_flight: Vec<u32>,
     /// Segment of each layer of the chain.
@@ -71,17 +81,24 @@ impl<'a> Instance<'a> {
         if problem.schedule == ScheduleKind::Interleaved {
             return Err(error);
         }
-        let order = schedule::order(problem.schedule, ranks, problem.micro_batches, 1);
-        let order = order.ok_or(error.clone())?;
-        let recurrence = Recurrence::new(&order).map_err(|_| error)?;
-        let in_flight = order.iter().map(|slots| schedule::in_flight(slots)).collect();
+        let (kind, m) = (problem.schedule, problem.micro_batches);
+        let in_flight = schedule::in_flight_per_rank(kind, ranks, m).ok_or(error)?;
         let mut segment_of = Vec::new();
         let mut first = vec![0];
         for (k, segment) in problem.segments.iter().enumerate() {
             segment_of.extend((0..segment.layers).map(|_| k));
             first.push(segment_of.len());
         }
-        Ok(Self { problem, recurrence, in_flight, segment_of, first })
+        Ok(Self { problem, ranks, in_flight, segment_of, first })
+    }
+
+    /// The order, ready to be simulated; not needed for bounds, and the dearest table to build.
+    pub fn recurrence(&self) -> Result<Recurrence, ProblemError> {
+        let name = self.problem.schedule.name();
+        let error = ProblemError::Schedule { name, stages: self.problem.stages };
+        let (kind, m) = (self.problem.schedule, self.problem.micro_batches);
+        let order = schedule::order(kind, self.ranks, m, 1).ok_or(error.clone())?;
+        Recurrence::new(&order).map_err(|_| error)
     }
 
     pub fn stages(&self) -> usize {
@@ -117,21 +134,12 @@ impl<'a> Instance<'a> {
         (0..self.problem.segments.len()).map(|k| self.count(span, k) as u32).collect()
     }
 
-    /// Spans of one segment with equally many layers hold the same; all others are their own.
-    pub fn class(&self, span: Span) -> usize {
+    /// Spans within one segment that have equally many layers hold the same: they have one
+    /// number, less than the layers of the chain. Any other span is the only one of its kind.
+    pub fn class(&self, span: Span) -> Option<usize> {
         let segments = self.segments(span);
-        let layers = self.layers();
-        if segments.start() == segments.end() {
-            self.first[*segments.start()] + (span.end - span.start) - 1
-        } else {
-            layers + span.start * (layers + 1) + span.end
-        }
-    }
-
-    /// Number of classes, an upper limit.
-    pub fn classes(&self) -> usize {
-        let layers = self.layers();
-        layers + (layers + 1) * (layers + 1)
+        let is_single = segments.start() == segments.end();
+        is_single.then(|| self.first[*segments.start()] + (span.end - span.start) - 1)
     }
 
     /// Starts that leave a layer for each stage before `stage` and for it and those after.
@@ -211,7 +219,21 @@ fn amount(value: f64, what: impl FnOnce() -> String) -> Result<(), ProblemError>
     if is_amount(value) { Ok(()) } else { Err(ProblemError::Value { what: what(), value }) }
 }
 
+const MOST_LAYERS: u64 = 10_000;
+const MOST_PASSES: u64 = 1 << 26;
+
+fn check_size(problem: &Problem) -> Result<(), ProblemError> {
+    let most = |what, found, most| {
+        if found > most { Err(ProblemError::TooLarge { what, found, most }) } else { Ok(()) }
+    };
+    let layers = problem.segments.iter().map(|s| u64::from(s.layers)).sum();
+    most("the layers", layers, MOST_LAYERS)?;
+    let passes = (problem.stages as u64).saturating_mul(2 * u64::from(problem.micro_batches));
+    most("the passes of a step (2 · stages · micro-batches)", passes, MOST_PASSES)
+}
+
 fn check(problem: &Problem) -> Result<(), ProblemError> {
+    check_size(problem)?;
     let settings = problem.sync.settings();
     let empty = |is_empty: bool, what| {
         if is_empty { Err(ProblemError::Empty { what }) } else { Ok(()) }

@@ -105,36 +105,75 @@ pub(crate) struct Candidate {
 /// How many plans of least bound are worth simulating.
 const CANDIDATES: usize = 8;
 
-/// All plans of least bound up to `limit`, best first; none if no plan is as fast as `limit`.
-pub(crate) fn search<R: Rules>(
-    rules: &R,
-    basis: &Basis,
-    book: &mut Book,
-    limit: f64,
-) -> Vec<Candidate> {
-    let stages = book.instance.stages();
-    let layers = book.instance.layers();
+/// What one run of the program found.
+pub(crate) struct Found {
+    /// Plans of least bound, best first; none if no plan is as fast as the limit.
+    pub candidates: Vec<Candidate>,
+    /// Per stage, the patterns that a plan as fast as the limit can contain, by number: a plan
+    /// with any other pattern has a label, or is no worse than one with a label, above it.
+    pub possible: Vec<Vec<usize>>,
+}
+
+/// Runs the program for plans that take at most `limit`.
+pub(crate) fn search<R: Rules>(rules: &R, basis: &Basis, book: &mut Book, limit: f64) -> Found {
+    let (stages, layers) = (book.instance.stages(), book.instance.layers());
     let first = Label { values: rules.empty(), memory: 0.0, pattern: 0, end: 0, rest: 0 };
+    let before = prefix_floors(rules, basis, book, limit);
     // Per stage, per start, labels; built from the last stage to the first.
     let mut table: Vec<Vec<Vec<Label<R::Values>>>> = Vec::with_capacity(stages + 1);
+    let mut possible = Vec::with_capacity(stages);
     let mut after = vec![Vec::new(); layers + 1];
     after[layers] = vec![first];
     table.push(after);
     for stage in (0..stages).rev() {
         let next = &table[table.len() - 1];
         let mut labels = vec![Vec::new(); layers + 1];
+        let mut met = Vec::new();
         for start in book.instance.starts(stage) {
-            if basis.start_floor(stage, start) <= limit {
-                labels[start] = at(rules, book, stage, start, next, limit);
+            let floor = basis.start_floor(stage, start).max(before[stage][start]);
+            if floor <= limit {
+                let found = at(rules, book, stage, start, next, limit);
+                met.extend(found.iter().map(|label| label.pattern));
+                labels[start] = minimal(found);
             }
         }
+        met.sort_unstable();
+        met.dedup();
+        possible.push(met);
         table.push(labels);
     }
     table.reverse();
-    best(rules, &table)
+    possible.reverse();
+    Found { candidates: best(rules, &table), possible }
 }
 
-/// The labels of the suffix that begins with `stage` at layer `start`.
+/// Per stage and start, a bound of every plan in which `stage` starts there, from the stages
+/// before it: the largest `(A_i)` of the best split of the layers before.
+fn prefix_floors<R: Rules>(rules: &R, basis: &Basis, book: &mut Book, limit: f64) -> Vec<Vec<f64>> {
+    let layers = book.instance.layers();
+    let mut table = vec![vec![f64::INFINITY; layers + 1]];
+    table[0][0] = 0.0;
+    for stage in 0..book.instance.stages() {
+        let mut next = vec![f64::INFINITY; layers + 1];
+        for start in book.instance.starts(stage) {
+            let so_far = table[stage][start];
+            for end in book.instance.ends(stage, start) {
+                let span = Span { start, end };
+                if so_far > limit || rules.span_floor(stage, span) > limit {
+                    break;
+                }
+                let times = book.list(stage, span).map(|p| book.get(p).both());
+                let fastest = times.fold(f64::INFINITY, f64::min);
+                let passes = basis.there_and_back(stage, start) + basis.m * fastest + basis.tail;
+                next[end] = next[end].min(so_far.max(passes));
+            }
+        }
+        table.push(next);
+    }
+    table
+}
+
+/// The labels of the suffix that begins with `stage` at layer `start`, beaten ones included.
 fn at<R: Rules>(
     rules: &R,
     book: &mut Book,
@@ -163,7 +202,7 @@ fn at<R: Rules>(
             }
         }
     }
-    minimal(found)
+    found
 }
 
 /// Drops labels that another one beats or equals; of equals, keeps the one with least memory.

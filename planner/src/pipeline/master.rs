@@ -7,11 +7,10 @@
 
 use super::Proof;
 use super::formulation::{Choice, Master};
-use super::instance::Span;
-use super::labels::Rules;
+use super::labels::{self, Rules};
 use super::pattern::Pattern;
 use super::seeds::seeds;
-use super::solve::{Simulated, Solver, TOLERANCE};
+use super::solve::{Scope, Simulated, Solver, TOLERANCE};
 use super::solver::{self, Answer};
 use cost_model::simulate::Ties;
 use plan::units::Seconds;
@@ -41,32 +40,15 @@ pub(crate) fn prove<R: Rules>(
     Loop { solver, master, best, low, high, rounds: 0 }.run()
 }
 
-/// Per stage, all patterns that a plan faster than `limit` can contain.
+/// Per stage, all patterns that a plan as fast as `limit` can contain.
 fn choices<R: Rules>(solver: &mut Solver<'_, R>, limit: f64) -> Vec<Vec<Choice>> {
-    let instance = solver.task.instance;
-    let mut choices = Vec::with_capacity(instance.stages());
-    for stage in 0..instance.stages() {
-        let mut found = Vec::new();
-        for scope in &mut solver.scopes {
-            let mut numbers: Vec<usize> = Vec::new();
-            for start in instance.starts(stage) {
-                for end in instance.ends(stage, start) {
-                    let span = Span { start, end };
-                    if scope.rules.span_floor(stage, span) > limit {
-                        break;
-                    }
-                    numbers.extend(scope.book.list(stage, span).filter(|p| {
-                        let empty = scope.rules.empty();
-                        let alone = scope.rules.extend(stage, scope.book.get(*p), &empty);
-                        scope.rules.floor(stage, start, &alone) <= limit
-                    }));
-                }
-            }
-            numbers.sort_unstable();
-            numbers.dedup();
-            found.extend(numbers.iter().map(|p| Choice::new(scope.book.get(*p).clone())));
+    let mut choices: Vec<Vec<Choice>> = Vec::new();
+    choices.resize_with(solver.task.instance.stages(), Vec::new);
+    for Scope { basis, rules, book } in &mut solver.scopes {
+        let possible = labels::search(rules, basis, book, limit).possible;
+        for (stage, patterns) in choices.iter_mut().zip(possible) {
+            stage.extend(patterns.iter().map(|p| Choice::new(book.get(*p).clone())));
         }
-        choices.push(found);
     }
     choices
 }
@@ -111,7 +93,7 @@ impl<R: Rules> Loop<'_, '_, R> {
     fn learn(&mut self, plan: Vec<Pattern>) -> Option<f64> {
         let times = self.solver.times(&plan);
         let bound = self.master.longest_cut(&times).get().max(self.low);
-        let simulation = self.solver.task.instance.recurrence.run(&times);
+        let simulation = self.solver.task.recurrence.run(&times);
         let makespan = simulation.makespan().get();
         for ties in [Ties::SameRank, Ties::Message] {
             self.master.add_cut(simulation.critical_path(ties));

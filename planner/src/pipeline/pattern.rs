@@ -15,6 +15,7 @@ use super::Segment;
 use super::frontier::{Frontiers, Point, Stairs, lexicographic};
 use super::instance::{Instance, Span};
 use plan::units::Bytes;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// One thing a stage can do. Seconds per micro-batch, seconds per step, bytes.
@@ -47,9 +48,10 @@ pub(crate) struct Book<'a> {
     /// Per setting and segment.
     frontiers: Vec<Vec<Frontiers>>,
     patterns: Vec<Pattern>,
-    /// Per stage and class of span, one more than the place in `lists`; 0 where not yet generated.
-    known: Vec<Vec<u32>>,
-    lists: Vec<Range<usize>>,
+    /// Per stage and class of span.
+    by_class: Vec<Vec<Option<Range<usize>>>>,
+    /// Per stage and span without a class.
+    by_span: BTreeMap<(usize, Span), Range<usize>>,
 }
 
 impl<'a> Book<'a> {
@@ -59,8 +61,9 @@ impl<'a> Book<'a> {
             instance.problem.segments.iter().map(one).collect()
         };
         let frontiers = scope.iter().map(|z| of(*z)).collect();
-        let known = vec![Vec::new(); instance.stages()];
-        Self { instance, scope, frontiers, patterns: Vec::new(), known, lists: Vec::new() }
+        let by_class = vec![vec![None; instance.layers()]; instance.stages()];
+        let by_span = BTreeMap::new();
+        Self { instance, scope, frontiers, patterns: Vec::new(), by_class, by_span }
     }
 
     pub fn get(&self, pattern: usize) -> &Pattern {
@@ -69,20 +72,25 @@ impl<'a> Book<'a> {
 
     /// The patterns of `stage` for the layers of `span`, as numbers for [`Book::get`].
     pub fn list(&mut self, stage: usize, span: Span) -> Range<usize> {
-        if self.known[stage].is_empty() {
-            self.known[stage] = vec![0; self.instance.classes()];
-        }
         let class = self.instance.class(span);
-        let known = self.known[stage][class];
-        if known > 0 {
-            return self.lists[known as usize - 1].clone();
+        let known = match class {
+            Some(class) => self.by_class[stage][class].as_ref(),
+            None => self.by_span.get(&(stage, span)),
+        };
+        if let Some(known) = known {
+            return known.clone();
         }
         let from = self.patterns.len();
         let new = self.generate(stage, span);
         self.patterns.extend(new);
-        self.lists.push(from..self.patterns.len());
-        self.known[stage][class] = self.lists.len() as u32;
-        from..self.patterns.len()
+        let list = from..self.patterns.len();
+        match class {
+            Some(class) => self.by_class[stage][class] = Some(list.clone()),
+            None => {
+                self.by_span.insert((stage, span), list.clone());
+            }
+        }
+        list
     }
 
     fn generate(&mut self, stage: usize, span: Span) -> Vec<Pattern> {

@@ -138,7 +138,7 @@ mod tests {
                 forward: Seconds::new(*f), backward: Seconds::new(*b), tail: Seconds::new(*t),
             });
             let times = Times::with_uniform_send(stages.collect(), problem.send);
-            let makespan = instance.recurrence.run(&times).makespan().get();
+            let makespan = instance.recurrence().unwrap().run(&times).makespan().get();
             let lengths = seeds(&instance, true).into_iter().map(|p| p.length(&times).get());
             let longest = lengths.fold(0.0, f64::max);
             prop_assert!(longest <= makespan * (1.0 + 1e-12), "{longest} > {makespan}");

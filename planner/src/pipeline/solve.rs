@@ -5,9 +5,9 @@ use super::instance::{Instance, ProblemError};
 use super::labels::{self, Basis, GPipe, OneForwardOneBackward, Rules};
 use super::master::{self, Verdict};
 use super::pattern::{Book, Pattern};
-use super::tidy::{self, goes_before};
+use super::tidy::{self, Possible, goes_before};
 use super::{Assignment, Backend, CutOffBy, Outcome, Problem, Proof, StageChoice, bound};
-use cost_model::simulate::{StageTimes, Times};
+use cost_model::simulate::{Recurrence, StageTimes, Times};
 use plan::units::{Bytes, Seconds};
 
 /// Two step times that differ by less than this share are the same.
@@ -66,7 +66,14 @@ fn answer(
     }
     let bases: Vec<Basis> =
         instance.scopes().iter().map(|scope| Basis::new(&instance, scope)).collect();
-    let task = Task { instance: &instance, floor: floor.seconds.get(), cutoff, backend, by_ilp };
+    let task = Task {
+        instance: &instance,
+        recurrence: &instance.recurrence()?,
+        floor: floor.seconds.get(),
+        cutoff,
+        backend,
+        by_ilp,
+    };
     let outcome = if instance.is_gpipe() {
         Solver::new(task, bases.iter().map(|b| (b, GPipe(b))).collect()).run()
     } else {
@@ -79,6 +86,7 @@ fn answer(
 #[derive(Clone, Copy)]
 pub(crate) struct Task<'a> {
     pub instance: &'a Instance<'a>,
+    pub recurrence: &'a Recurrence,
     /// The closed-form bound.
     pub floor: f64,
     cutoff: Option<Seconds>,
@@ -208,7 +216,7 @@ impl<'a, R: Rules> Solver<'a, R> {
             let plan = |picks: &[usize]| -> Vec<Pattern> {
                 picks.iter().map(|p| scope.book.get(*p).clone()).collect()
             };
-            plans.extend(found.iter().map(|c| (c.bound, plan(&c.picks))));
+            plans.extend(found.candidates.iter().map(|c| (c.bound, plan(&c.picks))));
         }
         let bound = plans.iter().map(|p| p.0).fold(f64::INFINITY, f64::min);
         let simulated = plans.into_iter().map(|(_, plan)| self.simulate(plan));
@@ -228,7 +236,7 @@ impl<'a, R: Rules> Solver<'a, R> {
     }
 
     fn makespan(&self, plan: &[Pattern]) -> f64 {
-        self.task.instance.recurrence.run(&self.times(plan)).makespan().get()
+        self.task.recurrence.run(&self.times(plan)).makespan().get()
     }
 
     fn simulate(&self, plan: Vec<Pattern>) -> Simulated {
@@ -242,8 +250,10 @@ impl<'a, R: Rules> Solver<'a, R> {
         let mut is_canonical = true;
         for at in 0..self.scopes.len() {
             let mut scope = self.scopes.remove(at);
-            let tidied =
-                tidy::tidy(&scope.rules, &mut scope.book, limit, |plan| self.makespan(plan));
+            let possible =
+                labels::search(&scope.rules, scope.basis, &mut scope.book, limit).possible;
+            let patterns = Possible { rules: &scope.rules, book: &mut scope.book, possible };
+            let tidied = tidy::tidy(patterns, limit, |plan| self.makespan(plan));
             self.scopes.insert(at, scope);
             is_canonical &= tidied.is_complete;
             if let Some(plan) = tidied.plan

@@ -31,17 +31,32 @@ pub(crate) struct Tidied {
     pub is_complete: bool,
 }
 
+/// The patterns of one scope that a plan within the limit can contain.
+pub(crate) struct Possible<'s, 'a, R> {
+    pub rules: &'s R,
+    pub book: &'s mut Book<'a>,
+    /// Per stage, sorted.
+    pub possible: Vec<Vec<usize>>,
+}
+
+impl<R: Rules> Possible<'_, '_, R> {
+    fn list(&mut self, stage: usize, span: Span) -> Vec<usize> {
+        let all = self.book.list(stage, span);
+        all.filter(|p| self.possible[stage].binary_search(p).is_ok()).collect()
+    }
+}
+
 /// Searches the plans of one scope that take at most `limit`.
 pub(crate) fn tidy<R: Rules>(
-    rules: &R,
-    book: &mut Book,
+    mut patterns: Possible<R>,
     limit: f64,
     step: impl Fn(&[Pattern]) -> f64,
 ) -> Tidied {
-    let before = least_memory(rules, book, limit);
+    let before = least_memory(&mut patterns, limit);
+    let rules = patterns.rules;
     let mut search = Search { rules, limit, before, nodes: Vec::new(), heap: BinaryHeap::new() };
-    search.start(book.instance);
-    search.run(book, step)
+    search.start(patterns.book.instance);
+    search.run(&mut patterns, step)
 }
 
 /// Whether plan `a` goes before plan `b`.
@@ -59,21 +74,23 @@ pub(crate) fn goes_before(a: &(f64, Vec<Pattern>), b: &(f64, Vec<Pattern>)) -> b
 }
 
 /// Per stage and start, the least memory of the stages before.
-fn least_memory<R: Rules>(rules: &R, book: &mut Book, limit: f64) -> Vec<Vec<f64>> {
-    let layers = book.instance.layers();
+fn least_memory<R: Rules>(patterns: &mut Possible<R>, limit: f64) -> Vec<Vec<f64>> {
+    let instance = patterns.book.instance;
+    let layers = instance.layers();
     let mut table = vec![vec![f64::INFINITY; layers + 1]];
     table[0][0] = 0.0;
-    for stage in 0..book.instance.stages() {
+    for stage in 0..instance.stages() {
         let mut next = vec![f64::INFINITY; layers + 1];
-        for start in book.instance.starts(stage) {
+        for start in instance.starts(stage) {
             let so_far = table[stage][start];
-            for end in book.instance.ends(stage, start) {
+            for end in instance.ends(stage, start) {
                 let span = Span { start, end };
-                if so_far.is_infinite() || rules.span_floor(stage, span) > limit {
+                if so_far.is_infinite() || patterns.rules.span_floor(stage, span) > limit {
                     break;
                 }
-                let memory = book.list(stage, span).map(|p| book.get(p).memory);
-                next[end] = next[end].min(so_far + memory.fold(f64::INFINITY, f64::min));
+                for p in patterns.list(stage, span) {
+                    next[end] = next[end].min(so_far + patterns.book.get(p).memory);
+                }
             }
         }
         table.push(next);
@@ -139,7 +156,7 @@ impl<R: Rules> Search<'_, R> {
         }
     }
 
-    fn run(mut self, book: &mut Book, step: impl Fn(&[Pattern]) -> f64) -> Tidied {
+    fn run(mut self, patterns: &mut Possible<R>, step: impl Fn(&[Pattern]) -> f64) -> Tidied {
         let mut best: Option<(f64, Vec<Pattern>)> = None;
         let (mut suffixes, mut plans) = (0, 0);
         while let Some(Entry { memory, stage, node }) = self.heap.pop() {
@@ -151,11 +168,11 @@ impl<R: Rules> Search<'_, R> {
             }
             if stage > 0 {
                 suffixes += 1;
-                self.expand(book, node);
+                self.expand(patterns, node);
                 continue;
             }
             plans += 1;
-            let plan = self.plan(book, node);
+            let plan = self.plan(patterns.book, node);
             if step(&plan) <= self.limit {
                 let found = (memory, plan);
                 if best.as_ref().is_none_or(|best| goes_before(&found, best)) {
@@ -166,17 +183,18 @@ impl<R: Rules> Search<'_, R> {
         Tidied { plan: best, is_complete: true }
     }
 
-    fn expand(&mut self, book: &mut Book, parent: usize) {
+    fn expand(&mut self, patterns: &mut Possible<R>, parent: usize) {
+        let instance = patterns.book.instance;
         let Node { stage, start: end, values: rest, memory, .. } = self.nodes[parent];
         let stage = stage - 1;
-        for start in book.instance.starts(stage) {
+        for start in instance.starts(stage) {
             let span = Span { start, end };
-            let is_possible = book.instance.ends(stage, start).contains(&end);
+            let is_possible = instance.ends(stage, start).contains(&end);
             if !is_possible || self.rules.span_floor(stage, span) > self.limit {
                 continue;
             }
-            for pattern in book.list(stage, span) {
-                let choice = book.get(pattern);
+            for pattern in patterns.list(stage, span) {
+                let choice = patterns.book.get(pattern);
                 let values = self.rules.extend(stage, choice, &rest);
                 if self.rules.floor(stage, start, &values) <= self.limit {
                     let memory = memory + choice.memory;

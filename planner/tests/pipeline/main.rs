@@ -32,6 +32,7 @@ fn optimum_equals_exhaustive_search() {
         for backend in Backend::ALL {
             check_answers(&instance, &truth, *backend, seed, &mut count);
         }
+        check_agreement(&instance, seed);
     }
     let backends: Vec<&str> = Backend::ALL.iter().map(|b| b.name()).collect();
     println!("{INSTANCES} instances, each solved twice with {}", backends.join(" and "));
@@ -60,7 +61,7 @@ fn categories(instance: &Instance, truth: &Truth, count: &mut impl FnMut(&'stati
 }
 
 fn check_bound(instance: &Instance, truth: &Truth, seed: u64) {
-    let bound = instance.ask(|problem| lower_bound(problem)).unwrap();
+    let bound = instance.ask(lower_bound).unwrap();
     match truth.best {
         Some(best) => {
             assert!(bound.seconds.get() <= best * (1.0 + 1e-12), "seed {seed}: {bound:?}")
@@ -126,6 +127,16 @@ fn check_optimal<'a>(
     let memory: f64 = assignment.stages.iter().map(|s| s.memory.get()).sum();
     assert!(close(memory, truth.least_memory), "seed {seed}: {memory} not {}", truth.least_memory);
     (assignment, proof)
+}
+
+/// The plan does not depend on who solves the programs.
+fn check_agreement(instance: &Instance, seed: u64) {
+    let plan = |backend: &Backend| match instance.ask(|p| solve_with_ilp(p, None, *backend)) {
+        Ok(Outcome::Optimal { assignment, .. }) => Some(assignment),
+        _ => None,
+    };
+    let plans: Vec<Option<Assignment>> = Backend::ALL.iter().map(plan).collect();
+    assert!(plans.windows(2).all(|pair| pair[0] == pair[1]), "seed {seed}: {plans:?}");
 }
 
 fn check_cutoffs(instance: &Instance, best: f64, backend: Backend, seed: u64) {

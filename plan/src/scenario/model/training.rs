@@ -32,8 +32,8 @@ const fn recipe(
 /// The known precision recipes.
 ///
 /// Mixed precision with Adam keeps 2 + 2 + 12 bytes (ZeRO, arXiv:1910.02054 §3.1: 16-bit weights
-/// and gradients; 32-bit master copy, momentum and variance); Megatron accumulates bf16 gradients in
-/// fp32, 2 + 4 + 12 (NVIDIA/Megatron-LM, distributed optimizer documentation). FSDP keeps fp32
+/// and gradients; 32-bit master copy, momentum and variance). Megatron accumulates bf16 gradients
+/// in fp32: 2 + 4 + 12 (NVIDIA/Megatron-LM, distributed optimizer documentation). FSDP keeps fp32
 /// shards and casts while computing: 4 + 4 + 8. Adafactor's factored second moment is negligible.
 pub const RECIPES: [Recipe; 10] = [
     recipe("fp32-adam", Dtype::Fp32, [4, 4, 8, 4], Some(OptimizerRule::Adam)),

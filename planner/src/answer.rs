@@ -1,0 +1,161 @@
+//! The planner's front door: a question in, an answer out.
+
+use crate::evaluate::{Detail, detail};
+use crate::inner::Inner;
+use crate::prices::{PriceBook, Split, Unpriced};
+use crate::request::{Objective, Request};
+use crate::search::{Found, search};
+use crate::solution::Solution;
+use crate::space::{configurations, meshes};
+use cost_model::ProfileError;
+use plan::document::Certificate;
+use plan::lower::Indivisible;
+use plan::units::Bytes;
+use thiserror::Error;
+
+/// A plan with everything known about it.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// The plan.
+    pub solution: Solution,
+    /// Where its time and memory go.
+    pub detail: Detail,
+    /// Other plans met on the way, fastest first.
+    pub others: Vec<Solution>,
+    /// Why nothing better exists.
+    pub certificate: Certificate,
+}
+
+impl Planned {
+    /// Largest memory over all ranks, in tensors.
+    #[must_use]
+    pub fn tensors(&self) -> Bytes {
+        self.detail.ranks.iter().map(|r| r.tensors).fold(Bytes::ZERO, Bytes::max)
+    }
+}
+
+/// What the planner answers.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// The best plan.
+    Plan(Box<Planned>),
+    /// Nothing fits into memory.
+    Infeasible(Box<Found>),
+    /// The question has no plan at all.
+    Impossible(Impossible),
+}
+
+/// Why a question has no plan.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum Impossible {
+    /// The batch does not divide over the replicas of any mesh.
+    #[error("global batch {global} does not divide over {replicas} data-parallel ranks")]
+    Batch {
+        /// Sequences per step.
+        global: u64,
+        /// Replicas of the mesh with the fewest model splits.
+        replicas: u32,
+    },
+    /// The pins leave no mesh.
+    #[error("no mesh of {gpus} GPUs has {}", pins.join(" "))]
+    Pins {
+        /// Devices.
+        gpus: u32,
+        /// The pins, as flags.
+        pins: Vec<String>,
+    },
+    /// No mesh divides the model.
+    #[error("no mesh splits the model evenly: {0}")]
+    Divisibility(Indivisible),
+    /// The machine lacks something.
+    #[error(transparent)]
+    Unsupported(ProfileError),
+}
+
+/// Relative width at which the search for the least memory stops.
+const MEMORY_STEP: f64 = 0.005;
+
+/// Answers a question.
+#[must_use]
+pub fn plan(request: &Request<'_>, objective: Objective) -> Answer {
+    if let Some(why) = impossible(request) {
+        return Answer::Impossible(why);
+    }
+    match objective {
+        Objective::Memory => least_memory(request),
+        _ => fastest(request),
+    }
+}
+
+fn fastest(request: &Request<'_>) -> Answer {
+    let found = search(request);
+    match found.best.clone().and_then(|s| planned(request, s, &found)) {
+        Some(planned) => Answer::Plan(Box::new(planned)),
+        None => nothing(found),
+    }
+}
+
+fn nothing(found: Found) -> Answer {
+    match (&found.closest, &found.unpriced) {
+        (None, Some(Unpriced::Divisibility(why))) => {
+            Answer::Impossible(Impossible::Divisibility(*why))
+        }
+        (None, Some(Unpriced::Profile(why))) => {
+            Answer::Impossible(Impossible::Unsupported(why.clone()))
+        }
+        _ => Answer::Infeasible(Box::new(found)),
+    }
+}
+
+/// The details of a solution.
+#[must_use]
+pub fn planned(request: &Request<'_>, solution: Solution, found: &Found) -> Option<Planned> {
+    let detail = detail_of(request, &solution)?;
+    let (others, certificate) = (found.others.clone(), found.certificate.clone());
+    Some(Planned { solution, detail, others, certificate })
+}
+
+/// Where a solution's time and memory go.
+#[must_use]
+pub fn detail_of(request: &Request<'_>, solution: &Solution) -> Option<Detail> {
+    let mut book = PriceBook::new(request);
+    let kinds = book.get(Split::of(&solution.configuration)).as_ref().ok()?;
+    let inner = Inner::new(request, solution.configuration, kinds);
+    detail(request, &inner, kinds, solution)
+}
+
+/// The smallest memory limit under which something fits, by bisection; then the fastest plan
+/// within it.
+fn least_memory(request: &Request<'_>) -> Answer {
+    let mut best = match fastest(request) {
+        Answer::Plan(planned) => planned,
+        other => return other,
+    };
+    let (mut low, mut high) = (0.0, request.max_memory);
+    while high - low > MEMORY_STEP * high {
+        let limit = f64::midpoint(low, high);
+        match fastest(&Request { max_memory: limit, ..*request }) {
+            Answer::Plan(planned) => (best, high) = (planned, limit),
+            _ => low = limit,
+        }
+    }
+    Answer::Plan(best)
+}
+
+/// Questions that have no plan whatever the memory.
+fn impossible(request: &Request<'_>) -> Option<Impossible> {
+    let all = meshes(request);
+    if all.is_empty() {
+        return Some(Impossible::Pins { gpus: request.gpus, pins: request.pins.flags() });
+    }
+    if configurations(request).is_empty() {
+        let global = request.global_sequences;
+        let replicas = all.iter().map(|d| d.dp).max().unwrap_or(request.gpus);
+        let divides = all.iter().any(|d| global.is_multiple_of(u64::from(d.dp)));
+        return Some(match divides {
+            true => Impossible::Pins { gpus: request.gpus, pins: request.pins.flags() },
+            false => Impossible::Batch { global, replicas },
+        });
+    }
+    None
+}
