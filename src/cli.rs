@@ -10,8 +10,8 @@ pub mod values;
 
 pub use global::{Format, Global};
 pub use gpus::{Gpus, GpusError};
-pub use pins::{Choice, PinArgs, read as read_pins};
-pub use plan::{Objective, PlanArgs};
+pub use pins::{Choice, read as read_pins};
+pub use plan::PlanArgs;
 
 use crate::diagnostics::Failure;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};

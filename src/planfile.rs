@@ -162,13 +162,22 @@ fn stages(decision: &Decision) -> Option<(&'static str, String)> {
     for (i, stage) in decision.stages.iter().enumerate() {
         let (first, last) = (u64::from(stage.layers.first), u64::from(stage.layers.last));
         if first != next || last < first {
-            return Some(("stages", format!("stage {i} holds layers {first} to {last}; it must begin with {next}")));
+            return Some((
+                "stages",
+                format!("stage {i} holds layers {first} to {last}; it must begin with {next}"),
+            ));
         }
         if stage.pipeline_rank >= pp {
-            return Some(("stages", format!("stage {i} is on pipeline rank {}", stage.pipeline_rank)));
+            return Some((
+                "stages",
+                format!("stage {i} is on pipeline rank {}", stage.pipeline_rank),
+            ));
         }
         if stage.zero > 3 {
-            return Some(("stages", format!("stage {i} has ZeRO {}; there are 0 to 3", stage.zero)));
+            return Some((
+                "stages",
+                format!("stage {i} has ZeRO {}; there are 0 to 3", stage.zero),
+            ));
         }
         next = last + 1;
     }

@@ -126,7 +126,7 @@ pub enum RecomputePin {
 impl RecomputePin {
     fn value(self) -> Option<Recompute> {
         match self {
-            Self::Auto => Option::None,
+            Self::Auto => None,
             Self::None => Some(Recompute::None),
             Self::Selective => Some(Recompute::Selective),
             Self::Full => Some(Recompute::Full),

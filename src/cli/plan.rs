@@ -86,7 +86,13 @@ pub struct SearchArgs {
     #[arg(long, value_parser = values::time, value_name = "TIME")]
     pub time_limit: Option<Seconds>,
     /// Solver of integer programmes.
-    #[arg(long, value_enum, default_value = "microlp", value_name = "NAME", hide_short_help = true)]
+    #[arg(
+        long,
+        value_enum,
+        default_value = "microlp",
+        value_name = "NAME",
+        hide_short_help = true
+    )]
     pub solver: Solver,
     /// Also say what another choice would cost, such as tp=2 or tp=2,pp=4.
     #[arg(long, value_parser = pins::choice, value_name = "CHOICE")]

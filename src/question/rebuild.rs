@@ -27,8 +27,9 @@ pub fn rebuild(catalog: &Catalog, plan: &Plan, sources: &SourceArgs) -> Result<Q
         plan.inputs.pins.iter().flat_map(|p| p.split_whitespace()).map(str::to_string).collect();
     let pins = read_pins(&words).map_err(|e| broken(format!("the plan's pins: {e}")))?;
     let objective = Objective::ALL.into_iter().find(|o| o.name() == plan.inputs.objective);
-    let objective = objective
-        .ok_or_else(|| broken(format!("the plan's objective `{}` is none", plan.inputs.objective)))?;
+    let objective = objective.ok_or_else(|| {
+        broken(format!("the plan's objective `{}` is none", plan.inputs.objective))
+    })?;
     Ok(Question {
         model: build(&spec)?,
         profile: profile(&read.cluster, &read.stack)?,
@@ -51,9 +52,9 @@ fn broken(text: String) -> Failure {
 fn read(catalog: &Catalog, plan: &Plan, sources: &SourceArgs) -> Result<Read, Failure> {
     let inputs = &plan.inputs;
     let name = |file: &'_ Option<String>, input: &Input| file.clone().unwrap_or(input.name.clone());
-    let found = |what: &str, failure: Failure| failure.hint(format!(
-        "the plan was made from this {what}; --{what}-file names its file"
-    ));
+    let found = |what: &str, failure: Failure| {
+        failure.hint(format!("the plan was made from this {what}; --{what}-file names its file"))
+    };
     let spec = catalog.model(&name(&sources.model_file, &inputs.model));
     let cluster = catalog.cluster(&name(&sources.cluster_file, &inputs.cluster));
     let stack = catalog.stack(&name(&sources.stack_file, &inputs.stack));
@@ -90,5 +91,7 @@ fn unchanged(plan: &Plan, now: &Names) -> Result<(), Failure> {
     }
     Err(broken(format!("plan {} was made from other inputs", plan.id))
         .evidence(changed.join("\n"))
-        .hint("plan again, or name the files it was made from with --model-file, --cluster-file, …"))
+        .hint(
+            "plan again, or name the files it was made from with --model-file, --cluster-file, …",
+        ))
 }

@@ -21,8 +21,11 @@ pub fn headline(report: &InfeasibleReport) -> String {
 /// The screen.
 pub fn screen(report: &InfeasibleReport, canvas: &Canvas) -> String {
     let blocks = [
-        wrap(&format!("{} {}", canvas.paint(Role::Bad, "error:"), headline(report)), canvas.width, 2)
-            + "\n",
+        wrap(
+            &format!("{} {}", canvas.paint(Role::Bad, "error:"), headline(report)),
+            canvas.width,
+            2,
+        ) + "\n",
         closest(report, canvas),
         ways_out(report, canvas),
         dead_ends(report, canvas),

@@ -49,7 +49,7 @@ pub fn screen(report: &Report, around: &Around, canvas: &Canvas) -> String {
         blocks.push(verbose::meshes(&report.plan.certificate, canvas));
         blocks.push(verbose::assumptions(report, canvas));
     }
-    blocks.push(verbose::bindings(&around.bindings, canvas));
+    blocks.push(bindings(&around.bindings, canvas));
     blocks.push(reasons::certificate(report, canvas));
     blocks.push(reasons::next(around, canvas));
     let filled: Vec<String> = blocks.into_iter().filter(|b| !b.is_empty()).collect();

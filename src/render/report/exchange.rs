@@ -40,7 +40,8 @@ pub(super) fn exchange(report: &ExchangeReport, canvas: &Canvas) -> String {
 }
 
 fn remark(member: &ExchangeMember, canvas: &Canvas) -> String {
-    let chosen = if member.chosen { format!("{} chosen", canvas.glyph("◀", "<-")) } else { String::new() };
+    let chosen =
+        if member.chosen { format!("{} chosen", canvas.glyph("◀", "<-")) } else { String::new() };
     let parts = [chosen, member.note.clone()];
     parts.into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>().join(": ")
 }

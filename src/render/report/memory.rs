@@ -77,9 +77,10 @@ fn shown(stages: &[StageMemory]) -> Vec<Option<&StageMemory>> {
     if stages.len() <= MANY {
         return stages.iter().map(Some).collect();
     }
-    let fullest = stages.iter().enumerate().fold(0, |best, (i, s)| {
-        if s.total_bytes > stages[best].total_bytes { i } else { best }
-    });
+    let fullest = stages
+        .iter()
+        .enumerate()
+        .fold(0, |best, (i, s)| if s.total_bytes > stages[best].total_bytes { i } else { best });
     let mut picked = vec![0, 1, fullest, stages.len() - 2, stages.len() - 1];
     picked.sort_unstable();
     picked.dedup();

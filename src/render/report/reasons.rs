@@ -58,7 +58,11 @@ pub(super) fn certificate(report: &Report, canvas: &Canvas) -> String {
 pub fn proof(c: &Certificate) -> String {
     let programmes = match c.programmes {
         0 => "no integer programme needed".to_string(),
-        n => format!("{} solved by {}", counted(n as usize, "integer programme", "integer programmes"), c.solver),
+        n => format!(
+            "{} solved by {}",
+            counted(n as usize, "integer programme", "integer programmes"),
+            c.solver
+        ),
     };
     let space = format!(
         "{} on {}, {} solved, {programmes}",
