@@ -3,13 +3,15 @@
 mod environment;
 mod global;
 mod gpus;
+mod pins;
 mod plan;
 mod usage;
 pub mod values;
 
 pub use global::{Format, Global};
 pub use gpus::{Gpus, GpusError};
-pub use plan::{EmbeddingPin, Objective, PlanArgs, RecomputePin};
+pub use pins::{Choice, read as read_pins};
+pub use plan::PlanArgs;
 
 use crate::diagnostics::Failure;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -93,12 +95,36 @@ pub struct ExplainArgs {
     /// Show the formula with this id: equation, letters, source, test.
     #[arg(long, value_name = "ID", conflicts_with_all = ["path", "why_not", "ids"])]
     pub formula: Option<String>,
-    /// Say what another decision would cost, such as tp=2.
-    #[arg(long, value_name = "DECISION")]
-    pub why_not: Option<String>,
-    /// Show the formula id of every leaf.
+    /// Say what another choice would cost, such as tp=2 or tp=2,pp=4.
+    #[arg(long, value_parser = pins::choice, value_name = "CHOICE")]
+    pub why_not: Option<Choice>,
+    /// Say what one more of memory, GPUs or bandwidth is worth, by solving again.
+    #[arg(long)]
+    pub binds: bool,
+    /// Show the id of every part; --path takes them.
     #[arg(long)]
     pub ids: bool,
+    /// Files that the plan was made from, where they are not in the catalog.
+    #[command(flatten)]
+    pub sources: SourceArgs,
+}
+
+/// Files that a plan was made from, where their names are not in the catalog.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Inputs")]
+pub struct SourceArgs {
+    /// The file of the plan's model, where its name is not in the catalog.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub model_file: Option<String>,
+    /// The file of the plan's cluster.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub cluster_file: Option<String>,
+    /// The file of the plan's software stack.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub stack_file: Option<String>,
+    /// The file of the plan's corpus.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub corpus_file: Option<String>,
 }
 
 /// Flags of `compare`.
@@ -135,6 +161,9 @@ pub struct ValidateArgs {
     /// Files and folders; `-` is a plan on stdin.
     #[arg(value_name = "FILE", required = true, value_hint = clap::ValueHint::AnyPath)]
     pub files: Vec<String>,
+    /// Files that plans were made from, where they are not in the catalog.
+    #[command(flatten)]
+    pub sources: SourceArgs,
 }
 
 /// Flags of `calibrate`.

@@ -64,9 +64,22 @@ pub fn write(output: &mut Output, path: Option<&str>, text: &str) -> Result<(), 
     let Some(path) = path.filter(|p| *p != "-") else {
         return output.data(text);
     };
-    write_whole(Path::new(path), text.as_bytes()).map_err(|error| unwritable(path, &error))?;
+    write_quietly(output, path, text)?;
     output.note(&format!("wrote {path}"));
     Ok(())
+}
+
+/// Writes data like [`write`], without a word about it: the screen says so itself.
+///
+/// # Errors
+/// Says which file, and what is wrong with it.
+pub fn write_quietly(output: &mut Output, path: &str, text: &str) -> Result<(), Failure> {
+    match path {
+        "-" => output.data(text),
+        _ => {
+            write_whole(Path::new(path), text.as_bytes()).map_err(|error| unwritable(path, &error))
+        }
+    }
 }
 
 fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {

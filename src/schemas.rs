@@ -1,5 +1,8 @@
 //! The published schemas of what programs read.
 
+use plan::document::Plan;
+use plan::report::{Binding, InfeasibleReport, Report, SweepRow, WhyNot};
+use schemars::JsonSchema;
 use serde_json::{Value, json};
 
 /// A schema: its name, what it describes, and the schema itself.
@@ -7,12 +10,70 @@ pub type Schema = (&'static str, &'static str, fn() -> Value);
 
 /// All schemas, by name.
 pub const ALL: &[Schema] = &[
+    ("answer", "plan --why-not … --json, explain --binds --json", answer),
+    ("compare", "compare --json", compare),
     ("doctor", "doctor --json", doctor),
     ("formulas", "explain --formula ID --json", formulas),
+    ("infeasible", "plan --json, where nothing fits (exit code 1)", derived::<InfeasibleReport>),
+    ("plan", "plan -o plan.json", derived::<Plan>),
+    ("report", "plan --json and explain --json", derived::<Report>),
     ("request", "plan --dry-run --json", request),
     ("scenarios", "scenarios list --json", scenarios),
+    ("sweep", "plan -g A,B,C --json", sweep),
     ("validate", "validate --json", validate),
 ];
+
+/// The schema of a type of `plan`.
+fn derived<T: JsonSchema>() -> Value {
+    schemars::schema_for!(T).to_value()
+}
+
+/// The schema of a type of `plan` inside another one.
+fn part<T: JsonSchema>() -> Value {
+    let mut schema = derived::<T>();
+    if let Some(object) = schema.as_object_mut() {
+        object.remove("$schema");
+        // References are to the definitions of this part: they need a base of their own.
+        object.insert("$id".into(), format!("part/{}", T::schema_name()).into());
+    }
+    schema
+}
+
+fn answer() -> Value {
+    let properties = json!({
+        "schema": {"const": "meshwright.answer/1"},
+        "report": part::<Report>(),
+        "why_not": {"anyOf": [part::<WhyNot>(), {"type": "null"}]},
+        "bindings": {"type": "array", "items": part::<Binding>()},
+    });
+    object("meshwright.answer/1", &properties, &["schema", "report", "why_not", "bindings"])
+}
+
+fn compare() -> Value {
+    let entry = json!({
+        "type": "object",
+        "properties": {"file": text(), "plan": part::<Plan>()},
+        "required": ["file", "plan"],
+    });
+    let properties = json!({
+        "schema": {"const": "meshwright.compare/1"},
+        "plans": {"type": "array", "items": entry},
+        "decide_alike": {"type": "boolean"},
+        "verdicts": {"type": "array", "items": text()},
+    });
+    object("meshwright.compare/1", &properties, &["schema", "plans", "decide_alike", "verdicts"])
+}
+
+fn sweep() -> Value {
+    let properties = json!({
+        "schema": {"const": "meshwright.sweep/1"},
+        "model": text(),
+        "cluster": text(),
+        "objective": text(),
+        "rows": {"type": "array", "items": part::<SweepRow>()},
+    });
+    object("meshwright.sweep/1", &properties, &["schema", "model", "cluster", "objective", "rows"])
+}
 
 fn object(id: &str, properties: &Value, required: &[&str]) -> Value {
     json!({
@@ -68,7 +129,9 @@ fn request() -> Value {
         "sequences_per_gpu": count,
         "sequences": count,
         "tokens_per_sequence": count,
-        "pins": {"type": "object", "additionalProperties": text()},
+        "max_memory": {"type": "number"},
+        "objective": text(),
+        "pins": {"type": "array", "items": text()},
     });
     object("meshwright.request/1", &properties, &["schema", "model", "cluster", "stack", "gpus"])
 }

@@ -78,12 +78,14 @@ pub fn resolve(parsed: &Parsed) -> Result<(Output, Settings), Failure> {
     let all = sources.all;
     let format = format.map_or_else(Format::default, |(format, _)| format);
     let color = color.map_or_else(ColorChoice::default, |(color, _)| color);
+    // A plan goes to the file, and its screen still to the terminal.
+    let is_plan = matches!(parsed.cli.command, Command::Plan(_));
     let look = Look {
         color: if format == Format::Plain { ColorChoice::Never } else { color },
         is_ascii: ascii.is_some_and(|(is_ascii, _)| is_ascii),
         width: width.map(|(width, _)| width),
         talk: global.talk(),
-        has_file: global.output.as_deref().is_some_and(|file| file != "-"),
+        has_file: global.output.as_deref().is_some_and(|file| file != "-") && !is_plan,
     };
     let output = global.output.clone();
     Ok((Output::new(look), Settings { format, output, cluster, all, files }))

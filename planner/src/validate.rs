@@ -108,7 +108,10 @@ fn certificate(request: &Request<'_>, plan: &Plan, step: Seconds) -> Check {
 }
 
 /// The plan as the planner's own types.
-fn solution(request: &Request<'_>, plan: &Plan) -> Result<Solution, String> {
+///
+/// # Errors
+/// A decision that does not go together, in words.
+pub fn solution(request: &Request<'_>, plan: &Plan) -> Result<Solution, String> {
     let d = &plan.decision;
     let configuration = Configuration {
         degrees: d.degrees,

@@ -1,11 +1,12 @@
 //! Flags of `plan`.
 
 use super::gpus::Gpus;
-use super::values::{self, MemoryLimit, Pin};
+use super::pins::{self, Choice, PinArgs};
+use super::values::{self, MemoryLimit};
 use clap::{Args, ValueEnum, ValueHint};
 use plan::Dtype;
 use plan::units::{Bytes, Seconds};
-use std::num::{NonZeroU32, NonZeroU64};
+use std::num::NonZeroU64;
 
 /// Flags of `plan`.
 #[derive(Args, Debug)]
@@ -62,33 +63,6 @@ pub struct BatchArgs {
     pub dtype: Option<Dtype>,
 }
 
-/// Decisions that are taken away from the planner; `auto` leaves them to it.
-#[derive(Args, Debug)]
-#[command(next_help_heading = "Pins")]
-pub struct PinArgs {
-    /// Tensor-parallel degree.
-    #[arg(long, value_parser = values::degree, default_value = "auto", value_name = "N")]
-    pub tp: Pin<NonZeroU32>,
-    /// Pipeline-parallel degree.
-    #[arg(long, value_parser = values::degree, default_value = "auto", value_name = "N")]
-    pub pp: Pin<NonZeroU32>,
-    /// Data-parallel degree.
-    #[arg(long, value_parser = values::degree, default_value = "auto", value_name = "N")]
-    pub dp: Pin<NonZeroU32>,
-    /// ZeRO stage.
-    #[arg(long, value_parser = values::zero_stage, default_value = "auto", value_name = "0..3")]
-    pub zero: Pin<u8>,
-    /// Sequences per micro-batch.
-    #[arg(long, value_parser = values::degree, default_value = "auto", value_name = "N")]
-    pub micro_batch: Pin<NonZeroU32>,
-    /// Recomputation of activations.
-    #[arg(long, value_enum, default_value = "auto", value_name = "KIND")]
-    pub recompute: RecomputePin,
-    /// Exchange of embedding gradients.
-    #[arg(long, value_enum, default_value = "auto", value_name = "KIND")]
-    pub embedding: EmbeddingPin,
-}
-
 /// How to search, and for what.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Search")]
@@ -111,12 +85,21 @@ pub struct SearchArgs {
     /// Stop searching after this long, with what was found.
     #[arg(long, value_parser = values::time, value_name = "TIME")]
     pub time_limit: Option<Seconds>,
-    /// Accept a plan that is at most this far from the proven best.
-    #[arg(long, value_parser = values::gap, value_name = "0%", hide_short_help = true)]
-    pub gap: Option<f64>,
-    /// Seed of the solver.
-    #[arg(long, value_name = "N", default_value_t = 0, hide_short_help = true)]
-    pub seed: u64,
+    /// Solver of integer programmes.
+    #[arg(
+        long,
+        value_enum,
+        default_value = "microlp",
+        value_name = "NAME",
+        hide_short_help = true
+    )]
+    pub solver: Solver,
+    /// Also say what another choice would cost, such as tp=2 or tp=2,pp=4.
+    #[arg(long, value_parser = pins::choice, value_name = "CHOICE")]
+    pub why_not: Option<Choice>,
+    /// Also say what one more of memory, GPUs or bandwidth is worth, by solving again.
+    #[arg(long)]
+    pub binds: bool,
 }
 
 /// Which data to use.
@@ -135,36 +118,6 @@ fn dtype(text: &str) -> Result<Dtype, String> {
     Dtype::from_name(text).ok_or_else(|| "it is fp32, fp16, bf16 or fp8".to_string())
 }
 
-/// Recomputation: pinned, or left to the planner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum RecomputePin {
-    /// The planner decides per layer.
-    Auto,
-    /// All activations are kept.
-    None,
-    /// Only attention is recomputed.
-    Selective,
-    /// Whole layers are recomputed.
-    Full,
-}
-
-/// Exchange of embedding gradients: pinned, or left to the planner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum EmbeddingPin {
-    /// The planner decides per table.
-    Auto,
-    /// All-gather of every token's gradient (G·K·D).
-    Gather,
-    /// All-gather after summing each rank's repeated tokens.
-    DedupGather,
-    /// Agree on the different tokens, then all-reduce those rows (G·K + U·D).
-    Unique,
-    /// All-reduce of the whole table (V·D).
-    Dense,
-    /// Each rank keeps a part of the vocabulary.
-    Sharded,
-}
-
 /// What best means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Objective {
@@ -178,4 +131,39 @@ pub enum Objective {
     GpuHours,
     /// Fewest dollars per token.
     Dollars,
+}
+
+impl Objective {
+    /// The objective as the planner takes it.
+    pub fn of_planner(self) -> planner::request::Objective {
+        use planner::request::Objective as Planner;
+        match self {
+            Self::StepTime => Planner::StepTime,
+            Self::TokensPerS => Planner::TokensPerSecond,
+            Self::Memory => Planner::Memory,
+            Self::GpuHours => Planner::GpuHours,
+            Self::Dollars => Planner::Dollars,
+        }
+    }
+}
+
+/// Solver of integer programmes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Solver {
+    /// Pure Rust, always there.
+    Microlp,
+    /// HiGHS, in builds with the cargo feature `highs`.
+    #[cfg(feature = "highs")]
+    Highs,
+}
+
+impl Solver {
+    /// The solver as the planner takes it.
+    pub fn backend(self) -> planner::pipeline::Backend {
+        match self {
+            Self::Microlp => planner::pipeline::Backend::Microlp,
+            #[cfg(feature = "highs")]
+            Self::Highs => planner::pipeline::Backend::Highs,
+        }
+    }
 }

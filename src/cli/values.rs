@@ -90,13 +90,6 @@ pub fn time(text: &str) -> Result<Seconds, String> {
     Seconds::parse(text).map_err(|error| error.to_string())
 }
 
-/// Reads a gap such as `1%`.
-pub fn gap(text: &str) -> Result<f64, String> {
-    let percent = text.trim().strip_suffix('%').and_then(|n| n.trim().parse::<f64>().ok());
-    let fraction = percent.map(|p| p / 100.0).filter(|f| (0.0..1.0).contains(f));
-    fraction.ok_or_else(|| "a gap is a percentage from 0% to below 100%".to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,17 +1,28 @@
 //! `explain`: every number of a plan, and the formulas behind them.
 
+use super::plan::Answered;
+use crate::catalog::Catalog;
 use crate::cli::{ExplainArgs, Format};
 use crate::diagnostics::Failure;
 use crate::exit::Exit;
 use crate::files;
-use crate::output::Output;
+use crate::output::{Output, Talk};
+use crate::planfile;
+use crate::question::rebuild;
 use crate::render::json;
+use crate::render::number::counted;
+use crate::render::report;
 use crate::render::table::{Align, Table};
+use crate::render::tree::{Extent, tree};
 use crate::render::wrap::wrap;
 use crate::settings::Settings;
 use crate::style::{Canvas, Role};
 use cost_model::formulas::{self, Formula};
+use plan::document::Plan;
 use plan::suggest::closest;
+use planner::answer::{Planned, planned};
+use planner::request::Request;
+use planner::search::search;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -23,8 +34,70 @@ pub fn run(flags: &ExplainArgs, settings: &Settings, output: &mut Output) -> Res
     match flags.formula.as_deref() {
         Some(ALL) => list(settings, output),
         Some(id) => show(id, settings, output),
-        None => Err(super::plan::no_search()),
+        None => plan(flags, settings, output),
     }
+}
+
+/// Derives a plan's report from its inputs again, and shows what was asked for.
+fn plan(flags: &ExplainArgs, settings: &Settings, output: &mut Output) -> Result<Exit, Failure> {
+    let name = files::shown(&flags.plan);
+    let plan = planfile::parse(name, &files::read(&flags.plan)?)?;
+    let catalog = Catalog::from_environment()?;
+    let question = rebuild(&catalog, &plan, &flags.sources)?;
+    let request = question.request(plan.decision.world_size, &|| false)?;
+    let planned = planned_again(&request, &plan)?;
+    let choice = flags.why_not.map(|choice| choice.0);
+    let wants_bindings = flags.binds || output.talk == Talk::Verbose;
+    let answered = Answered::new(&question, &request, &planned, choice, wants_bindings);
+    let text = match settings.format {
+        Format::Json => answered.json()?,
+        Format::Markdown => report::facts(&answered.report).markdown(),
+        Format::Csv => report::facts(&answered.report).csv(),
+        Format::Human | Format::Plain => plan_screen(&answered, flags, &output.out)?,
+    };
+    files::write(output, settings.output.as_deref(), &text)?;
+    Ok(Exit::Done)
+}
+
+/// The plan of the file, whether or not it is the best one of today.
+fn planned_again(request: &Request<'_>, plan: &Plan) -> Result<Planned, Failure> {
+    let wrong = |why: String| {
+        Failure::new(Exit::InvalidInput, format!("plan {} does not fit its inputs: {why}", plan.id))
+            .hint("`meshwright validate` checks every number of it")
+    };
+    let found = search(request);
+    let restored = planner::validate::solution(request, plan).map_err(wrong)?;
+    planned(request, restored, &found).ok_or_else(|| wrong("it cannot be priced".into()))
+}
+
+fn plan_screen(
+    answered: &Answered,
+    flags: &ExplainArgs,
+    canvas: &Canvas,
+) -> Result<String, Failure> {
+    if let Some(why_not) = answered.why_not_screen(canvas) {
+        return Ok(why_not);
+    }
+    if flags.binds {
+        return Ok(canvas.text(&report::bindings(&answered.bindings, canvas)));
+    }
+    let path: Vec<&str> =
+        flags.path.as_deref().unwrap_or_default().split('/').filter(|p| !p.is_empty()).collect();
+    let depth = usize::from(flags.depth);
+    let extent = Extent { depth, path: &path, has_ids: flags.ids };
+    let tree = tree(&answered.report, extent, canvas).ok_or_else(|| {
+        Failure::usage(format!("the plan has no part `{}`", path.join("/")))
+            .hint("`meshwright explain PLAN --ids` shows the ids that --path takes")
+    })?;
+    let guesses = answered.report.assumptions.len();
+    let assumed = match guesses {
+        0 => String::new(),
+        n => format!(
+            "{} behind it; `-v` with `plan` lists them\n",
+            counted(n, "assumed constant is", "assumed constants are")
+        ),
+    };
+    Ok(format!("{tree}{}", canvas.text(&assumed)))
 }
 
 fn list(settings: &Settings, output: &mut Output) -> Result<Exit, Failure> {

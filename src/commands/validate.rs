@@ -1,16 +1,19 @@
 //! `validate`: every problem of every file.
 
 use crate::catalog::{Catalog, Kind, Scenario, files_in};
-use crate::cli::{Format, ValidateArgs};
+use crate::cli::{Format, SourceArgs, ValidateArgs};
 use crate::config;
-use crate::diagnostics::{Failure, FileProblem};
+use crate::diagnostics::Failure;
 use crate::exit::Exit;
 use crate::files;
 use crate::output::Output;
+use crate::planfile;
+use crate::question::rebuild;
 use crate::render::json;
 use crate::render::number::counted;
 use crate::settings::Settings;
 use crate::style::{Canvas, Role};
+use plan::document::Plan;
 use plan::scenario::{parse_corpus, parse_device, parse_model};
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -32,7 +35,7 @@ pub fn run(
     let mut checked = Vec::new();
     for name in &flags.files {
         for path in files_of(name)? {
-            let result = check(&catalog, &path);
+            let result = check(&catalog, &flags.sources, &path);
             checked.push(Checked { shown: files::shown(&path).to_string(), result });
         }
     }
@@ -76,10 +79,10 @@ fn files_of(name: &str) -> Result<Vec<String>, Failure> {
 }
 
 /// Checks one file; says what it is.
-fn check(catalog: &Catalog, path: &str) -> Result<String, Failure> {
+fn check(catalog: &Catalog, sources: &SourceArgs, path: &str) -> Result<String, Failure> {
     let text = files::read(path)?;
     if path == "-" || path.ends_with(".json") {
-        return check_json(files::shown(path), &text);
+        return check_json(catalog, sources, files::shown(path), &text);
     }
     if Path::new(path).file_name().is_some_and(|name| name == config::FILE) {
         let parsed = config::parse(&text).map(|_| "configuration".to_string());
@@ -114,31 +117,43 @@ fn kind_of(path: &str, text: &str) -> Kind {
     by_folder.unwrap_or_else(|| super::scenarios::kind_of(text))
 }
 
-/// JSON files must at least be JSON, with a known schema.
-fn check_json(path: &str, text: &str) -> Result<String, Failure> {
-    let value: Value = serde_json::from_str(text).map_err(|error| {
-        let at = offset(text, error.line(), error.column());
-        let message = error.to_string();
-        let message = message.split(" at line ").next().unwrap_or_default().to_string();
-        let problem = FileProblem { span: at..at + 1, message, hint: None };
-        Failure::file(path, text, vec![problem])
-    })?;
-    match value.get("schema").and_then(Value::as_str) {
-        Some(schema) if schema.starts_with("meshwright.") => Ok(schema.to_string()),
-        Some(schema) => Err(Failure::new(
-            Exit::InvalidInput,
-            format!("{path} has the schema `{schema}`, which is not one of meshwright's"),
-        )
-        .hint("`meshwright help schemas` lists them")),
-        None => Err(Failure::new(Exit::InvalidInput, format!("{path} has no \"schema\""))
-            .hint("a plan starts with {\"schema\": \"meshwright.plan/1\", …}")),
+/// Plans are checked whole; of other JSON files only the schema is known.
+fn check_json(
+    catalog: &Catalog,
+    sources: &SourceArgs,
+    path: &str,
+    text: &str,
+) -> Result<String, Failure> {
+    let schema = serde_json::from_str::<Value>(text).ok();
+    let schema = schema.as_ref().and_then(|v| v.get("schema")).and_then(Value::as_str);
+    match schema {
+        Some(other) if other.starts_with("meshwright.") && !other.starts_with(PLAN) => {
+            Ok(other.to_string())
+        }
+        _ => check_plan(catalog, sources, &planfile::parse(path, text)?),
     }
 }
 
-/// The byte at a line and a column as serde_json counts them: from 1, columns in bytes.
-fn offset(text: &str, line: usize, column: usize) -> usize {
-    let before: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
-    (before + column.saturating_sub(1)).min(text.len())
+/// Schemas of plans, whatever their version.
+const PLAN: &str = "meshwright.plan/";
+
+/// Whether a plan still is what it says: its inputs, its numbers, its proof.
+fn check_plan(catalog: &Catalog, sources: &SourceArgs, plan: &Plan) -> Result<String, Failure> {
+    let question = rebuild(catalog, plan, sources)?;
+    let request = question.request(plan.decision.world_size, &|| false)?;
+    let checks = planner::validate::validate(&request, plan);
+    let line = |c: &planner::validate::Check| format!("{}: {}", c.name, c.detail);
+    let failed: Vec<String> = checks.iter().filter(|c| !c.ok).map(line).collect();
+    match failed.as_slice() {
+        [] => {
+            let proof = checks.iter().find(|c| c.name == "certificate");
+            let proof = proof.map(|c| format!("; {}", c.detail)).unwrap_or_default();
+            Ok(format!("plan {}, inputs unchanged{proof}", plan.id))
+        }
+        _ => Err(Failure::new(Exit::InvalidInput, format!("plan {} does not hold", plan.id))
+            .evidence(failed.join("\n"))
+            .hint("plan again with `meshwright plan`")),
+    }
 }
 
 fn screen(checked: &[Checked], canvas: &Canvas) -> String {

@@ -39,6 +39,18 @@ pub fn stacked(canvas: &Canvas, parts: &[f64], width: usize) -> String {
     text + &canvas.paint(Role::Dim, &rest)
 }
 
+/// A stacked gauge with a mark at `limit`, which stays visible over what is filled.
+pub fn limited(canvas: &Canvas, parts: &[f64], limit: f64, width: usize) -> String {
+    let plain = Canvas { has_colour: false, ..*canvas };
+    let mut cells: Vec<char> = stacked(&plain, parts, width).chars().collect();
+    let at = (limit * width as f64).round() as usize;
+    // At 100 % the end of the bar is the mark.
+    if limit.is_finite() && at < cells.len() {
+        cells[at] = if canvas.is_ascii { '|' } else { '▏' };
+    }
+    cells.into_iter().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,6 +70,8 @@ mod tests {
         assert_eq!(bar(&ASCII, 0.5, 4), "##  ");
         assert_eq!(gauge(&ASCII, 0.4, 10), "####......");
         assert_eq!(stacked(&Canvas::PLAIN, &[0.3, 0.2], 10), "███▓▓░░░░░");
+        assert_eq!(limited(&Canvas::PLAIN, &[0.3, 0.2], 0.9, 10), "███▓▓░░░░▏");
+        assert_eq!(limited(&ASCII, &[0.3, 0.2], 1.0, 10), "###==.....");
     }
 
     proptest! {

@@ -1,0 +1,86 @@
+//! Several GPU counts, one line each.
+
+use super::{deadline, value};
+use crate::cli::{Format, PlanArgs};
+use crate::diagnostics::Failure;
+use crate::exit::Exit;
+use crate::files;
+use crate::output::{Output, Talk};
+use crate::question::Question;
+use crate::render::number::counted;
+use crate::render::{json, plan_line, sweep};
+use crate::settings::Settings;
+use plan::report::{Report, SweepRow};
+use plan::units::{Bytes, count};
+use planner::answer::Answer;
+use serde_json::{Value, json};
+
+/// Plans for each count.
+pub fn run(
+    question: &Question,
+    flags: &PlanArgs,
+    settings: &Settings,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let mut answers = Vec::new();
+    for &gpus in flags.gpus.counts() {
+        answers.push((gpus, answer(question, gpus, flags)?));
+    }
+    let rows = planner::report::sweep(&answers, question.objective);
+    if let Some(path) = settings.output.as_deref() {
+        files::write_quietly(output, path, &json::document(&as_json(question, &rows)?))?;
+    }
+    let is_told = settings.output.is_none() || output.talk > Talk::Quiet;
+    if is_told && settings.output.as_deref() != Some("-") {
+        let text = match settings.format {
+            Format::Json => json::document(&as_json(question, &rows)?),
+            Format::Markdown => sweep::facts(&rows).markdown(),
+            Format::Csv => sweep::facts(&rows).csv(),
+            _ => sweep::screen(&headline(question, rows.len()), &rows, &output.out),
+        };
+        output.data(&text)?;
+    }
+    let fits = rows.iter().any(|row| row.seconds.is_some());
+    Ok(if fits { Exit::Done } else { Exit::NoPlan })
+}
+
+/// The answer for one count: a plan in a line with its report, or why there is none.
+type One = Result<(String, Report), String>;
+
+fn answer(question: &Question, gpus: u32, flags: &PlanArgs) -> Result<One, Failure> {
+    let stop = deadline(flags.search.time_limit);
+    let request = question.request(gpus, &stop)?;
+    Ok(match question.answer(&request) {
+        Answer::Plan(planned) => {
+            let report = question.report(&request, &planned);
+            Ok((plan_line::short(&report.plan.decision), report))
+        }
+        Answer::Infeasible(found) => {
+            let lacks = found.closest.map_or(Bytes::ZERO, |closest| closest.missing);
+            Err(format!("does not fit: the closest plan lacks {lacks} on one GPU"))
+        }
+        Answer::Impossible(why) => Err(why.to_string()),
+    })
+}
+
+fn headline(question: &Question, counts: usize) -> String {
+    format!(
+        "{}, {} parameters, on {} of {} ({}); best by {}",
+        question.model.spec.name,
+        count(question.model.parameters() as f64),
+        counted(counts, "GPU count", "GPU counts"),
+        question.cluster.name,
+        question.cluster.label,
+        question.objective.name(),
+    )
+}
+
+fn as_json(question: &Question, rows: &[SweepRow]) -> Result<Value, Failure> {
+    Ok(json!({
+        "schema": "meshwright.sweep/1",
+        "model": question.model.spec.name,
+        "cluster": question.cluster.name,
+        "objective": question.objective.name(),
+        "rows": value(&rows)?,
+    }))
+}

@@ -1,0 +1,296 @@
+//! What is asked of the planner, complete: models and machines instead of names.
+
+mod rebuild;
+
+pub use rebuild::rebuild;
+
+use crate::catalog::Catalog;
+use crate::cli::PlanArgs;
+use crate::cli::values::MemoryLimit;
+use crate::diagnostics::Failure;
+use crate::exit::Exit;
+use crate::fingerprint;
+use crate::render::number::grouped;
+use crate::settings::{Origin, Settings};
+use cost_model::{Profile, Stack};
+use plan::corpus::Corpus;
+use plan::document::Input;
+use plan::machine::Cluster;
+use plan::model::{Batch, Model, ModelSpec};
+use plan::report::Report;
+use plan::units::Bytes;
+use planner::answer::{Answer, Planned};
+use planner::pipeline::Backend;
+use planner::report::Context;
+use planner::request::{Objective, Pins, Request};
+
+/// Part of the device memory that a plan may fill where nobody says otherwise.
+const MAX_MEMORY: f64 = 0.9;
+
+/// A question to the planner, but for the number of GPUs.
+pub struct Question {
+    /// The model, with the batch and sequence that are asked for.
+    pub model: Model,
+    /// The machine.
+    pub cluster: Cluster,
+    /// Where the choice of the cluster came from, in words for the first line of the answer.
+    pub cluster_from: String,
+    /// Vocabulary statistics, where flag or recipe name some.
+    pub corpus: Option<Corpus>,
+    /// Constants of device, links and software stack.
+    pub profile: Profile,
+    /// What is pinned.
+    pub pins: Pins,
+    /// Share of the device memory that a plan may fill.
+    pub max_memory: f64,
+    /// What best means.
+    pub objective: Objective,
+    /// Solver of integer programmes.
+    pub backend: Backend,
+    /// Plans to show: the best and its runners-up.
+    pub top: usize,
+    /// Names and hashes of what was read.
+    pub inputs: Names,
+}
+
+/// Names and fingerprints of the inputs, before any flag changed them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    /// Model.
+    pub model: Input,
+    /// Cluster.
+    pub cluster: Input,
+    /// Software stack.
+    pub stack: Input,
+    /// Corpus.
+    pub corpus: Option<Input>,
+}
+
+/// What is read from the catalog for a question.
+struct Read {
+    spec: ModelSpec,
+    cluster: Cluster,
+    stack: Stack,
+    corpus: Option<Corpus>,
+}
+
+impl Read {
+    fn names(&self) -> Names {
+        let input = |name: &str, fingerprint| Input { name: name.to_string(), fingerprint };
+        Names {
+            model: input(&self.spec.name, fingerprint::of(&self.spec)),
+            cluster: input(&self.cluster.name, fingerprint::of(&self.cluster)),
+            stack: input(&self.stack.name, fingerprint::of(&self.stack)),
+            corpus: self.corpus.as_ref().map(|c| input(&c.name, fingerprint::of(c))),
+        }
+    }
+}
+
+impl Question {
+    /// Finds what the flags of `plan` name, and checks that it goes together.
+    ///
+    /// # Errors
+    /// Unknown names, files with problems, more GPUs than the cluster has.
+    pub fn resolve(
+        catalog: &Catalog,
+        flags: &PlanArgs,
+        settings: &Settings,
+    ) -> Result<Self, Failure> {
+        let spec = catalog.model(&flags.model)?;
+        let (name, cluster_from) = cluster_name(&spec, settings);
+        let cluster = catalog.cluster(&name)?;
+        fits_cluster(&cluster, flags.gpus.counts())?;
+        let corpus = flags.data.corpus.as_ref().or(spec.training.corpus.as_ref());
+        let corpus = corpus.map(|name| catalog.corpus(name)).transpose()?;
+        let stack = stack(catalog, flags.data.stack.as_deref(), &spec, &cluster)?;
+        let read = Read { spec, cluster, stack, corpus };
+        let names = read.names();
+        let mut spec = read.spec;
+        override_training(&mut spec, flags);
+        let profile = profile(&read.cluster, &read.stack)?;
+        let search = &flags.search;
+        Ok(Self {
+            model: build(&spec)?,
+            max_memory: max_memory(search.max_memory, search.reserve, profile.memory())?,
+            profile,
+            cluster: read.cluster,
+            cluster_from,
+            corpus: read.corpus,
+            pins: flags.pins.pins(),
+            objective: search.objective.of_planner(),
+            backend: search.solver.backend(),
+            top: usize::from(search.top),
+            inputs: names,
+        })
+    }
+
+    /// The request for a number of GPUs.
+    ///
+    /// # Errors
+    /// A batch that is too large to count.
+    pub fn request<'a>(
+        &'a self,
+        gpus: u32,
+        stop: &'a dyn Fn() -> bool,
+    ) -> Result<Request<'a>, Failure> {
+        let sequences = match self.model.spec.training.batch {
+            Batch::Global(n) => Some(n),
+            Batch::PerDevice(n) => n.checked_mul(u64::from(gpus)),
+        };
+        let tokens = sequences.and_then(|n| n.checked_mul(self.model.spec.training.sequence));
+        // Beyond 2^53 tokens a floating-point count is not exact any more.
+        let global_sequences = sequences.filter(|_| tokens.is_some_and(|t| t < 1 << 53));
+        let Some(global_sequences) = global_sequences else {
+            return Err(Failure::usage("the batch has more tokens than can be counted")
+                .hint("--global-batch and --seq set sequences per step and tokens per sequence"));
+        };
+        Ok(Request {
+            model: &self.model,
+            cluster: &self.cluster,
+            profile: &self.profile,
+            gpus,
+            global_sequences,
+            corpus: self.corpus.as_ref(),
+            pins: self.pins,
+            max_memory: self.max_memory,
+            backend: self.backend,
+            stop,
+        })
+    }
+
+    /// The best plan, or why there is none.
+    pub fn answer(&self, request: &Request<'_>) -> Answer {
+        planner::answer::plan(request, self.objective)
+    }
+
+    /// The report of a plan.
+    pub fn report(&self, request: &Request<'_>, planned: &Planned) -> Report {
+        fn pair(input: &Input) -> (&str, &str) {
+            (&input.name, &input.fingerprint)
+        }
+        let context = Context {
+            made_by: concat!("meshwright ", env!("CARGO_PKG_VERSION")),
+            model: pair(&self.inputs.model),
+            cluster: pair(&self.inputs.cluster),
+            stack: pair(&self.inputs.stack),
+            corpus: self.inputs.corpus.as_ref().map(pair),
+            objective: self.objective,
+            hash: &fingerprint::hash,
+            top: self.top.saturating_sub(1),
+        };
+        planner::report::report(request, planned, &context)
+    }
+}
+
+/// The cluster that applies, and where its name came from.
+fn cluster_name(spec: &ModelSpec, settings: &Settings) -> (String, String) {
+    match &settings.cluster {
+        Some((name, Origin::File(path))) => (name.clone(), format!("cluster from {path}")),
+        Some((name, Origin::Environment(variable))) => {
+            (name.clone(), format!("cluster from {variable}"))
+        }
+        Some((name, _)) => (name.clone(), String::new()),
+        None => {
+            (spec.training.default_cluster.clone(), "cluster from the model's recipe".to_string())
+        }
+    }
+}
+
+fn build(spec: &ModelSpec) -> Result<Model, Failure> {
+    Model::build(spec)
+        .map_err(|e| Failure::new(Exit::InvalidInput, format!("model {}: {e}", spec.name)))
+}
+
+/// Constants of the cluster's devices. Plans are for nodes that are all alike.
+fn profile(cluster: &Cluster, stack: &Stack) -> Result<Profile, Failure> {
+    let invalid = |text: String| Failure::new(Exit::InvalidInput, text);
+    let Some(group) = cluster.groups.first() else {
+        return Err(invalid(format!("{} has no nodes", cluster.name)));
+    };
+    if !cluster.is_homogeneous() {
+        let labels: Vec<&str> = cluster.groups.iter().map(|g| g.device.label.as_str()).collect();
+        return Err(invalid(format!("{} mixes devices; plans are for one kind", cluster.name))
+            .evidence(labels.join("\n"))
+            .hint("name a cluster of one of them with --cluster"));
+    }
+    Profile::new(&group.device, group, stack)
+        .map_err(|e| invalid(e.to_string()).hint("--stack names another software stack"))
+}
+
+/// No stack is used that nobody named: which software runs decides every constant.
+fn stack(
+    catalog: &Catalog,
+    flag: Option<&str>,
+    model: &ModelSpec,
+    cluster: &Cluster,
+) -> Result<Stack, Failure> {
+    let recipe = model.training.default_stack.as_deref();
+    let name = flag.or(recipe).or(cluster.default_stack.as_deref());
+    match name {
+        Some(name) => catalog.stack(name),
+        None => Err(Failure::usage(format!(
+            "neither {} nor {} says which software stack runs",
+            model.name, cluster.name
+        ))
+        .hint("name one with --stack; `meshwright scenarios list profiles` shows all")),
+    }
+}
+
+/// Flags win over the recipe.
+fn override_training(model: &mut ModelSpec, flags: &PlanArgs) {
+    let training = &mut model.training;
+    if let Some(sequences) = flags.batch.global_batch {
+        training.batch = Batch::Global(sequences.get());
+    }
+    if let Some(sequences) = flags.batch.local_batch {
+        training.batch = Batch::PerDevice(sequences.get());
+    }
+    if let Some(tokens) = flags.batch.seq {
+        training.sequence = tokens.get();
+    }
+    if let Some(dtype) = flags.batch.dtype {
+        training.precision.compute = dtype;
+    }
+}
+
+/// The share of the memory that a limit and a reserve leave.
+fn max_memory(
+    limit: Option<MemoryLimit>,
+    reserve: Option<Bytes>,
+    memory: Bytes,
+) -> Result<f64, Failure> {
+    let share = match limit {
+        None => MAX_MEMORY,
+        Some(MemoryLimit::Fraction(share)) => share,
+        Some(MemoryLimit::Amount(size)) if size > memory => {
+            return Err(Failure::usage(format!("--max-memory {size} is more than a device has"))
+                .evidence(format!("each has {memory}")));
+        }
+        Some(MemoryLimit::Amount(size)) => size / memory,
+    };
+    let left = share.min(1.0 - reserve.map_or(0.0, |r| r / memory));
+    match left > 0.0 {
+        true => Ok(left),
+        false => Err(Failure::usage("--reserve leaves no memory for a plan")
+            .evidence(format!("each device has {memory}"))),
+    }
+}
+
+fn fits_cluster(cluster: &Cluster, gpus: &[u32]) -> Result<(), Failure> {
+    let Some(capacity) = cluster.capacity() else { return Ok(()) };
+    match gpus.last() {
+        Some(&most) if most > capacity => Err(Failure::new(
+            Exit::Usage,
+            format!(
+                "{} has {} GPUs, not {}",
+                cluster.name,
+                grouped(capacity.into()),
+                grouped(most.into())
+            ),
+        )
+        .evidence(cluster.label.clone())
+        .hint(format!("--gpus {capacity} uses all of it"))
+        .hint("a cluster file without `nodes` grows to what is asked for")),
+        _ => Ok(()),
+    }
+}
