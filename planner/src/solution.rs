@@ -4,7 +4,7 @@ use crate::inner::Inner;
 use crate::interleaved;
 use crate::pipeline::{self, Assignment, CutOffBy, Outcome, Proof};
 use crate::prices::PricedKinds;
-use crate::request::Request;
+use crate::request::{Effort, Request};
 use crate::setting::Setting;
 use crate::space::Configuration;
 use cost_model::overlap::with_jitter;
@@ -156,6 +156,7 @@ pub fn solve(
     inner: &Inner<'_>,
     kinds: &PricedKinds,
     cutoff: Option<Seconds>,
+    effort: Effort,
 ) -> Solved {
     let mut queue: Vec<(Seconds, usize)> =
         (0..inner.settings().len()).map(|s| (bound(request, inner, s), s)).collect();
@@ -165,25 +166,37 @@ pub fn solve(
         if merged.cutoff().is_some_and(|c| bound >= c) {
             merged.add(Solved::Slower { bound, by: By::Bound, programmes: 0 });
         } else {
-            merged.add(solve_setting(request, inner, kinds, setting, merged.cutoff()));
+            let asked = Asked { setting, cutoff: merged.cutoff(), effort };
+            merged.add(solve_setting(request, inner, kinds, asked));
         }
     }
     merged.finish()
+}
+
+/// One setting to solve, the step to beat, and how far to go.
+struct Asked {
+    setting: usize,
+    cutoff: Option<Seconds>,
+    effort: Effort,
 }
 
 fn solve_setting(
     request: &Request<'_>,
     inner: &Inner<'_>,
     kinds: &PricedKinds,
-    setting: usize,
-    cutoff: Option<Seconds>,
+    Asked { setting, cutoff, effort }: Asked,
 ) -> Solved {
     let raw_cutoff = cutoff.map(|c| unjittered(request, c));
     if inner.configuration.schedule == ScheduleKind::Interleaved {
         return interleaved::solve(request, inner, kinds, setting, raw_cutoff);
     }
     let sync = inner.one_setting(setting);
-    match pipeline::solve(&inner.problem(&sync), raw_cutoff, request.backend) {
+    let problem = inner.problem(&sync);
+    let outcome = match effort {
+        Effort::Proof => pipeline::solve(&problem, raw_cutoff, request.backend),
+        Effort::Labels => pipeline::solve_by_labels(&problem, raw_cutoff, request.backend),
+    };
+    match outcome {
         Ok(outcome) => Translation { request, inner, kinds, setting }.of(outcome),
         Err(error) => {
             let (bound, reason) = (Seconds::ZERO, error.to_string());
