@@ -39,7 +39,7 @@ fn plans(why: &WhyNot, (label, step, memory): (&str, f64, f64), canvas: &Canvas)
         why.memory_bytes.map(memory_of).unwrap_or_default(),
         why.label.clone(),
     ]);
-    table.text(canvas.width)
+    table.wrapped(canvas.width)
 }
 
 fn differences(differences: &[Difference], canvas: &Canvas) -> String {
@@ -62,5 +62,5 @@ fn differences(differences: &[Difference], canvas: &Canvas) -> String {
             format!("{sign}{}", seconds(change.abs())),
         ]);
     }
-    table.text(canvas.width)
+    table.wrapped(canvas.width)
 }

@@ -1,7 +1,7 @@
 //! Memory: one bar where all ranks are alike, else one per stage, with the limit marked.
 
 use crate::render::bar::limited;
-use crate::render::wrap::wrap;
+use crate::render::wrap::{wrap, wrap_items};
 use crate::style::Canvas;
 use plan::report::{MemoryReport, StageMemory};
 use plan::units::{Bytes, significant};
@@ -55,9 +55,8 @@ fn alike(memory: &MemoryReport, stage: &StageMemory, canvas: &Canvas) -> String 
     let width = canvas.width.saturating_sub(8).min(60);
     let mut parts: Vec<_> = stage.parts.iter().filter(|p| p.bytes > 0.0).collect();
     parts.sort_by(|a, b| b.bytes.total_cmp(&a.bytes));
-    let words: Vec<String> =
-        parts.iter().map(|p| format!("{} {}", p.id, gib(p.bytes)).replace(' ', "\u{a0}")).collect();
-    let words = wrap(&words.join(" · "), canvas.width, 4).replace('\u{a0}', " ");
+    let words: Vec<String> = parts.iter().map(|p| format!("{} {}", p.id, gib(p.bytes))).collect();
+    let words = wrap_items(&words, canvas.width, 4);
     format!("{title}    {}\n    {words}\n", gauge(memory, stage, width, canvas))
 }
 
