@@ -12,6 +12,8 @@ pub fn gib(bytes: f64) -> String {
         0.0 => "0".into(),
         n if n >= 99.95 => format!("{n:.0}"),
         n if n >= 0.995 => format!("{n:.1}"),
+        n if n < 0.000_95 => "<0.001".into(),
+        n if n < 0.01 => significant(n, 1),
         n => significant(n, 2),
     }
 }
