@@ -2,7 +2,7 @@
 
 use super::report::{gib, seconds};
 use super::table::{Align, Table};
-use super::wrap::wrap;
+use super::wrap::{wrap, wrap_items};
 use crate::render::number::grouped;
 use crate::style::{Canvas, Role};
 use plan::report::{ClosestPlan, InfeasibleReport};
@@ -52,7 +52,7 @@ fn closest(report: &InfeasibleReport, canvas: &Canvas) -> String {
     format!(
         "  closest   {}\n            {}\n{binding}",
         wrap(&needs, canvas.width, 12),
-        wrap(&parts.join(" · "), canvas.width, 12),
+        wrap_items(&parts, canvas.width, 12),
     )
 }
 
@@ -83,7 +83,7 @@ fn ways_out(report: &InfeasibleReport, canvas: &Canvas) -> String {
             words.join("; "),
         ]);
     }
-    table.text(canvas.width)
+    table.wrapped(canvas.width)
 }
 
 fn dead_ends(report: &InfeasibleReport, canvas: &Canvas) -> String {

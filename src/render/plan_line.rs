@@ -6,13 +6,34 @@ use plan::schedule::ScheduleKind;
 
 /// All decisions that a line can hold: `DP 12 · TP 4 · PP 4 · ZeRO 1 · SP · bf16 · 1F1B · …`.
 pub fn full(decision: &Decision) -> String {
+    parts(decision).join(" · ")
+}
+
+/// The same, part by part.
+pub fn parts(decision: &Decision) -> Vec<String> {
     let d = decision.degrees;
     let mut parts = vec![format!("DP {}", d.dp), format!("TP {}", d.tp), format!("PP {}", d.pp)];
     parts.extend((d.cp > 1).then(|| format!("CP {}", d.cp)));
     parts.extend((d.ep > 1).then(|| format!("EP {}", d.ep)));
     parts.push(zero(&decision.stages));
     parts.extend(extras(decision));
-    parts.join(" · ")
+    parts
+}
+
+/// What is left of a full line without trivial degrees and without what `winner` has as well.
+pub fn against(label: &str, winner: &Decision) -> String {
+    let common = parts(winner);
+    let is_trivial = |part: &str| matches!(part, "TP 1" | "PP 1" | "CP 1" | "EP 1");
+    let is_degree =
+        |part: &str| ["DP ", "TP ", "PP ", "CP ", "EP "].iter().any(|name| part.starts_with(name));
+    let all: Vec<&str> = label.split(" · ").collect();
+    let same_mesh = all.iter().filter(|p| is_degree(p)).all(|p| common.iter().any(|c| c == p));
+    let kept = all.into_iter().filter(|part| match is_degree(part) {
+        true => !same_mesh && !is_trivial(part),
+        false => !common.iter().any(|c| c == part),
+    });
+    let kept: Vec<&str> = kept.collect();
+    if kept.is_empty() { label.to_string() } else { kept.join(" · ") }
 }
 
 /// Only what is not the trivial choice: `DP 8`, `DP 96 · TP 2 · ZeRO 1`.

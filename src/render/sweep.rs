@@ -29,10 +29,13 @@ fn failed(row: &SweepRow, canvas: &Canvas) -> String {
     cut(&format!("  {:>6}  {}", grouped(row.gpus.into()), row.note), canvas.width) + "\n"
 }
 
+/// Screens that are narrower show the first columns only.
+const WIDE: usize = 100;
+
 fn table(rows: &[SweepRow], canvas: &Canvas) -> Table {
     let has_price = rows.iter().any(|r| r.dollars_per_billion_tokens.is_some());
     let cost = if has_price { "$/B tokens" } else { "GPU-h/B tokens" };
-    let mut table = Table::new(&[
+    let mut columns = vec![
         ("    GPUs", Align::Right),
         ("plan", Align::Left),
         ("step", Align::Right),
@@ -40,37 +43,44 @@ fn table(rows: &[SweepRow], canvas: &Canvas) -> Table {
         ("tok/s/GPU", Align::Right),
         ("MFU", Align::Right),
         ("scaling", Align::Right),
-        ("GiB", Align::Right),
-        (cost, Align::Right),
-        ("", Align::Left),
-    ]);
+    ];
+    if canvas.width >= WIDE {
+        columns.extend([("GiB", Align::Right), (cost, Align::Right)]);
+    }
+    columns.push(("", Align::Left));
+    let mut table = Table::new(&columns);
     for row in rows {
-        table.row(cells(row, has_price, canvas));
+        let mut cells = cells(row);
+        if canvas.width >= WIDE {
+            cells.extend(costs(row, has_price));
+        }
+        cells.push(if row.is_best { canvas.glyph("◀", "<-").into() } else { String::new() });
+        table.row(cells);
     }
     table
 }
 
-fn cells(row: &SweepRow, has_price: bool, canvas: &Canvas) -> Vec<String> {
-    let money = row.dollars_per_billion_tokens.map(|d| Dollars::new(d).to_string());
-    let hours = row.gpu_hours_per_billion_tokens.map(|h| plan::units::significant(h, 3));
+fn cells(row: &SweepRow) -> Vec<String> {
     let each = row.tokens_per_second.map(|t| count(t / f64::from(row.gpus)));
-    let percent = |x: Option<f64>, decimals: usize| {
-        x.map(|x| format!("{:.decimals$} %", x * 100.0)).unwrap_or_default()
-    };
-    let best = if row.is_best { canvas.glyph("◀", "<-") } else { "" };
+    let percent =
+        |x: Option<f64>, decimals: usize| x.map(|x| format!("{:.decimals$} %", x * 100.0));
     let values = [
         row.seconds.map(seconds),
         row.tokens_per_second.map(count),
         each,
-        Some(percent(row.mfu, 1)),
-        Some(percent(row.scaling, 0)),
-        row.memory_bytes.map(gib),
-        if has_price { money } else { hours },
+        percent(row.mfu, 1),
+        percent(row.scaling, 0),
     ];
     let mut cells = vec![grouped(row.gpus.into()), row.label.clone()];
     cells.extend(values.into_iter().map(Option::unwrap_or_default));
-    cells.push(best.to_string());
     cells
+}
+
+fn costs(row: &SweepRow, has_price: bool) -> [String; 2] {
+    let money = row.dollars_per_billion_tokens.map(|d| Dollars::new(d).to_string());
+    let hours = row.gpu_hours_per_billion_tokens.map(|h| plan::units::significant(h, 3));
+    let cost = if has_price { money } else { hours };
+    [row.memory_bytes.map(gib), cost].map(Option::unwrap_or_default)
 }
 
 /// For documents and spreadsheets: plain numbers in SI units.

@@ -1,5 +1,6 @@
 //! Tables in text: columns as wide as their widest cell, two spaces between them.
 
+use super::wrap::wrap;
 use std::fmt::Write as _;
 use unicode_width::UnicodeWidthStr;
 
@@ -11,6 +12,9 @@ pub enum Align {
     /// Numbers.
     Right,
 }
+
+/// A last column that is narrower than this is cut, not wrapped.
+const MIN_WRAP: usize = 18;
 
 /// A table with a header.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +48,30 @@ impl Table {
             self.line(&mut text, row, &widths, width);
         }
         text
+    }
+
+    /// Like [`Table::text`], but the last column is broken into lines where it is too long.
+    pub fn wrapped(&self, width: usize) -> String {
+        let Some(last) = self.columns.len().checked_sub(1) else { return String::new() };
+        let others = (0..last).map(|i| self.width(i)).sum::<usize>() + 2 * last;
+        let room = width.saturating_sub(others);
+        if room < MIN_WRAP || self.width(last) <= room {
+            return self.text(width);
+        }
+        let mut broken = Self { columns: self.columns.clone(), rows: Vec::new() };
+        for row in &self.rows {
+            let cell = wrap(&row[last], room, 0);
+            let mut lines = cell.lines();
+            let mut first = row.clone();
+            first[last] = lines.next().unwrap_or_default().to_string();
+            broken.rows.push(first);
+            for line in lines {
+                let mut more = vec![String::new(); last];
+                more.push(line.to_string());
+                broken.rows.push(more);
+            }
+        }
+        broken.text(width)
     }
 
     /// For documents.
@@ -140,6 +168,14 @@ GPUs  plan             step
         assert!(table().text(20).lines().all(|line| line.width() <= 20));
         assert_eq!(cut("abcdef", 4), "abc…");
         assert_eq!(cut("語語語", 5), "語語…");
+    }
+
+    #[test]
+    fn a_long_last_column_is_wrapped() {
+        let mut table = Table::new(&[("a", Align::Right), ("why", Align::Left)]);
+        table.row(["12".into(), "one two three four five six".into()]);
+        assert_eq!(table.wrapped(24), " a  why\n12  one two three four\n    five six\n");
+        assert_eq!(table.wrapped(80), table.text(80));
     }
 
     #[test]

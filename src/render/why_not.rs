@@ -39,11 +39,22 @@ fn plans(why: &WhyNot, (label, step, memory): (&str, f64, f64), canvas: &Canvas)
         why.memory_bytes.map(memory_of).unwrap_or_default(),
         why.label.clone(),
     ]);
-    table.text(canvas.width)
+    table.wrapped(canvas.width)
+}
+
+/// Changes below this part of the largest one are not shown.
+const NEGLIGIBLE: f64 = 1e-4;
+
+fn change_of(d: &Difference) -> f64 {
+    d.other_seconds - d.winner_seconds
 }
 
 fn differences(differences: &[Difference], canvas: &Canvas) -> String {
-    if differences.is_empty() {
+    // Rounding of sums is no difference.
+    let most = differences.iter().map(change_of).map(f64::abs).fold(0.0, f64::max);
+    let shown: Vec<_> =
+        differences.iter().filter(|d| change_of(d).abs() > most * NEGLIGIBLE).collect();
+    if shown.is_empty() {
         return String::new();
     }
     let mut table = Table::new(&[
@@ -52,8 +63,8 @@ fn differences(differences: &[Difference], canvas: &Canvas) -> String {
         ("other", Align::Right),
         ("change", Align::Right),
     ]);
-    for d in differences {
-        let change = d.other_seconds - d.winner_seconds;
+    for d in shown {
+        let change = change_of(d);
         let sign = if change < 0.0 { "−" } else { "+" };
         table.row([
             format!("    {}", d.label),
@@ -62,5 +73,5 @@ fn differences(differences: &[Difference], canvas: &Canvas) -> String {
             format!("{sign}{}", seconds(change.abs())),
         ]);
     }
-    table.text(canvas.width)
+    table.wrapped(canvas.width)
 }

@@ -21,9 +21,38 @@ pub fn wrap(text: &str, width: usize, indent: usize) -> String {
     lines.join(&format!("\n{}", " ".repeat(indent)))
 }
 
+/// Joins items by ` · ` into lines of at most `width` columns; a line breaks only between items.
+pub fn wrap_items(items: &[String], width: usize, indent: usize) -> String {
+    let room = width.saturating_sub(indent).max(1);
+    let mut lines: Vec<String> = Vec::new();
+    for item in items {
+        match lines.last_mut() {
+            // Three columns for the dot, two for the one that ends the line.
+            Some(line) if line.width() + 3 + item.width() + 2 <= room => {
+                line.push_str(" · ");
+                line.push_str(item);
+            }
+            Some(line) => {
+                line.push_str(" ·");
+                lines.push(item.clone());
+            }
+            None => lines.push(item.clone()),
+        }
+    }
+    lines.join(&format!("\n{}", " ".repeat(indent)))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::wrap;
+    use super::{wrap, wrap_items};
+
+    #[test]
+    fn items_stay_whole() {
+        let items = ["TP 4", "PP 16", "96 micro-batches"].map(str::to_string);
+        assert_eq!(wrap_items(&items, 80, 2), "TP 4 · PP 16 · 96 micro-batches");
+        assert_eq!(wrap_items(&items, 20, 2), "TP 4 · PP 16 ·\n  96 micro-batches");
+        assert_eq!(wrap_items(&[], 20, 2), "");
+    }
 
     #[test]
     fn lines_are_broken_at_blanks() {

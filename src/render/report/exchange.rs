@@ -35,7 +35,7 @@ pub(super) fn exchange(report: &ExchangeReport, canvas: &Canvas) -> String {
             remark(member, canvas),
         ]);
     }
-    let rows = table.text(canvas.width);
+    let rows = table.wrapped(canvas.width);
     format!("  Embedding gradients   {title}\n{}", painted(&rows, canvas))
 }
 

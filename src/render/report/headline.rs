@@ -1,10 +1,10 @@
 //! The answer: what was asked, what was decided, how long, how fast, how efficient.
 
-use super::time::seconds;
+use super::time::{seconds, span};
 use crate::render::memory_of;
 use crate::render::number::grouped;
 use crate::render::plan_line;
-use crate::render::wrap::wrap;
+use crate::render::wrap::{wrap, wrap_items};
 use crate::style::{Canvas, Role};
 use plan::document::BatchDecision;
 use plan::report::{MachineLine, ModelLine, Report};
@@ -37,17 +37,17 @@ pub(super) fn subject(report: &Report, from: &str, canvas: &Canvas) -> String {
 
 pub(super) fn decision(report: &Report, canvas: &Canvas) -> String {
     let plan = &report.plan;
-    let line = wrap(&plan_line::full(&plan.decision), canvas.width - 2, 8);
+    let items = plan_line::parts(&plan.decision);
+    let line = wrap_items(&items, canvas.width, 10);
     let id = format!("plan {}", plan.id);
     let last = line.lines().last().unwrap_or_default();
-    // A wrapped line carries its own indent; the first one stands behind the label.
-    let used = if line.contains('\n') { last.width() + 2 } else { last.width() + 10 };
+    // The first line stands behind its label; others carry their own indent.
+    let used = if line.contains('\n') { last.width() } else { last.width() + 10 };
     let painted = canvas.paint(Role::Dim, &id);
     let id = match canvas.width.checked_sub(used + id.width()) {
         Some(gap) if gap >= 2 => format!("{}{painted}", " ".repeat(gap)),
-        _ => format!("\n{:>width$}", painted, width = canvas.width.max(id.width())),
+        _ => format!("\n{}{painted}", " ".repeat(canvas.width.saturating_sub(id.width()))),
     };
-    let line = line.replace('\n', "\n  ");
     let batch = wrap(&batch_line(&plan.decision.batch, plan.decision.world_size), canvas.width, 10);
     format!("  Plan    {line}{id}\n  Batch   {batch}\n")
 }
@@ -57,7 +57,7 @@ fn batch_line(batch: &BatchDecision, ranks: u32) -> String {
     let each = batch.global_sequences as f64 / f64::from(ranks);
     let each = if each.fract() == 0.0 { grouped(each as u64) } else { format!("{each:.2}") };
     format!(
-        "{} sequences × {} = {} tokens per step ({each} sequences per GPU)",
+        "{} sequences × {} = {} tokens per step ({each} per GPU)",
         grouped(batch.global_sequences),
         grouped(batch.tokens_per_sequence),
         count(tokens),
@@ -67,23 +67,22 @@ fn batch_line(batch: &BatchDecision, ranks: u32) -> String {
 pub(super) fn numbers(report: &Report, canvas: &Canvas) -> String {
     let step = &report.step;
     let mut rows = vec![
-        (
-            "Step time",
-            format!(
-                "{}   {}   {}",
-                seconds(step.value),
-                range(step.low, step.high),
-                report.interval
-            ),
-        ),
+        ("Step time", format!("{:<10} {}", seconds(step.value), range(step.low, step.high))),
         ("Throughput", throughput(report)),
         ("MFU", utilisation(report)),
     ];
     rows.extend(report.dollars_per_step.as_ref().map(|d| ("Price", price(report, d.value))));
-    let line = |(label, value): (&str, String)| {
-        format!("  {label:<13}{}\n", wrap(&value, canvas.width, COLUMN))
-    };
-    rows.into_iter().map(line).collect()
+    let interval = wrap(&report.interval, canvas.width, COLUMN);
+    let interval = interval.lines().map(str::trim_start);
+    let interval = interval.map(|l| format!("{:COLUMN$}{}\n", "", canvas.paint(Role::Dim, l)));
+    let mut text = String::new();
+    for (i, (label, value)) in rows.into_iter().enumerate() {
+        text += &format!("  {label:<13}{value}\n");
+        if i == 0 {
+            text.extend(interval.clone());
+        }
+    }
+    text
 }
 
 /// Both ends of an interval, the unit once where it is the same.
@@ -97,7 +96,7 @@ pub fn range(low: f64, high: f64) -> String {
 
 fn throughput(report: &Report) -> String {
     let epoch = report.epoch.as_ref();
-    let epoch = epoch.map(|e| format!(" · epoch in {}", seconds(e.value))).unwrap_or_default();
+    let epoch = epoch.map(|e| format!(" · epoch in {}", span(e.value))).unwrap_or_default();
     format!(
         "{} tokens/s · {} tokens/s/GPU{epoch}",
         count(report.tokens_per_second.value),

@@ -1,7 +1,7 @@
 //! Memory: one bar where all ranks are alike, else one per stage, with the limit marked.
 
 use crate::render::bar::limited;
-use crate::render::wrap::wrap;
+use crate::render::wrap::{wrap, wrap_items};
 use crate::style::Canvas;
 use plan::report::{MemoryReport, StageMemory};
 use plan::units::{Bytes, significant};
@@ -12,6 +12,8 @@ pub fn gib(bytes: f64) -> String {
         0.0 => "0".into(),
         n if n >= 99.95 => format!("{n:.0}"),
         n if n >= 0.995 => format!("{n:.1}"),
+        n if n < 0.000_95 => "<0.001".into(),
+        n if n < 0.01 => significant(n, 1),
         n => significant(n, 2),
     }
 }
@@ -55,9 +57,8 @@ fn alike(memory: &MemoryReport, stage: &StageMemory, canvas: &Canvas) -> String 
     let width = canvas.width.saturating_sub(8).min(60);
     let mut parts: Vec<_> = stage.parts.iter().filter(|p| p.bytes > 0.0).collect();
     parts.sort_by(|a, b| b.bytes.total_cmp(&a.bytes));
-    let words: Vec<String> =
-        parts.iter().map(|p| format!("{} {}", p.id, gib(p.bytes)).replace(' ', "\u{a0}")).collect();
-    let words = wrap(&words.join(" · "), canvas.width, 4).replace('\u{a0}', " ");
+    let words: Vec<String> = parts.iter().map(|p| format!("{} {}", p.id, gib(p.bytes))).collect();
+    let words = wrap_items(&words, canvas.width, 4);
     format!("{title}    {}\n    {words}\n", gauge(memory, stage, width, canvas))
 }
 

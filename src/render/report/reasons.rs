@@ -4,6 +4,7 @@ use super::Around;
 use super::memory::gib;
 use super::time::seconds;
 use crate::render::number::{counted, grouped, signed_percent};
+use crate::render::plan_line::against;
 use crate::render::table::{Align, Table};
 use crate::render::wrap::wrap;
 use crate::style::{Canvas, Role};
@@ -40,14 +41,14 @@ pub(super) fn runners_up(report: &Report, canvas: &Canvas) -> String {
     ]);
     for other in &report.runners_up {
         table.row([
-            format!("    {}", other.label),
+            format!("    {}", against(&other.label, &report.plan.decision)),
             seconds(other.seconds),
             signed_percent(other.slower),
             format!("{} GiB", gib(other.memory_bytes)),
             other.note.clone(),
         ]);
     }
-    table.text(canvas.width)
+    table.wrapped(canvas.width)
 }
 
 pub(super) fn certificate(report: &Report, canvas: &Canvas) -> String {

@@ -4,13 +4,21 @@ use crate::render::bar::bar;
 use crate::render::table::cut;
 use crate::style::{Canvas, Role};
 use plan::report::{Report, TimePart};
-use plan::units::{Bytes, Seconds};
-use std::fmt::Write as _;
+use plan::units::{Bytes, Seconds, significant};
 use unicode_width::UnicodeWidthStr;
 
 /// A time with its unit.
 pub fn seconds(value: f64) -> String {
     Seconds::new(value).to_string()
+}
+
+/// A long time in the unit that people count it in.
+pub fn span(value: f64) -> String {
+    match value {
+        s if s >= 2.0 * 86_400.0 => format!("{} days", significant(s / 86_400.0, 3)),
+        s if (120.0..3600.0).contains(&s) => format!("{} min", significant(s / 60.0, 3)),
+        s => seconds(s),
+    }
 }
 
 /// A size with its unit.
@@ -43,10 +51,10 @@ impl Unit {
 
     fn number(&self, seconds: f64) -> String {
         let (value, decimals) = (seconds * self.per_second, self.decimals);
-        // What is there but rounds to nothing keeps a digit.
+        // What is there is never shown as nothing.
         let shown = format!("{value:.decimals$}");
         let is_lost = value != 0.0 && shown.chars().all(|c| "0.".contains(c));
-        if is_lost { format!("{value:.*}", decimals + 1) } else { shown }
+        if is_lost { format!("<{:.decimals$}", 0.1f64.powi(decimals as i32)) } else { shown }
     }
 }
 
@@ -65,10 +73,7 @@ pub(super) fn bars(report: &Report, canvas: &Canvas) -> String {
     for part in &report.time {
         text += &view.line(part);
     }
-    let note = format!("{}, every product at the peak", seconds(report.speed_of_light.value));
-    let bar = view.bar(report.speed_of_light.value, &note);
-    let _infallible = writeln!(text, "    {light:<label$} {}", bar.trim_end());
-    text
+    text + &view.row(light, report.speed_of_light.value, "if all products ran at peak")
 }
 
 struct View<'a> {
@@ -86,26 +91,31 @@ impl View<'_> {
     }
 
     fn line(&self, part: &TimePart) -> String {
-        let bar = self.bar(part.time.value, &self.note(part));
-        let share = part.time.value / self.step * 100.0;
-        let number = self.unit.number(part.time.value);
-        let name = cut(&part.label, self.label);
+        self.row(&part.label, part.time.value, &self.note(part))
+    }
+
+    fn row(&self, label: &str, time: f64, note: &str) -> String {
+        let bar = self.bar(time, note);
+        let share = time / self.step * 100.0;
+        let number = self.unit.number(time);
+        let name = cut(label, self.label);
         let padding = " ".repeat(self.label - name.width());
         format!("    {name}{padding} {bar}{number:>9}{share:>8.1}\n")
     }
 
-    /// The bar of a time, the note behind it, padded to the room there is.
+    /// The bar of a time, the note behind it where there is room, padded.
     fn bar(&self, time: f64, note: &str) -> String {
-        let drawn = bar(self.canvas, time / self.step, self.room);
-        if note.is_empty() {
-            return drawn;
-        }
-        let drawn = drawn.trim_end();
+        let full = bar(self.canvas, time / self.step, self.room);
+        let drawn = full.trim_end();
         let gap = if drawn.is_empty() { "" } else { "  " };
-        let note = cut(note, self.room.saturating_sub(drawn.width() + gap.len() + 1));
-        let line = format!("{drawn}{gap}{}", self.canvas.paint(Role::Dim, &note));
         let used = drawn.width() + gap.len() + note.width();
-        line + &" ".repeat(self.room.saturating_sub(used))
+        match self.room.checked_sub(used + 1) {
+            Some(rest) if !note.is_empty() => {
+                let note = self.canvas.paint(Role::Dim, note);
+                format!("{drawn}{gap}{note}{}", " ".repeat(rest + 1))
+            }
+            _ => full,
+        }
     }
 
     /// Communication says how much of it is exposed.

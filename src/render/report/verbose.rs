@@ -31,7 +31,7 @@ pub(super) fn meshes(certificate: &Certificate, canvas: &Canvas) -> String {
             because(mesh.reason).to_string(),
         ]);
     }
-    table.text(canvas.width)
+    table.wrapped(canvas.width)
 }
 
 /// Why a mesh lost, in words.
@@ -81,5 +81,5 @@ pub fn bindings(bindings: &[Binding], canvas: &Canvas) -> String {
             words.join("; "),
         ]);
     }
-    table.text(canvas.width)
+    table.wrapped(canvas.width)
 }
