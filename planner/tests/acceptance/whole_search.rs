@@ -19,7 +19,7 @@ fn exhaustive(request: &Request<'_>) -> BTreeMap<Degrees, f64> {
     for c in configurations(request) {
         let Ok(kinds) = book.get(Split::of(&c)) else { continue };
         let inner = Inner::new(request, c, kinds);
-        match solve(request, &inner, kinds, None) {
+        match solve(request, &inner, kinds, None, request.effort) {
             Solved::Best { solution, .. } => {
                 let step = best.entry(c.degrees).or_insert(f64::INFINITY);
                 *step = solution.step.get().min(*step);

@@ -107,6 +107,7 @@ impl World {
             pins,
             max_memory: MAX_MEMORY,
             backend: Backend::Microlp,
+            effort: planner::request::Effort::Proof,
             stop: &never,
         }
     }
