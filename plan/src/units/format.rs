@@ -67,6 +67,8 @@ pub(super) fn quantity(value: f64, kind: &str) -> String {
 fn duration(value: f64) -> String {
     if value >= 3600.0 {
         format!("{} h", significant(value / 3600.0, 3))
+    } else if value >= 600.0 {
+        format!("{} min", significant(value / 60.0, 3))
     } else {
         scaled(value, &TIME, "s")
     }
@@ -104,6 +106,8 @@ mod tests {
         assert_eq!(quantity(0.0137, "Seconds"), "13.7 ms");
         assert_eq!(quantity(9.2e-6, "Seconds"), "9.20 µs");
         assert_eq!(quantity(7200.0, "Seconds"), "2.00 h");
+        assert_eq!(quantity(1830.0, "Seconds"), "30.5 min");
+        assert_eq!(quantity(102.6, "Seconds"), "103 s");
         assert_eq!(quantity(6.3 * 1_073_741_824.0, "Bytes"), "6.30 GiB");
         assert_eq!(quantity(125e12, "FlopsPerSecond"), "125 TFLOP/s");
         assert_eq!(quantity(12.5e9, "BytesPerSecond"), "12.5 GB/s");

@@ -14,7 +14,9 @@ pub fn time_parts(planned: &Planned) -> Vec<TimePart> {
     let rank = &planned.detail.ranks[planned.detail.busiest];
     let mut parts = all(rank);
     parts.push(plain("stragglers", "straggler wait", planned.detail.jitter));
-    parts.retain(|p| p.time.value > 0.0 || p.id == "bubble");
+    // Differences of sums leave crumbs that are no part of anything.
+    let crumb = planned.detail.step.value.get() * 1e-9;
+    parts.retain(|p| p.time.value > crumb || p.id == "bubble");
     parts.sort_by(|a, b| b.time.value.total_cmp(&a.time.value));
     parts
 }
