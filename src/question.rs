@@ -154,6 +154,7 @@ impl Question {
             pins: self.pins,
             max_memory: self.max_memory,
             backend: self.backend,
+            effort: Effort::Proof,
             stop,
         })
     }

@@ -26,7 +26,7 @@ mod tokens;
 pub use fit::{FitError, Law, Point};
 pub use tokens::{Tokenizer, Unit};
 
-use std::collections::HashMap;
+use std::collections::HashMap; // lookup only
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -43,7 +43,7 @@ pub struct Accumulator {
     /// Level of the block that is being read.
     level: u8,
     /// Highest level each type was seen at. Only looked up, never walked through.
-    seen: HashMap<u64, u8, BuildHasherDefault<Mixer>>,
+    seen: HashMap<u64, u8, BuildHasherDefault<Mixer>>, // lookup only
     /// Tokens in blocks of exactly this level.
     tokens_at: Levels,
     /// Types whose highest level this is.

@@ -174,15 +174,15 @@ struct Candidate {
 
 /// The fastest tile and split; ties keep the first in the order of [`TILES`] and [`SPLITS`].
 fn tiled(gemm: &Gemm, profile: &Profile, rate: f64) -> Candidate {
-    let search = Search::new(gemm, profile, rate);
+    let options = Options::new(gemm, profile, rate);
     let time = |c: &Candidate| c.compute.max(c.traffic);
-    let mut best = search.candidate(TILES[0], 1);
+    let mut best = options.candidate(TILES[0], 1);
     for tile in TILES.into_iter().filter(|tile| fits(gemm.dtype, *tile)) {
         for split in SPLITS {
-            if split > 1 && search.k < SPLIT_LEAST * f64::from(split) {
+            if split > 1 && options.k < SPLIT_LEAST * f64::from(split) {
                 break;
             }
-            let new = search.candidate(tile, split);
+            let new = options.candidate(tile, split);
             if time(&new) < time(&best) {
                 best = new;
             }
@@ -198,7 +198,7 @@ fn fits(dtype: Dtype, (rows, columns): (u32, u32)) -> bool {
 
 /// What all candidates of a product share. A search prices tens of thousands of products, so
 /// divisions and rounding are done once here.
-struct Search {
+struct Options {
     k: f64,
     batch: f64,
     /// Tiles along `m` and `n` for edges 32, 64, 128, 256.
@@ -214,7 +214,7 @@ struct Search {
     partial: f64,
 }
 
-impl Search {
+impl Options {
     fn new(gemm: &Gemm, profile: &Profile, rate: f64) -> Self {
         let batch = gemm.batch as f64;
         let along = |extent: u64| [32, 64, 128, 256].map(|edge| extent.div_ceil(edge) as f64);

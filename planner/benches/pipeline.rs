@@ -116,7 +116,8 @@ fn solved(bencher: Bencher, shape: Shape) {
     });
 }
 
-#[divan::bench(args = [SHAPES[1], SHAPES[3], SHAPES[4], SHAPES[5]], max_time = 3)]
+/// Without the label program's bound microlp does not finish [`SHAPES`]`[5]` in minutes.
+#[divan::bench(args = [SHAPES[1], SHAPES[3], SHAPES[4]], max_time = 3)]
 fn solved_with_ilp(bencher: Bencher, shape: Shape) {
     with_problem(shape, |p| {
         report(shape, &solve_with_ilp(p, None, Backend::Microlp));

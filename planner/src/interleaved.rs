@@ -6,13 +6,22 @@ use crate::pipeline::{Column, SyncModel};
 use crate::prices::PricedKinds;
 use crate::request::Request;
 use crate::solution::{By, NO_SUCH_PLAN, Solution, Solved, StageUse, jittered, levels};
+use crate::space::Configuration;
 use cost_model::memory::usable;
 use cost_model::simulate::{Recurrence, StageTimes, Times};
 use plan::lower::Recompute;
 use plan::schedule::{Order, ScheduleKind, Slot, order};
 use plan::units::{Bytes, Seconds};
 
-/// `m·W/P`: every rank is busy at least its share of the work.
+/// `T ≥ (m + (P − 1)/v)·W/P`, where `W` is the work of the equal chunks of one micro-batch: the
+/// last rank waits for `P − 1` forward chunks, does all of its own, and its last gradient goes back
+/// through `P − 1` backward chunks.
+pub(crate) fn wait_and_work(c: &Configuration, body: Seconds) -> Seconds {
+    let (m, p, v) = (f64::from(c.micro_batches), f64::from(c.degrees.pp), f64::from(c.chunks));
+    body * ((m + (p - 1.0) / v) / p)
+}
+
+/// The bound of a configuration under one setting.
 #[must_use]
 pub fn bound(inner: &Inner<'_>, setting: usize) -> Seconds {
     let c = &inner.configuration;
@@ -20,9 +29,11 @@ pub fn bound(inner: &Inner<'_>, setting: usize) -> Seconds {
         let both = columns.iter().map(|c| c.forward + c.backward);
         both.fold(Seconds::new(f64::INFINITY), Seconds::min)
     };
-    let runs = inner.segments.iter();
-    let work: Seconds = runs.map(|g| fastest(&g.columns[setting]) * f64::from(g.layers)).sum();
-    work * (f64::from(c.micro_batches) / f64::from(c.degrees.pp))
+    let body = &inner.segments[1..inner.segments.len() - 1];
+    let each = body.iter().map(|g| fastest(&g.columns[setting]) * f64::from(g.layers));
+    // Every chunk also blocks for its messages, once per pass.
+    let chunks = f64::from(c.degrees.pp * c.chunks);
+    wait_and_work(c, each.sum::<Seconds>() + inner.send.blocking * (2.0 * chunks))
 }
 
 /// The best recomputation level under one setting.
@@ -38,7 +49,8 @@ pub fn solve(
     let Some(order) = order(c.schedule, c.degrees.pp, c.micro_batches, c.chunks) else {
         return NO_SUCH_PLAN;
     };
-    let Ok(recurrence) = Recurrence::new(&order) else { return NO_SUCH_PLAN };
+    let mut recurrence = None;
+    let mut slower = None;
     let capacity = usable(request.limit(), &request.profile.stack().memory);
     let mut best: Option<(Seconds, Vec<StageUse>)> = None;
     let mut least_missing = (Bytes::new(f64::INFINITY), 0);
@@ -51,12 +63,24 @@ pub fn solve(
             }
             continue;
         }
-        let makespan = recurrence.run(&times(inner, &stages, setting)).makespan();
+        let times = times(inner, &stages, setting);
+        let bound = least(c, &times);
+        if cutoff.is_some_and(|cutoff| bound >= cutoff) {
+            slower = Some(slower.map_or(bound, |s: Seconds| s.min(bound)));
+            continue;
+        }
+        let ready = recurrence.get_or_insert_with(|| Recurrence::new(&order));
+        let Ok(ready) = ready else { return NO_SUCH_PLAN };
+        let makespan = ready.run(&times).makespan();
         if best.as_ref().is_none_or(|b| makespan < b.0) {
             best = Some((makespan, stages));
         }
     }
     let Some((makespan, stages)) = best else {
+        if let Some(bound) = slower {
+            let bound = jittered(request, bound);
+            return Solved::Slower { bound, by: By::Bound, programmes: 0 };
+        }
         return Solved::DoesNotFit { missing: least_missing.0, stage: least_missing.1 };
     };
     let step = jittered(request, makespan);
@@ -67,6 +91,13 @@ pub fn solve(
     let levels = levels(kinds);
     let solution = Solution { configuration: *c, setting, levels, stages, step };
     Solved::Best { solution, programmes: 0 }
+}
+
+/// The bound for given times: the smallest chunk stands for all.
+fn least(c: &Configuration, times: &Times) -> Seconds {
+    let both = times.stages.iter().map(|s| s.forward + s.backward);
+    let smallest = both.fold(Seconds::new(f64::INFINITY), Seconds::min);
+    wait_and_work(c, smallest * f64::from(c.degrees.pp * c.chunks))
 }
 
 /// Equal chunks of the body; embedding and head join the first and the last.

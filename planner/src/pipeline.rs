@@ -39,7 +39,7 @@ pub use bound::{Bound, BoundReason, lower_bound};
 pub use elastic::Infeasible;
 pub use instance::ProblemError;
 pub use outcome::{CutOffBy, Outcome, Proof};
-pub use solve::{TOLERANCE, solve, solve_with_ilp};
+pub use solve::{TOLERANCE, solve, solve_by_labels, solve_with_ilp};
 pub use solver::Backend;
 
 use plan::schedule::ScheduleKind;

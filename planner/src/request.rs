@@ -111,6 +111,15 @@ impl Objective {
     }
 }
 
+/// How far to go for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// To the proof: integer programmes where bounds and label programmes leave a gap.
+    Proof,
+    /// Bounds and label programmes only: a good plan, its gap known, in predictable time.
+    Labels,
+}
+
 /// A question to the planner.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
@@ -132,6 +141,8 @@ pub struct Request<'a> {
     pub max_memory: f64,
     /// Solver of integer programmes.
     pub backend: Backend,
+    /// How far to go.
+    pub effort: Effort,
     /// Asked between configurations; true ends the search with what was found so far.
     pub stop: &'a dyn Fn() -> bool,
 }

@@ -3,7 +3,7 @@
 
 use crate::inner::Inner;
 use crate::prices::{PriceBook, Split, Unpriced};
-use crate::request::Request;
+use crate::request::{Effort, Request};
 use crate::solution::{By, Solution, Solved, solve, work_bound};
 use crate::space::{Configuration, configurations, describe};
 use plan::document::{Certificate, Reason, RuledOut, Status};
@@ -49,6 +49,23 @@ pub fn search(request: &Request<'_>) -> Found {
     search.finish()
 }
 
+/// Ties go to the plan that splits the model least, then to the lexicographically smallest: an
+/// equal plan that comes later does not replace an earlier one.
+fn simplicity(c: &Configuration) -> (u32, Configuration) {
+    let d = c.degrees;
+    (d.tp * d.pp * d.cp * d.ep, *c)
+}
+
+/// A bound without the noise of the order in which its terms were added.
+fn nine_digits(bound: Seconds) -> f64 {
+    let x = bound.get();
+    if x <= 0.0 || !x.is_finite() {
+        return x;
+    }
+    let unit = 10f64.powf(x.log10().floor() - 8.0);
+    (x / unit).round() * unit
+}
+
 /// A configuration with its lower bound.
 struct Candidate {
     bound: Seconds,
@@ -66,6 +83,8 @@ struct Search<'a> {
     configurations: u64,
     solved: u64,
     programmes: u64,
+    /// Configurations whose label programmes did not close the case, with their bounds.
+    pending: Vec<Candidate>,
     /// The smallest bound that was left open.
     open: Option<Seconds>,
 }
@@ -90,6 +109,7 @@ impl<'a> Search<'a> {
             configurations: 0,
             solved: 0,
             programmes: 0,
+            pending: Vec::new(),
             open: None,
         }
     }
@@ -116,7 +136,8 @@ impl<'a> Search<'a> {
             }
         }
         queue.sort_by(|a, b| {
-            a.bound.total_cmp(&b.bound).then_with(|| a.configuration.cmp(&b.configuration))
+            let by_bound = nine_digits(a.bound).total_cmp(&nine_digits(b.bound));
+            by_bound.then_with(|| simplicity(&a.configuration).cmp(&simplicity(&b.configuration)))
         });
         queue
     }
@@ -130,7 +151,26 @@ impl<'a> Search<'a> {
                 self.open.get_or_insert(candidate.bound);
                 self.note(degrees, Reason::Undecided, Some(candidate.bound));
             } else {
-                self.decide(candidate.configuration);
+                self.decide(candidate.configuration, Effort::Labels);
+            }
+        }
+        self.prove();
+    }
+
+    /// Integer programmes, for those configurations whose label programmes left room below the best
+    /// plan of all: by now, few.
+    fn prove(&mut self) {
+        let mut pending = std::mem::take(&mut self.pending);
+        pending.sort_by(|a, b| a.bound.total_cmp(&b.bound));
+        for Candidate { bound, configuration } in pending {
+            let degrees = configuration.degrees;
+            if self.cutoff().is_some_and(|cutoff| bound >= cutoff) {
+                self.note(degrees, Reason::StageBound, Some(bound));
+            } else if self.request.effort == Effort::Labels || (self.request.stop)() {
+                self.open = Some(self.open.map_or(bound, |open| open.min(bound)));
+                self.note(degrees, Reason::Undecided, Some(bound));
+            } else {
+                self.decide(configuration, Effort::Proof);
             }
         }
     }
@@ -139,11 +179,11 @@ impl<'a> Search<'a> {
         self.best.as_ref().map(|b| b.step * (1.0 - TIE))
     }
 
-    fn decide(&mut self, c: Configuration) {
+    fn decide(&mut self, c: Configuration, effort: Effort) {
         let cutoff = self.cutoff();
         let Ok(kinds) = self.book.get(Split::of(&c)) else { return };
         let inner = Inner::new(self.request, c, kinds);
-        match solve(self.request, &inner, kinds, cutoff) {
+        match solve(self.request, &inner, kinds, cutoff, effort) {
             Solved::Best { solution, programmes } => {
                 self.programmes += programmes;
                 self.solved += 1;
@@ -169,8 +209,12 @@ impl<'a> Search<'a> {
                 self.note(c.degrees, Reason::Memory, None);
             }
             Solved::Unproven { solution, bound, .. } => {
-                self.open = Some(self.open.map_or(bound, |open| open.min(bound)));
-                self.note(c.degrees, Reason::Undecided, Some(bound));
+                if effort == Effort::Labels {
+                    self.pending.push(Candidate { bound, configuration: c });
+                } else {
+                    self.open = Some(self.open.map_or(bound, |open| open.min(bound)));
+                    self.note(c.degrees, Reason::Undecided, Some(bound));
+                }
                 let better = |s: &Solution| self.best.as_ref().is_none_or(|b| s.step < b.step);
                 if let Some(s) = solution.filter(better) {
                     self.others.extend(self.best.replace(s));

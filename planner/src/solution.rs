@@ -4,11 +4,12 @@ use crate::inner::Inner;
 use crate::interleaved;
 use crate::pipeline::{self, Assignment, CutOffBy, Outcome, Proof};
 use crate::prices::PricedKinds;
-use crate::request::Request;
+use crate::request::{Effort, Request};
 use crate::setting::Setting;
 use crate::space::Configuration;
 use cost_model::overlap::with_jitter;
 use plan::lower::Recompute;
+use plan::model::{LayerRole, Run};
 use plan::schedule::ScheduleKind;
 use plan::units::{Bytes, Seconds};
 
@@ -109,8 +110,8 @@ pub fn unjittered(request: &Request<'_>, step: Seconds) -> Seconds {
 /// The coarsest bound: the fastest way to do every layer's work, spread as well as the schedule
 /// allows, without messages, sharding or once-per-step costs.
 ///
-/// `T ≥ W/(1 − (1 − 1/m)^P)` under 1F1B and GPipe, `T ≥ m·W/P` interleaved; see
-/// [`pipeline::lower_bound`] for the argument.
+/// `T ≥ W/(1 − (1 − 1/m)^P)` under 1F1B and GPipe (see [`pipeline::lower_bound`]); interleaved, see
+/// [`interleaved`].
 #[must_use]
 pub fn work_bound(request: &Request<'_>, c: &Configuration, kinds: &PricedKinds) -> Seconds {
     let fastest = |kind: usize| {
@@ -118,14 +119,21 @@ pub fn work_bound(request: &Request<'_>, c: &Configuration, kinds: &PricedKinds)
         let both = levels.map(|l| l.time.forward.total().value + l.time.backward_total().value);
         both.fold(Seconds::new(f64::INFINITY), Seconds::min)
     };
-    let chain = request.model.chain.iter();
-    let work: Seconds = chain.map(|run| fastest(run.kind) * f64::from(run.layers)).sum();
-    let (m, p) = (f64::from(c.micro_batches), f64::from(c.degrees.pp));
-    let share = match c.schedule {
-        ScheduleKind::Interleaved => p / m,
-        _ => 1.0 - (1.0 - 1.0 / m).powf(p),
+    let is_body = |run: &Run| request.model.kinds[run.kind].role == LayerRole::Body;
+    let sum = |runs: &mut dyn Iterator<Item = &Run>| -> Seconds {
+        runs.map(|run| fastest(run.kind) * f64::from(run.layers)).sum()
     };
-    jittered(request, work / share)
+    let mut chain = request.model.chain.iter();
+    let raw = match c.schedule {
+        ScheduleKind::Interleaved => {
+            interleaved::wait_and_work(c, sum(&mut chain.filter(|run| is_body(run))))
+        }
+        _ => {
+            let (m, p) = (f64::from(c.micro_batches), f64::from(c.degrees.pp));
+            sum(&mut chain) / (1.0 - (1.0 - 1.0 / m).powf(p))
+        }
+    };
+    jittered(request, raw)
 }
 
 /// Lower bound of a configuration's step under one setting. An infinite bound means that nothing
@@ -148,6 +156,7 @@ pub fn solve(
     inner: &Inner<'_>,
     kinds: &PricedKinds,
     cutoff: Option<Seconds>,
+    effort: Effort,
 ) -> Solved {
     let mut queue: Vec<(Seconds, usize)> =
         (0..inner.settings().len()).map(|s| (bound(request, inner, s), s)).collect();
@@ -157,25 +166,37 @@ pub fn solve(
         if merged.cutoff().is_some_and(|c| bound >= c) {
             merged.add(Solved::Slower { bound, by: By::Bound, programmes: 0 });
         } else {
-            merged.add(solve_setting(request, inner, kinds, setting, merged.cutoff()));
+            let asked = Asked { setting, cutoff: merged.cutoff(), effort };
+            merged.add(solve_setting(request, inner, kinds, asked));
         }
     }
     merged.finish()
+}
+
+/// One setting to solve, the step to beat, and how far to go.
+struct Asked {
+    setting: usize,
+    cutoff: Option<Seconds>,
+    effort: Effort,
 }
 
 fn solve_setting(
     request: &Request<'_>,
     inner: &Inner<'_>,
     kinds: &PricedKinds,
-    setting: usize,
-    cutoff: Option<Seconds>,
+    Asked { setting, cutoff, effort }: Asked,
 ) -> Solved {
     let raw_cutoff = cutoff.map(|c| unjittered(request, c));
     if inner.configuration.schedule == ScheduleKind::Interleaved {
         return interleaved::solve(request, inner, kinds, setting, raw_cutoff);
     }
     let sync = inner.one_setting(setting);
-    match pipeline::solve(&inner.problem(&sync), raw_cutoff, request.backend) {
+    let problem = inner.problem(&sync);
+    let outcome = match effort {
+        Effort::Proof => pipeline::solve(&problem, raw_cutoff, request.backend),
+        Effort::Labels => pipeline::solve_by_labels(&problem, raw_cutoff, request.backend),
+    };
+    match outcome {
         Ok(outcome) => Translation { request, inner, kinds, setting }.of(outcome),
         Err(error) => {
             let (bound, reason) = (Seconds::ZERO, error.to_string());

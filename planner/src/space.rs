@@ -53,13 +53,27 @@ pub fn configurations(request: &Request<'_>) -> Vec<Configuration> {
 #[must_use]
 pub fn describe() -> Vec<String> {
     vec![
-        format!("tensor parallel: every divisor of the ranks up to {MAX_TP} that divides heads, feed-forward width, vocabulary or cells"),
-        format!("context parallel: powers of two that leave {MIN_TOKENS_PER_CONTEXT_RANK} tokens per rank; expert parallel: divisors of experts and replicas"),
-        "pipeline parallel: every divisor of the ranks up to the number of layers; contiguous stages of any size under 1F1B and GPipe".into(),
-        format!("interleaved 1F1B: equal chunks, up to {MAX_CHUNKS} per rank, one recomputation level"),
+        format!(
+            "tensor parallel: every divisor of the ranks up to {MAX_TP} that divides heads, \
+             feed-forward width or cells"
+        ),
+        format!(
+            "context parallel: powers of two that leave {MIN_TOKENS_PER_CONTEXT_RANK} tokens per \
+             rank; expert parallel: divisors of experts and replicas"
+        ),
+        "pipeline parallel: every divisor of the ranks up to the number of layers; contiguous \
+         stages of any size under 1F1B and GPipe"
+            .into(),
+        format!(
+            "interleaved 1F1B: equal chunks, up to {MAX_CHUNKS} per rank, one recomputation level"
+        ),
         format!("recurrent pipelines: wavefronts of up to {MAX_TIME_CHUNKS} pieces along time"),
-        "micro-batches: every divisor of a replica's sequences; ZeRO 0 to 3; recomputation per layer".into(),
-        "token table: every exchange of its gradient; recurrent models with a large one may also shard it over replicas or store it in pieces on several stages".into(),
+        "micro-batches: every divisor of a replica's sequences; ZeRO 0 to 3; recomputation per \
+         layer"
+            .into(),
+        "token table: every exchange of its gradient; recurrent models with a large one may also \
+         shard it over replicas or store it in pieces on several stages"
+            .into(),
     ]
 }
 

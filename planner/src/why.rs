@@ -37,7 +37,7 @@ fn headroom(planned: &Planned, parts: &[TimePart]) -> String {
         return "Nothing waits for communication.".into();
     }
     format!(
-        "All exposed communication costs {} of the step: no plan can gain more by communicating less.",
+        "All exposed communication costs {} of the step: the most that less of it could gain.",
         share(planned, exposed)
     )
 }
@@ -151,7 +151,8 @@ fn against(request: &Request<'_>, winner: &Planned, other: &Planned, choice: Str
     }
     let (low, high) = (other.detail.step.low, winner.detail.step.high);
     if slower > 0.0 && low < high {
-        let note = "The intervals overlap, but both plans share their constants: the order is surer than either number.";
+        let note = "The intervals overlap, but both plans share their constants: the order is \
+                    surer than either number.";
         verdict.push(note.into());
     }
     WhyNot {

@@ -33,9 +33,9 @@
 //! `Σ_{d ∈ S} x[d,m] = Σ_{a uses m} y[S,a] ≤ Σ_a y[S,a] = 1`, and likewise over `m`. Where `x` is
 //! integer, the marginals of `y[S,·]` are 0 or 1, so `y[S,·]` is a unit vector without being
 //! declared integer: only `|D|·|M|` binaries remain. For the same reason a set inside another needs
-//! no variables of its own, which the original gives every distinct set. Instead of one objective `(|D|+1)·z − Σx`
-//! the goals are solved one after the other, as sizes in bytes would drown the tie-break in a
-//! solver's tolerance.
+//! no variables of its own, which the original gives every distinct set. Instead of one objective
+//! `(|D|+1)·z − Σx` the goals are solved one after the other, as sizes in bytes would drown the
+//! tie-break in a solver's tolerance.
 
 use super::error::LayoutError;
 use super::graph::Placement;

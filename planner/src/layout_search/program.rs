@@ -47,7 +47,7 @@ impl<'a> Program<'a> {
         check_size(&dims, &sets, mesh)?;
         let assignments = sets.iter().map(|s| assignment::all(s, mesh.axes().len())).collect();
         let (time, memory) = (Vec::new(), Vec::new());
-        let mut program = Self { graph, mesh, dims, sets, assignments, time, memory };
+        let mut program = Self { mesh, graph, dims, sets, assignments, time, memory };
         program.time = program.time_coefficients(objective)?;
         program.memory = program.memory_coefficients();
         Ok(program)

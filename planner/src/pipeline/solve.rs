@@ -30,7 +30,20 @@ pub fn solve(
     cutoff: Option<Seconds>,
     backend: Backend,
 ) -> Result<Outcome, ProblemError> {
-    answer(problem, cutoff, backend, false)
+    answer(problem, cutoff, backend, Depth::Proof)
+}
+
+/// As [`solve`], without integer programs: where the label program does not close the case, its
+/// plan and its bound come back as [`Outcome::Uncertified`].
+///
+/// # Errors
+/// [`ProblemError`] where the problem contradicts itself.
+pub fn solve_by_labels(
+    problem: &Problem,
+    cutoff: Option<Seconds>,
+    backend: Backend,
+) -> Result<Outcome, ProblemError> {
+    answer(problem, cutoff, backend, Depth::Labels)
 }
 
 /// As [`solve`], but the label program may not close the case and its bound and plan are kept from
@@ -43,14 +56,25 @@ pub fn solve_with_ilp(
     cutoff: Option<Seconds>,
     backend: Backend,
 ) -> Result<Outcome, ProblemError> {
-    answer(problem, cutoff, backend, true)
+    answer(problem, cutoff, backend, Depth::ProgramOnly)
+}
+
+/// How far to go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    /// Bounds and label program.
+    Labels,
+    /// The integer program where those do not close the case.
+    Proof,
+    /// The integer program alone; the label program's bound and plan are withheld.
+    ProgramOnly,
 }
 
 fn answer(
     problem: &Problem,
     cutoff: Option<Seconds>,
     backend: Backend,
-    by_ilp: bool,
+    depth: Depth,
 ) -> Result<Outcome, ProblemError> {
     let instance = Instance::new(problem)?;
     let (layers, stages) = (instance.layers(), instance.stages());
@@ -72,7 +96,7 @@ fn answer(
         floor: floor.seconds.get(),
         cutoff,
         backend,
-        by_ilp,
+        depth,
     };
     let outcome = if instance.is_gpipe() {
         Solver::new(task, bases.iter().map(|b| (b, GPipe(b))).collect()).run()
@@ -91,8 +115,7 @@ pub(crate) struct Task<'a> {
     pub floor: f64,
     cutoff: Option<Seconds>,
     pub backend: Backend,
-    /// Whether the label program's bound and plan are withheld.
-    by_ilp: bool,
+    depth: Depth,
 }
 
 impl Task<'_> {
@@ -146,14 +169,22 @@ impl<'a, R: Rules> Solver<'a, R> {
             Labels::Nothing(outcome) => return outcome,
         };
         let cutoff = self.task.cutoff();
-        if !self.task.by_ilp && best.makespan <= bound * (1.0 + TOLERANCE) {
+        let depth = self.task.depth;
+        if depth != Depth::ProgramOnly && best.makespan <= bound * (1.0 + TOLERANCE) {
             if best.makespan >= cutoff {
                 let bound = Seconds::new(bound.min(cutoff));
                 return Outcome::CutOff { bound, by: CutOffBy::Dp };
             }
             return self.finish(best, Proof::DpBound { bound: Seconds::new(bound) });
         }
-        let verdict = if self.task.by_ilp {
+        if depth == Depth::Labels {
+            return Outcome::Uncertified {
+                assignment: Some(best).filter(|b| b.makespan < cutoff).map(assignment),
+                bound: Seconds::new(bound),
+                reason: "no integer program was asked for".to_owned(),
+            };
+        }
+        let verdict = if depth == Depth::ProgramOnly {
             let high = cutoff.min(best.makespan * (1.0 + 1e-6));
             let floor = self.task.floor;
             master::prove(&mut self, None, floor, high)

@@ -1,6 +1,7 @@
 //! Handing a program to a solver, and not trusting what comes back.
 
 use super::formulation::{Program, Row};
+use good_lp::solvers::WithTimeLimit;
 use good_lp::{
     Constraint, Expression, ProblemVariables, ResolutionError, Solution, SolverModel, Variable,
     variable,
@@ -50,6 +51,11 @@ pub(crate) enum Answer {
 /// restored by rounding first, so only the objective's own rows can be off.
 const ROW_TOLERANCE: f64 = 1e-6;
 
+/// microlp offers no limit on nodes here, and rare programs keep it busy for minutes. This fuse is
+/// the only clock behind the planner: it can leave a plan uncertified, and then the answer says so;
+/// it never changes what is proven.
+const FUSE_SECONDS: f64 = 2.0;
+
 /// Minimises `program` with `backend`: no gap, one thread, fixed seed.
 pub(crate) fn minimise(program: &Program, backend: Backend) -> Answer {
     let mut variables = ProblemVariables::new();
@@ -59,7 +65,10 @@ pub(crate) fn minimise(program: &Program, backend: Backend) -> Answer {
     all.push(objective);
     let problem = variables.minimise(objective);
     match backend {
-        Backend::Microlp => run(problem.using(good_lp::microlp), program, &all),
+        Backend::Microlp => {
+            let model = problem.using(good_lp::microlp).with_time_limit(FUSE_SECONDS);
+            run(model, program, &all)
+        }
         #[cfg(feature = "highs")]
         Backend::Highs => match exact_highs(problem.using(good_lp::highs)) {
             Ok(model) => run(model, program, &all),

@@ -2,7 +2,7 @@
 
 use crate::answer::{Planned, detail_of};
 use crate::label::label;
-use crate::request::{Pins, Request};
+use crate::request::{Effort, Pins, Request};
 use crate::search::search;
 use crate::solution::Solution;
 use cost_model::memory::{Zero, occupied};
@@ -52,7 +52,7 @@ fn pinned(request: &Request<'_>, s: &Solution, zero: Option<Zero>) -> Option<Sol
         chunks: zero.map(|_| c.chunks).or(request.pins.chunks),
         ..request.pins
     };
-    search(&Request { pins, ..*request }).best
+    search(&Request { pins, effort: Effort::Labels, ..*request }).best
 }
 
 fn best_of_other_meshes(request: &Request<'_>, planned: &Planned) -> Vec<Solution> {

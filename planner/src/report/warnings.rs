@@ -31,7 +31,11 @@ pub(super) fn warnings(request: &Request<'_>, planned: &Planned) -> Vec<String> 
 fn crowded(request: &Request<'_>, planned: &Planned) -> Option<String> {
     let share = occupied(planned.tensors(), request.profile) / request.profile.memory();
     (share > CROWDED).then(|| {
-        format!("memory is {:.0} % full: one in seven published runs above 95 % was 8 to 26 % slower than predicted", share * 100.0)
+        format!(
+            "memory is {:.0} % full: one in seven published runs above 95 % was 8 to 26 % slower \
+             than predicted",
+            share * 100.0
+        )
     })
 }
 
@@ -39,7 +43,11 @@ fn launch_bound(planned: &Planned) -> Option<String> {
     let rank = &planned.detail.ranks[planned.detail.busiest];
     let share = rank.layers.launch.value / planned.detail.step.value;
     (share > LAUNCH_BOUND).then(|| {
-        format!("{:.0} % of the step waits for the host to launch kernels: CUDA graphs or a compiler would change it", share * 100.0)
+        format!(
+            "{:.0} % of the step waits for the host to launch kernels: CUDA graphs or a compiler \
+             would change it",
+            share * 100.0
+        )
     })
 }
 
@@ -62,7 +70,10 @@ fn few_tokens_per_expert(request: &Request<'_>, planned: &Planned) -> Option<Str
     let tokens = c.micro_sequences * u64::from(d.ep) * request.sequence() / u64::from(d.cp);
     let each = (tokens * experts.top_k) as f64 / experts.count as f64;
     (each < FEW_TOKENS).then(|| {
-        format!("{each:.0} tokens per expert and micro-batch: kernels this small are slower than modelled")
+        format!(
+            "{each:.0} tokens per expert and micro-batch: kernels this small are slower than \
+             modelled"
+        )
     })
 }
 
@@ -71,12 +82,18 @@ fn batch(request: &Request<'_>) -> Option<String> {
     let Batch::Global(published) = request.model.spec.training.batch else { return None };
     (published != request.global_sequences).then(|| {
         let ratio = request.global_sequences as f64 / published as f64;
-        format!("global batch {} is {ratio:.2} × the published {published}: convergence is not modelled", request.global_sequences)
+        format!(
+            "global batch {} is {ratio:.2} × the published {published}: convergence is not \
+             modelled",
+            request.global_sequences
+        )
     })
 }
 
 fn mixed(request: &Request<'_>) -> Option<String> {
     (!request.cluster.is_homogeneous()).then(|| {
-        "the cluster mixes devices: the plan takes all of them to be as slow and as small as the first group".into()
+        "the cluster mixes devices: the plan takes all of them to be like the first group of its \
+         file, which should be the slowest"
+            .into()
     })
 }

@@ -1,5 +1,4 @@
 //! The inner solver against exhaustive search, with every solver backend of the build.
-#![expect(clippy::print_stdout, reason = "the counts by category are this test's output")]
 
 mod exhaustive;
 mod generate;

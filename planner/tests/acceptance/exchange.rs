@@ -1,0 +1,58 @@
+//! Which exchange of the embedding gradient wins, and where.
+
+use crate::world::{World, fastest};
+use plan::exchange::Exchange;
+use planner::label::label;
+use planner::request::Pins;
+use planner::setting::applies;
+
+fn under(world: &World, gpus: u32, exchange: Option<Exchange>) -> Option<(f64, Option<Exchange>)> {
+    let request = world.request(gpus, Pins { exchange, ..Pins::default() });
+    let planned = fastest(&request)?;
+    let name = exchange.map_or("free", Exchange::name);
+    println!("  {name:12} {:9.4} ms  {}", planned.solution.step.get() * 1e3, label(&request, &planned.solution));
+    Some((planned.solution.step.get(), planned.solution.setting.exchange))
+}
+
+fn side_by_side(model: &str, cluster: &str, gpus: u32) -> Vec<(Option<Exchange>, Option<(f64, Option<Exchange>)>)> {
+    let world = World::shipped(model, cluster);
+    println!("{model} on {gpus} of {cluster}");
+    let all = std::iter::once(None).chain(Exchange::ALL.into_iter().map(Some));
+    all.map(|exchange| (exchange, under(&world, gpus, exchange))).collect()
+}
+
+#[test]
+fn words_are_exchanged_as_unique_rows() {
+    for gpus in [64, 192] {
+        let all = side_by_side("word-lm-1b", "titanx-fdr", gpus);
+        let (step, chosen) = all[0].1.unwrap();
+        assert_eq!(chosen, Some(Exchange::Unique), "{gpus} GPUs");
+        for (exchange, answer) in &all {
+            if let Some((other, _)) = answer {
+                assert!(*other >= step * (1.0 - 1e-9), "{exchange:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn bytes_are_exchanged_densely() {
+    let all = side_by_side("mlstm4096", "dgx1v", 192);
+    assert_eq!(all[0].1.unwrap().1, Some(Exchange::Dense));
+}
+
+#[test]
+fn a_tied_table_under_a_full_softmax_has_a_dense_gradient() {
+    let all = side_by_side("gpt2", "dgx-a100", 8);
+    assert_eq!(all[0].1.unwrap().1, Some(Exchange::Dense));
+    let table = World::shipped("gpt2", "dgx-a100").model.table.unwrap();
+    for exchange in Exchange::ALL {
+        assert_eq!(applies(table, exchange).is_none(), exchange == Exchange::Dense, "{exchange:?}");
+    }
+}
+
+#[test]
+fn large_tables_fit_only_in_parts() {
+    let all = side_by_side("biglstm", "v100-station", 4);
+    println!("{all:?}");
+}
