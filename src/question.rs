@@ -22,7 +22,7 @@ use plan::units::Bytes;
 use planner::answer::{Answer, Planned};
 use planner::pipeline::Backend;
 use planner::report::Context;
-use planner::request::{Objective, Pins, Request};
+use planner::request::{Effort, Objective, Pins, Request};
 
 /// Part of the device memory that a plan may fill where nobody says otherwise.
 const MAX_MEMORY: f64 = 0.9;

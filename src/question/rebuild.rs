@@ -40,7 +40,6 @@ pub fn rebuild(catalog: &Catalog, plan: &Plan, sources: &SourceArgs) -> Result<Q
         max_memory: plan.inputs.max_memory,
         objective,
         backend: Backend::Microlp,
-        effort: Effort::Proof,
         top: 4,
         inputs: names,
     })
