@@ -103,18 +103,21 @@ fn last_quoted(text: &str, end: usize, key: &str) -> Range<usize> {
     head.rfind(&quoted).map_or(end..end + 1, |at| at..at + quoted.len())
 }
 
+fn is_end(byte: &u8) -> bool {
+    byte.is_ascii_whitespace() || b",:[]{}".contains(byte)
+}
+
 /// The token whose last byte is at `end`: serde stops there.
 fn token_before(text: &str, end: usize) -> Range<usize> {
     let bytes = text.as_bytes();
-    let is_end = |b: &u8| b.is_ascii_whitespace() || b",:[]{}".contains(b);
     let end = end.min(bytes.len());
     let last = (end + 1).min(bytes.len());
     if bytes.get(end) == Some(&b'"') {
         let start = bytes[..end].iter().rposition(|b| *b == b'"').unwrap_or(end);
         return start..last;
     }
-    let last = if bytes.get(end).is_some_and(|b| is_end(b)) && end > 0 { end } else { last };
-    let start = bytes[..last].iter().rposition(|b| is_end(b)).map_or(0, |at| at + 1);
+    let last = if bytes.get(end).is_some_and(is_end) && end > 0 { end } else { last };
+    let start = bytes[..last].iter().rposition(is_end).map_or(0, |at| at + 1);
     start..last.max(start + 1)
 }
 

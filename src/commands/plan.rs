@@ -198,10 +198,11 @@ fn next(saved: Option<&str>, report: &Report, typed: &[String]) -> Vec<(String, 
         None => {
             let words: Vec<String> = typed.iter().map(|w| quoted(w)).collect();
             let again = words.join(" ");
-            vec![
-                line(&format!("{again} -o plan.json"), "saves the plan"),
-                line(&format!("{again} --why-not {other}"), "why not otherwise"),
-            ]
+            let mut lines = vec![line(&format!("{again} -o plan.json"), "saves the plan")];
+            if !typed.iter().any(|word| word.starts_with("--why-not")) {
+                lines.push(line(&format!("{again} --why-not {other}"), "why not otherwise"));
+            }
+            lines
         }
     }
 }

@@ -184,10 +184,14 @@ fn as_json(checked: &[Checked]) -> Value {
 mod tests {
     use super::*;
 
+    fn check(path: &str, text: &str) -> Result<String, Failure> {
+        check_json(&Catalog::default(), &SourceArgs::default(), path, text)
+    }
+
     #[test]
     fn malformed_json_is_shown_where_it_breaks() {
         let text = "{\n  \"schema\": \"meshwright.plan/1\",\n  \"stages\": [1, ]\n}\n";
-        let failure = check_json("plan.json", text).unwrap_err();
+        let failure = check("plan.json", text).unwrap_err();
         let expected = "\
 error: plan.json has a problem
 
@@ -201,9 +205,9 @@ error: plan.json has a problem
 
     #[test]
     fn json_of_others_is_refused() {
-        assert!(check_json("x.json", "{}").is_err());
-        assert!(check_json("x.json", "{\"schema\": \"other/1\"}").is_err());
-        let plan = check_json("x.json", "{\"schema\": \"meshwright.plan/1\"}");
-        assert_eq!(plan, Ok("meshwright.plan/1".to_string()));
+        assert!(check("x.json", "{}").is_err());
+        assert!(check("x.json", "{\"schema\": \"other/1\"}").is_err());
+        let report = check("x.json", "{\"schema\": \"meshwright.report/1\"}");
+        assert_eq!(report, Ok("meshwright.report/1".to_string()));
     }
 }

@@ -45,6 +45,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "suggestion", seeds: models, check: suggests },
     Target { name: "stack", seeds: stacks, check: |text| told(text, parse_stack(text, None)) },
     Target { name: "gpus", seeds: gpus, check: counts },
+    Target { name: "plan", seeds: plans, check: plan },
 ];
 
 fn quantities() -> Vec<String> {
@@ -90,6 +91,27 @@ fn stacks() -> Vec<String> {
 
 fn gpus() -> Vec<String> {
     ["192", "8..64:8", "8,64,192", "1..16", " 8 , 16"].map(str::to_string).to_vec()
+}
+
+fn plans() -> Vec<String> {
+    files("tests/fuzz/seeds", ".json")
+}
+
+/// A refusal of a plan says what is wrong; an accepted plan reads back as itself.
+fn plan(text: &str) -> Result<(), String> {
+    match meshwright::planfile::parse("plan.json", text) {
+        Ok(plan) => {
+            let written = serde_json::to_string(&plan).map_err(|e| e.to_string())?;
+            match meshwright::planfile::parse("plan.json", &written) {
+                Ok(again) if again == plan => Ok(()),
+                _ => Err("an accepted plan does not read back".into()),
+            }
+        }
+        Err(failure) => {
+            let said = failure.render(&meshwright::style::Canvas::PLAIN);
+            if said.starts_with("error: ") { Ok(()) } else { Err(format!("refused with: {said}")) }
+        }
+    }
 }
 
 /// Counts are positive, rise, and are few enough to be read.

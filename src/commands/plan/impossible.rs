@@ -6,7 +6,7 @@ use crate::exit::Exit;
 use crate::question::Question;
 use crate::render::number::signed_percent;
 use planner::answer::{Answer, Impossible, plan};
-use planner::request::{Objective, Pins, Request};
+use planner::request::{Effort, Objective, Pins, Request};
 
 /// GPU counts that are tried on either side.
 const MOST_TRIES: u32 = 4096;
@@ -36,7 +36,7 @@ pub fn failure(question: &Question, request: &Request<'_>, why: &Impossible) -> 
 
 /// Whether something fits; the first plan found is proof enough.
 fn works(request: &Request<'_>) -> bool {
-    let asked = Request { stop: &|| true, ..*request };
+    let asked = Request { stop: &|| true, effort: Effort::Labels, ..*request };
     matches!(plan(&asked, Objective::StepTime), Answer::Plan(_))
 }
 

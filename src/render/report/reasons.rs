@@ -5,7 +5,7 @@ use super::memory::gib;
 use super::time::seconds;
 use crate::render::number::{counted, grouped, signed_percent};
 use crate::render::plan_line::against;
-use crate::render::table::{Align, Table};
+use crate::render::table::{Align, Table, cut};
 use crate::render::wrap::wrap;
 use crate::style::{Canvas, Role};
 use plan::document::{Certificate, Status};
@@ -28,10 +28,14 @@ fn list(title: &str, sentences: &[String], canvas: &Canvas) -> String {
     format!("  {title}\n{}", lines.collect::<String>())
 }
 
+/// Columns that the numbers of a runner-up take.
+const NUMBERS: usize = 32;
+
 pub(super) fn runners_up(report: &Report, canvas: &Canvas) -> String {
     if report.runners_up.is_empty() {
         return String::new();
     }
+    let room = canvas.width.saturating_sub(NUMBERS);
     let mut table = Table::new(&[
         ("  Runners-up", Align::Left),
         ("step", Align::Right),
@@ -41,7 +45,7 @@ pub(super) fn runners_up(report: &Report, canvas: &Canvas) -> String {
     ]);
     for other in &report.runners_up {
         table.row([
-            format!("    {}", against(&other.label, &report.plan.decision)),
+            cut(&format!("    {}", against(&other.label, &report.plan.decision)), room),
             seconds(other.seconds),
             signed_percent(other.slower),
             format!("{} GiB", gib(other.memory_bytes)),

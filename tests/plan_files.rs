@@ -1,0 +1,142 @@
+//! Plan files from the first write to every command that reads them.
+
+#![cfg(unix)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_meshwright");
+
+/// A folder of this test alone, removed at its end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("meshwright-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn run(&self, line: &str) -> Output {
+        let words = line.split_whitespace();
+        Command::new(BINARY).args(words).current_dir(&self.0).env_clear().output().unwrap()
+    }
+
+    /// What a command says, on both streams, when it ends with `code`.
+    fn said(&self, line: &str, code: i32) -> String {
+        let output = self.run(line);
+        let said =
+            String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{line}\n{said}");
+        said
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _already_gone = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn assert_contains(said: &str, all: &[&str]) {
+    for part in all {
+        assert!(said.contains(part), "no `{part}` in\n{said}");
+    }
+}
+
+#[test]
+fn the_same_question_writes_the_same_bytes() {
+    let folder = Folder::new("bytes");
+    folder.said("plan -g 192 -m mlstm4096 -o a.json", 0);
+    folder.said("plan -g 192 -m mlstm4096 -o b.json -q", 0);
+    let printed = folder.run("plan -g 192 -m mlstm4096 -o -");
+    assert_eq!(folder.text("a.json"), folder.text("b.json"));
+    assert_eq!(folder.text("a.json"), String::from_utf8(printed.stdout).unwrap());
+    assert!(folder.text("a.json").contains("\"schema\": \"meshwright.plan/1\""));
+    let quiet = folder.run("plan -g 192 -m mlstm4096 -o b.json -q");
+    assert!(quiet.stdout.is_empty() && quiet.stderr.is_empty());
+}
+
+#[test]
+fn a_plan_file_is_explained() {
+    let folder = Folder::new("explain");
+    let said = folder.said("plan -g 192 -m mlstm4096 -o plan.json", 0);
+    assert_contains(&said, &["Saved as plan.json", "meshwright explain plan.json"]);
+    let tree = folder.said("explain plan.json --ids", 0);
+    assert_contains(&tree, &["step ", "├─ forward, backward", "pipeline bubble", "compute"]);
+    let branch = folder.said("explain plan.json --path step/gradients --ascii", 0);
+    assert!(branch.starts_with("gradients") && branch.is_ascii(), "{branch}");
+    let lost = folder.said("explain plan.json --path step/gradient", 2);
+    assert_contains(&lost, &["no part `step/gradient`"]);
+    let why_not = folder.said("explain plan.json --why-not tp=2", 0);
+    assert_contains(&why_not, &["Why not --tp 2?", "% slower", "tensor parallel"]);
+    let binds = folder.said("explain plan.json --binds", 0);
+    assert_contains(&binds, &["What binds", "+1 GiB per GPU", "2 × bandwidth between nodes"]);
+    let json = folder.run("explain plan.json --json");
+    let report: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    let plan: serde_json::Value = serde_json::from_str(&folder.text("plan.json")).unwrap();
+    assert_eq!(report["plan"]["decision"], plan["decision"]);
+    assert_eq!(report["plan"]["id"], plan["id"]);
+}
+
+#[test]
+fn plan_files_are_compared() {
+    let folder = Folder::new("compare");
+    folder.said("plan -g 192 -m mlstm4096 -o a.json -q", 0);
+    folder.said("plan -g 192 -m mlstm4096 --tp 2 -o b.json -q", 0);
+    let said = folder.said("compare a.json b.json", 0);
+    assert_contains(&said, &["192·1·1", "96·2·1", "a.json is 1.0", "a tie, the intervals overlap"]);
+    folder.said("compare a.json b.json --exit-code", 1);
+    let same = folder.said("compare a.json a.json --exit-code", 0);
+    assert_contains(&same, &["are the same plan"]);
+}
+
+#[test]
+fn plan_files_are_validated_against_their_inputs() {
+    let folder = Folder::new("validate");
+    folder.said("plan -g 192 -m mlstm4096 -o plan.json -q", 0);
+    let said = folder.said("validate plan.json", 0);
+    assert_contains(&said, &["ok", "inputs unchanged", "nothing faster in"]);
+    let text = folder.text("plan.json");
+    let edited = |name: &str, from: &str, to: &str| {
+        assert!(text.contains(from), "{from}");
+        fs::write(folder.path(name), text.replacen(from, to, 1)).unwrap();
+    };
+    edited("key.json", "\"made_by\"", "\"madeby\"");
+    assert_contains(
+        &folder.said("validate key.json", 3),
+        &["did you mean `made_by`?", "key.json:"],
+    );
+    edited("ranks.json", "\"world_size\": 192", "\"world_size\": 191");
+    assert_contains(&folder.said("validate ranks.json", 3), &["192 × 1 × 1 × 1, not 191 ranks"]);
+    edited("nan.json", "\"world_size\": 192", "\"world_size\": NaN");
+    assert_contains(&folder.said("explain nan.json", 3), &["nan.json:"]);
+    edited("huge.json", "\"world_size\": 192", "\"world_size\": 1e999");
+    assert_contains(&folder.said("compare huge.json plan.json", 3), &["number out of range"]);
+    fs::write(folder.path("half.json"), &text[..text.len() / 2]).unwrap();
+    assert_contains(&folder.said("explain half.json", 3), &["the file ends too early"]);
+}
+
+/// A model that changes under a plan is noticed, with both fingerprints.
+#[test]
+fn a_plan_of_other_inputs_is_refused() {
+    let folder = Folder::new("changed");
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/models/mlstm4096.toml");
+    let model = fs::read_to_string(shipped).unwrap();
+    fs::write(folder.path("own.toml"), model.replace("\"mlstm4096\"", "\"own\"")).unwrap();
+    folder.said("plan -g 8 -m ./own.toml -o plan.json -q", 0);
+    let unknown = folder.said("explain plan.json", 2);
+    assert_contains(&unknown, &["no model named `own`", "--model-file names its file"]);
+    folder.said("explain plan.json --model-file ./own.toml", 0);
+    let other = folder.said("explain plan.json --model-file mlstm4096", 3);
+    assert_contains(&other, &["was made from other inputs", "model", "own ("]);
+}

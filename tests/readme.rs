@@ -1,0 +1,67 @@
+//! The README's console blocks are transcripts: every command is run, in order, in one folder, and
+//! answers what is printed there. `MESHWRIGHT_BLESS=1 cargo test --test readme` rewrites them.
+
+#![cfg(unix)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const OPEN: &str = "```console\n";
+const CLOSE: &str = "```";
+
+fn path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")
+}
+
+/// What a command prints, stdout before stderr.
+fn answer(command: &str, folder: &Path) -> String {
+    let arguments = command.strip_prefix("meshwright ").expect("a command of this binary");
+    let output = Command::new(env!("CARGO_BIN_EXE_meshwright"))
+        .args(arguments.split_whitespace())
+        .current_dir(folder)
+        .env_clear()
+        .output()
+        .expect("the binary runs");
+    let text = |bytes| String::from_utf8(bytes).expect("output is UTF-8");
+    text(output.stdout) + &text(output.stderr)
+}
+
+/// A block with the answers of today.
+fn rerun(block: &str, folder: &Path) -> String {
+    let commands = block.lines().filter_map(|line| line.strip_prefix("$ "));
+    let transcripts = commands.map(|c| format!("$ {c}\n{}", answer(c, folder)));
+    transcripts.collect::<Vec<_>>().join("\n")
+}
+
+fn rerun_all(readme: &str, folder: &Path) -> (String, usize) {
+    let mut parts = readme.split(OPEN);
+    let mut text = parts.next().unwrap_or_default().to_string();
+    let mut blocks = 0;
+    for part in parts {
+        let (block, rest) = part.split_once(CLOSE).expect("every block is closed");
+        text += &format!("{OPEN}{}{CLOSE}{rest}", rerun(block, folder));
+        blocks += 1;
+    }
+    (text, blocks)
+}
+
+#[test]
+fn every_command_answers_what_is_printed() {
+    let folder = std::env::temp_dir().join(format!("meshwright-readme-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let readme = fs::read_to_string(path()).unwrap();
+    let (today, blocks) = rerun_all(&readme, &folder);
+    fs::remove_dir_all(&folder).unwrap();
+    assert!(blocks >= 3, "only {blocks} console blocks");
+    if std::env::var_os("MESHWRIGHT_BLESS").is_some() {
+        fs::write(path(), &today).unwrap();
+        return;
+    }
+    let lines = readme.lines().zip(today.lines()).enumerate();
+    let differs = lines.into_iter().find(|(_, (printed, now))| printed != now);
+    if let Some((at, (printed, now))) = differs {
+        panic!("README.md:{}\n  - {printed}\n  + {now}\nMESHWRIGHT_BLESS=1 rewrites it", at + 1);
+    }
+    assert_eq!(readme.len(), today.len(), "README.md ends differently");
+}
