@@ -70,7 +70,7 @@ impl<R: Rules> Loop<'_, '_, R> {
                 Some(best) => best.makespan * (1.0 - TOLERANCE),
                 None => self.high,
             };
-            if ceiling < self.low {
+            if self.is_closed(ceiling) {
                 let low = self.low;
                 return self.closed(low);
             }
@@ -87,6 +87,13 @@ impl<R: Rules> Loop<'_, '_, R> {
             }
         }
         self.unproven(format!("no proof after {MOST_ROUNDS} rounds of cuts"))
+    }
+
+    /// Whether no time is left between bound and ceiling. Below a plan that is known, a gap as
+    /// narrow as the tolerance is none: no solver could tell its two ends apart.
+    fn is_closed(&self, ceiling: f64) -> bool {
+        let slack = if self.best.is_some() { TOLERANCE } else { 0.0 };
+        ceiling < self.low * (1.0 + slack)
     }
 
     /// Simulates the program's plan. Returns the bound if it closes the case.

@@ -56,7 +56,9 @@ fn numbers_of_every_answer_agree() {
     let mut answers = 0;
     for name in planned_models() {
         let world = world_of(&name);
-        for gpus in [8, 64] {
+        // Large models are asked for once, on the count that they need.
+        let counts = if world.model.parameters() < 2_000_000_000 { &[8, 64][..] } else { &[64] };
+        for &gpus in counts {
             if world.cluster.capacity().is_some_and(|most| most < gpus) {
                 continue;
             }
@@ -75,7 +77,7 @@ fn numbers_of_every_answer_agree() {
             }
         }
     }
-    assert!(answers > 60, "{answers}");
+    assert!(answers > 50, "{answers}");
 }
 
 fn json(request: &Request<'_>) -> (String, Report) {
@@ -88,7 +90,7 @@ fn questions() -> [(World, u32, Pins); 4] {
     let interleaved = Pins { tp: Some(8), pp: Some(4), ..Pins::default() };
     [
         (World::shipped("mlstm4096", "dgx1v"), 64, Pins::default()),
-        (World::shipped("gpt2-xl", "rtx-2080ti"), 8, Pins::default()),
+        (World::shipped("gpt2-xl", "rtx-3090"), 8, Pins::default()),
         (World::shipped("megatron-76b", "dgx-a100"), 256, interleaved),
         (World::shipped("word-lm-1b", "titanx-fdr"), 16, Pins::default()),
     ]
