@@ -104,7 +104,9 @@ pub enum ModelError {
         most: usize,
     },
     /// Adaptive softmax whose clusters are empty.
-    #[error("adaptive softmax needs rising cut-offs below the vocabulary and a divisor that leaves every cluster a width")]
+    #[error(
+        "adaptive softmax needs rising cut-offs below the vocabulary and a divisor that leaves every cluster a width"
+    )]
     Adaptive,
     /// The model is a free graph, which has no chain of layers.
     #[error("a free einsum graph has no chain of layers")]

@@ -5,8 +5,8 @@ use crate::inner::Inner;
 use crate::prices::{PriceBook, Split, Unpriced};
 use crate::request::{Objective, Request};
 use crate::search::{Found, search};
-use crate::solution::Solution;
 use crate::setting::applies;
+use crate::solution::Solution;
 use crate::space::{MAX_SEQUENCES, configurations, meshes};
 use cost_model::ProfileError;
 use plan::document::Certificate;
@@ -79,6 +79,12 @@ pub enum Impossible {
         exchange: Exchange,
         /// Why not.
         why: &'static str,
+    },
+    /// Nothing to plan.
+    #[error("{what} is 0: there is nothing to plan")]
+    Zero {
+        /// What there is none of.
+        what: &'static str,
     },
     /// More sequences than can be planned.
     #[error("global batch {global}: at most {MAX_SEQUENCES} sequences can be planned")]
@@ -161,6 +167,10 @@ fn least_memory(request: &Request<'_>) -> Answer {
 /// Questions that have no plan whatever the memory.
 fn impossible(request: &Request<'_>) -> Option<Impossible> {
     let global = request.global_sequences;
+    let counts = [("the number of GPUs", u64::from(request.gpus)), ("the global batch", global)];
+    if let Some(&(what, _)) = counts.iter().find(|(_, count)| *count == 0) {
+        return Some(Impossible::Zero { what });
+    }
     if global > MAX_SEQUENCES {
         return Some(Impossible::Sequences { global });
     }

@@ -16,9 +16,8 @@ pub fn binding(request: &Request<'_>, planned: &Planned) -> Vec<Binding> {
     if request.gpus >= request.per_node() {
         all.push(more_devices(request, planned, request.per_node(), "+1 node"));
     }
-    let machine = |what: &str, change: &dyn Fn(&mut NodeGroup)| {
-        other_machine(request, planned, what, change)
-    };
+    let machine =
+        |what: &str, change: &dyn Fn(&mut NodeGroup)| other_machine(request, planned, what, change);
     all.push(machine("2 × bandwidth inside a node", &|g| twice(&mut g.intra.bandwidth.value)));
     if request.nodes() > 1 {
         all.push(machine("2 × bandwidth between nodes", &|g| {

@@ -77,9 +77,8 @@ pub fn detail(
         view.rank(r, (run.idle(r), run.busy(r)), memory[r], &order)
     };
     let ranks: Vec<RankDetail> = (0..c.degrees.pp as usize).map(rank).collect();
-    let busiest = (0..ranks.len()).fold(0, |best, r| {
-        if run.busy(r) > run.busy(best) { r } else { best }
-    });
+    let busiest =
+        (0..ranks.len()).fold(0, |best, r| if run.busy(r) > run.busy(best) { r } else { best });
     let step = jittered(request, run.makespan());
     Some(Detail {
         step: interval(request, step, &ranks[busiest]),

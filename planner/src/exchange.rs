@@ -112,7 +112,11 @@ pub fn time(request: &Request<'_>, exchange: Exchange, table: &Table) -> Seconds
 fn sampled(request: &Request<'_>, input: &Table) -> Option<(Seconds, Bytes)> {
     let samples = request.model.table?.sampled?;
     let rows = law::sampled_rows(SamplingSeeds::Zipf, samples, input);
-    let table = Table { unique_all: rows, unique_own: rows.min(input.unique_own + samples as f64), ..*input };
+    let table = Table {
+        unique_all: rows,
+        unique_own: rows.min(input.unique_own + samples as f64),
+        ..*input
+    };
     let times = time(request, Exchange::Unique, &table);
     Some((times, law::buffer_bytes(Exchange::Unique, &table)))
 }

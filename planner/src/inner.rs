@@ -121,12 +121,7 @@ impl SyncModel for OneSetting<'_> {
 
 /// Time of the activation of one micro-batch from stage to stage; with tensor parallelism each
 /// rank sends its part and the receivers gather (Narayanan et al. 2021, section 4.1).
-fn send(
-    request: &Request<'_>,
-    c: &Configuration,
-    mesh: &Mesh,
-    kinds: &PricedKinds,
-) -> SendTimes {
+fn send(request: &Request<'_>, c: &Configuration, mesh: &Mesh, kinds: &PricedKinds) -> SendTimes {
     let d = c.degrees;
     if d.pp == 1 {
         return SendTimes { whole: Seconds::ZERO, blocking: Seconds::ZERO };
@@ -206,7 +201,8 @@ impl PassBuilder<'_> {
         let precision = &self.request.model.spec.training.precision;
         let p = &kind.parameters;
         let time = |op, each: u64| {
-            let plain = self.collective(op, (p.replicated + p.table) * each, self.mesh.replica_group());
+            let plain =
+                self.collective(op, (p.replicated + p.table) * each, self.mesh.replica_group());
             plain + self.collective(op, p.expert * each, self.mesh.expert_replica_group())
         };
         let gather = match zero {

@@ -5,8 +5,8 @@ use crate::inner::Inner;
 use crate::pipeline::{Column, SyncModel};
 use crate::prices::PricedKinds;
 use crate::request::Request;
-use crate::space::Configuration;
 use crate::solution::{By, NO_SUCH_PLAN, Solution, Solved, StageUse, jittered, levels};
+use crate::space::Configuration;
 use cost_model::memory::usable;
 use cost_model::simulate::{Recurrence, StageTimes, Times};
 use plan::lower::Recompute;
@@ -112,9 +112,8 @@ fn even_stages(
     let virtual_stages = c.degrees.pp * c.chunks;
     let body: u32 = chain[1..chain.len() - 1].iter().map(|run| run.layers).sum();
     let each = body / virtual_stages;
-    let has_level = |run: usize| {
-        kinds[chain[run].kind].levels.iter().position(|l| l.recompute == level)
-    };
+    let has_level =
+        |run: usize| kinds[chain[run].kind].levels.iter().position(|l| l.recompute == level);
     // A level that no kind of body layer has would repeat another one.
     (1..chain.len() - 1).find_map(has_level)?;
     let mut left: Vec<u32> = chain.iter().map(|run| run.layers).collect();

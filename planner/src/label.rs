@@ -54,7 +54,8 @@ pub fn recompute(request: &Request<'_>, s: &Solution) -> String {
         [(level, _)] => level.name().into(),
         many => {
             let words = many.iter().filter(|(level, _)| *level != Recompute::None);
-            let words = words.map(|(level, n)| format!("{} in {n} of {total} layers", level.name()));
+            let words =
+                words.map(|(level, n)| format!("{} in {n} of {total} layers", level.name()));
             words.collect::<Vec<_>>().join(", ")
         }
     }

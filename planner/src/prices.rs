@@ -168,10 +168,7 @@ fn lower_kind(
     let context = Context {
         sizes: &sizes,
         layout: Layout::new(split.sequence_parallel),
-        mesh: Mesh {
-            degrees: Degrees { dp: ep, tp, pp: 1, cp, ep },
-            per_node: request.per_node(),
-        },
+        mesh: Mesh { degrees: Degrees { dp: ep, tp, pp: 1, cp, ep }, per_node: request.per_node() },
         compute: compute(request),
         traits,
     };

@@ -67,7 +67,10 @@ impl Pins {
             number("chunks", self.chunks.map(u64::from)),
             word("sequence-parallel", sp),
             word("embedding", self.exchange.map(Exchange::name)),
-            word("embedding-wire", self.exchange_wire.map(|b| if b == 2 { "fp16" } else { "fp32" })),
+            word(
+                "embedding-wire",
+                self.exchange_wire.map(|b| if b == 2 { "fp16" } else { "fp32" }),
+            ),
         ]
         .into_iter()
         .flatten()

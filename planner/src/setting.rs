@@ -39,7 +39,9 @@ fn exchanges(request: &Request<'_>, replicas: u32) -> Vec<Option<Exchange>> {
         Some(pin) => all.filter(|&e| e == pin).map(Some).collect(),
         // Rows on other ranks mean that every micro-batch waits for them: only worth a look where
         // the table takes a good part of a device.
-        None => all.filter(|&e| e != Exchange::Sharded || is_large(request, table)).map(Some).collect(),
+        None => {
+            all.filter(|&e| e != Exchange::Sharded || is_large(request, table)).map(Some).collect()
+        }
     }
 }
 

@@ -139,7 +139,8 @@ impl<'a> Sync<'a> {
         }
         let communication = self.gradient_communication(&sum, zero);
         let sampled = cost.sampled.filter(|_| held.output && self.sampled_table > 0);
-        let input = if held.input { (cost.tail, cost.buffer) } else { (Seconds::ZERO, Bytes::ZERO) };
+        let input =
+            if held.input { (cost.tail, cost.buffer) } else { (Seconds::ZERO, Bytes::ZERO) };
         let output = sampled.unwrap_or((Seconds::ZERO, Bytes::ZERO));
         SyncParts {
             gradients_total: communication,
@@ -244,7 +245,8 @@ impl<'a> Sync<'a> {
     }
 
     fn optimizer(&self, sum: &LocalParameters, table: &TableShare, zero: Zero) -> Seconds {
-        let shard = |group: Group| if zero >= Zero::Optimizer { f64::from(group.size) } else { 1.0 };
+        let shard =
+            |group: Group| if zero >= Zero::Optimizer { f64::from(group.size) } else { 1.0 };
         let rows = if table.follows_zero { table.input / shard(self.replicas) } else { 0.0 };
         let parameters = sum.replicated as f64 / shard(self.replicas)
             + sum.expert as f64 / shard(self.expert_replicas)

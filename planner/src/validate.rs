@@ -1,12 +1,12 @@
 //! Checks a plan again: its structure, its memory, its prediction, and that nothing beats it.
 
 use crate::answer::detail_of;
+use crate::prices::{PriceBook, Split};
 use crate::request::Request;
 use crate::search::search;
 use crate::setting::Setting;
 use crate::solution::{Solution, StageUse};
 use crate::space::Configuration;
-use crate::prices::{PriceBook, Split};
 use cost_model::memory::{Zero, usable};
 use plan::document::{Decision, Plan, StageDecision, Status};
 use plan::units::{Bytes, Seconds};
@@ -57,8 +57,16 @@ fn structure(d: &Decision, request: &Request<'_>) -> Vec<Check> {
     let layers = request.model.layers();
     vec![
         check("degrees", ranks, format!("DP × TP × PP × CP = {product:?}, ranks {}", d.world_size)),
-        check("batch", whole == Some(b.global_sequences), format!("{whole:?} of {} sequences", b.global_sequences)),
-        check("stages", stages && next == Some(layers), format!("{} stages cover {next:?} of {layers} layers", d.stages.len())),
+        check(
+            "batch",
+            whole == Some(b.global_sequences),
+            format!("{whole:?} of {} sequences", b.global_sequences),
+        ),
+        check(
+            "stages",
+            stages && next == Some(layers),
+            format!("{} stages cover {next:?} of {layers} layers", d.stages.len()),
+        ),
     ]
 }
 

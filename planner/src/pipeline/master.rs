@@ -89,11 +89,11 @@ impl<R: Rules> Loop<'_, '_, R> {
         self.unproven(format!("no proof after {MOST_ROUNDS} rounds of cuts"))
     }
 
-    /// Whether no time is left between bound and ceiling. Below a plan that is known, a gap as
-    /// narrow as the tolerance is none: no solver could tell its two ends apart.
+    /// Whether no time is left between bound and ceiling. Both were rounded by the tolerance, and
+    /// no solver could tell the two ends of a gap as narrow apart: it would return the same plans
+    /// for ever.
     fn is_closed(&self, ceiling: f64) -> bool {
-        let slack = if self.best.is_some() { TOLERANCE } else { 0.0 };
-        ceiling < self.low * (1.0 + slack)
+        ceiling < self.low * (1.0 + 2.0 * TOLERANCE)
     }
 
     /// Simulates the program's plan. Returns the bound if it closes the case.

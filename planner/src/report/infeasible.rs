@@ -175,4 +175,3 @@ fn dead_ends(request: &Request<'_>) -> Vec<String> {
     }
     all
 }
-

@@ -24,7 +24,11 @@ fn all(rank: &RankDetail) -> Vec<TimePart> {
     let tensor_total = layers.tensor_total + rank.recompute.tensor_total;
     vec![
         part("compute", "forward, backward", layers.compute),
-        of_total(part("tensor", "tensor parallel", layers.tensor), layers.tensor_total, tensor_total),
+        of_total(
+            part("tensor", "tensor parallel", layers.tensor),
+            layers.tensor_total,
+            tensor_total,
+        ),
         part("context", "context parallel", layers.context),
         part("expert", "expert parallel", layers.expert),
         part("launch", "kernel launches", layers.launch),

@@ -47,7 +47,10 @@ fn odd_heads(request: &Request<'_>) -> Option<String> {
     let Family::Transformer(t) = &request.model.spec.family else { return None };
     let unfused = traits(request.profile, compute(request)).attention == AttentionKernel::Unfused;
     (unfused && !t.head_dim.is_multiple_of(8)).then(|| {
-        format!("head width {} is not a multiple of 8: unfused attention falls off the tensor cores", t.head_dim)
+        format!(
+            "head width {} is not a multiple of 8: unfused attention falls off the tensor cores",
+            t.head_dim
+        )
     })
 }
 

@@ -11,15 +11,24 @@ fn under(world: &World, gpus: u32, pins: Pins) -> Option<(f64, Option<Exchange>)
     let request = world.request(gpus, pins);
     let planned = fastest(&request)?;
     let name = pins.exchange.map_or("free", Exchange::name);
-    println!("  {name:12} {:9.4} ms  {}", planned.solution.step.get() * 1e3, label(&request, &planned.solution));
+    println!(
+        "  {name:12} {:9.4} ms  {}",
+        planned.solution.step.get() * 1e3,
+        label(&request, &planned.solution)
+    );
     Some((planned.solution.step.get(), planned.solution.setting.exchange))
 }
 
-fn side_by_side(model: &str, cluster: &str, gpus: u32) -> Vec<(Option<Exchange>, Option<(f64, Option<Exchange>)>)> {
+fn side_by_side(
+    model: &str,
+    cluster: &str,
+    gpus: u32,
+) -> Vec<(Option<Exchange>, Option<(f64, Option<Exchange>)>)> {
     let world = World::shipped(model, cluster);
     println!("{model} on {gpus} of {cluster}");
     let all = std::iter::once(None).chain(Exchange::ALL.into_iter().map(Some));
-    all.map(|exchange| (exchange, under(&world, gpus, Pins { exchange, ..Pins::default() }))).collect()
+    all.map(|exchange| (exchange, under(&world, gpus, Pins { exchange, ..Pins::default() })))
+        .collect()
 }
 
 #[test]
