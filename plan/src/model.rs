@@ -103,8 +103,10 @@ pub enum ModelError {
         /// What is modelled.
         most: usize,
     },
-    /// Adaptive softmax in a form that is not modelled.
-    #[error("adaptive softmax needs rising cut-offs and a divisor of 1")]
+    /// Adaptive softmax whose clusters are empty.
+    #[error(
+        "adaptive softmax needs rising cut-offs below the vocabulary and a divisor that leaves every cluster a width"
+    )]
     Adaptive,
     /// The model is a free graph, which has no chain of layers.
     #[error("a free einsum graph has no chain of layers")]

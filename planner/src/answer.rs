@@ -5,10 +5,12 @@ use crate::inner::Inner;
 use crate::prices::{PriceBook, Split, Unpriced};
 use crate::request::{Objective, Request};
 use crate::search::{Found, search};
+use crate::setting::applies;
 use crate::solution::Solution;
-use crate::space::{configurations, meshes};
+use crate::space::{MAX_SEQUENCES, configurations, meshes};
 use cost_model::ProfileError;
 use plan::document::Certificate;
+use plan::exchange::Exchange;
 use plan::lower::Indivisible;
 use plan::units::Bytes;
 use thiserror::Error;
@@ -70,6 +72,26 @@ pub enum Impossible {
     /// The machine lacks something.
     #[error(transparent)]
     Unsupported(ProfileError),
+    /// The pinned exchange does not suit the model's token table.
+    #[error("the token table cannot be exchanged by {}: {why}", exchange.name())]
+    Exchange {
+        /// The pinned exchange.
+        exchange: Exchange,
+        /// Why not.
+        why: &'static str,
+    },
+    /// Nothing to plan.
+    #[error("{what} is 0: there is nothing to plan")]
+    Zero {
+        /// What there is none of.
+        what: &'static str,
+    },
+    /// More sequences than can be planned.
+    #[error("global batch {global}: at most {MAX_SEQUENCES} sequences can be planned")]
+    Sequences {
+        /// Sequences per step.
+        global: u64,
+    },
 }
 
 /// Relative width at which the search for the least memory stops.
@@ -144,12 +166,24 @@ fn least_memory(request: &Request<'_>) -> Answer {
 
 /// Questions that have no plan whatever the memory.
 fn impossible(request: &Request<'_>) -> Option<Impossible> {
+    let global = request.global_sequences;
+    let counts = [("the number of GPUs", u64::from(request.gpus)), ("the global batch", global)];
+    if let Some(&(what, _)) = counts.iter().find(|(_, count)| *count == 0) {
+        return Some(Impossible::Zero { what });
+    }
+    if global > MAX_SEQUENCES {
+        return Some(Impossible::Sequences { global });
+    }
+    if let (Some(exchange), Some(table)) = (request.pins.exchange, request.model.table)
+        && let Some(why) = applies(table, exchange)
+    {
+        return Some(Impossible::Exchange { exchange, why });
+    }
     let all = meshes(request);
     if all.is_empty() {
         return Some(Impossible::Pins { gpus: request.gpus, pins: request.pins.flags() });
     }
     if configurations(request).is_empty() {
-        let global = request.global_sequences;
         let replicas = all.iter().map(|d| d.dp).max().unwrap_or(request.gpus);
         let divides = all.iter().any(|d| global.is_multiple_of(u64::from(d.dp)));
         return Some(match divides {

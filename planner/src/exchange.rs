@@ -28,14 +28,16 @@ pub struct TableCost {
 
 impl TableCost {
     /// The cost of `exchange`; `None` where the model has no table or nobody to exchange with.
+    /// `at_home` is the share of the table that the first stage stores.
     #[must_use]
     pub fn new(
         request: &Request<'_>,
         c: &Configuration,
         exchange: Option<Exchange>,
         group: Group,
+        at_home: f64,
     ) -> Self {
-        let per_micro_batch = pieces(request, c);
+        let per_micro_batch = pieces(request, c, at_home);
         let alone = Self {
             tail: Seconds::ZERO,
             per_micro_batch,
@@ -120,12 +122,12 @@ fn sampled(request: &Request<'_>, input: &Table) -> Option<(Seconds, Bytes)> {
 }
 
 /// Rows stored on other stages travel to the first one, and their gradients back.
-fn pieces(request: &Request<'_>, c: &Configuration) -> Seconds {
+fn pieces(request: &Request<'_>, c: &Configuration, at_home: f64) -> Seconds {
     let Some(table) = request.model.table.filter(|_| c.pieces > 1) else { return Seconds::ZERO };
     let tokens = c.micro_sequences * request.sequence() / u64::from(c.time_chunks);
     let element = request.model.spec.training.precision.compute.size();
     let all = (tokens * table.width * element) as f64;
-    let bytes = Bytes::new(all * (1.0 - 1.0 / f64::from(c.pieces)));
+    let bytes = Bytes::new(all * (1.0 - at_home));
     let crosses_nodes = c.degrees.world_size() > request.per_node();
     price(&Work::Send(Send { bytes, crosses_nodes }), request.profile).value
 }

@@ -13,6 +13,7 @@ pub mod inner;
 pub mod interleaved;
 pub mod label;
 pub mod layout_search;
+pub mod pieces;
 pub mod pipeline;
 pub mod prices;
 pub mod report;

@@ -31,7 +31,8 @@ pub fn settings(request: &Request<'_>, replicas: u32) -> Vec<Setting> {
 fn exchanges(request: &Request<'_>, replicas: u32) -> Vec<Option<Exchange>> {
     let Some(table) = request.model.table else { return vec![None] };
     if replicas == 1 {
-        return vec![Some(Exchange::Dense)];
+        // Nobody to exchange with: a pin holds, and costs nothing.
+        return vec![Some(request.pins.exchange.unwrap_or(Exchange::Dense))];
     }
     let all = Exchange::ALL.into_iter().filter(|&e| applies(table, e).is_none());
     match request.pins.exchange {

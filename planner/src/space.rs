@@ -17,6 +17,12 @@ const MAX_CHUNKS: u32 = 16;
 /// Most pieces along time into which a recurrent sequence is cut.
 const MAX_TIME_CHUNKS: u32 = 256;
 
+/// Most micro-batches per step: beyond, a pipeline's bubble is nothing and its order of passes
+/// only costs memory here.
+const MAX_MICRO_BATCHES: u32 = 65_536;
+/// Largest global batch whose divisors are looked for.
+pub(crate) const MAX_SEQUENCES: u64 = 1 << 40;
+
 /// One outer configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Configuration {
@@ -68,11 +74,13 @@ pub fn describe() -> Vec<String> {
             "interleaved 1F1B: equal chunks, up to {MAX_CHUNKS} per rank, one recomputation level"
         ),
         format!("recurrent pipelines: wavefronts of up to {MAX_TIME_CHUNKS} pieces along time"),
-        "micro-batches: every divisor of a replica's sequences; ZeRO 0 to 3; recomputation per \
-         layer"
-            .into(),
+        format!(
+            "micro-batches: every divisor of a replica's sequences, up to {MAX_MICRO_BATCHES} of \
+             them; ZeRO 0 to 3; recomputation per layer"
+        ),
         "token table: every exchange of its gradient; recurrent models with a large one may also \
-         shard it over replicas or store it in pieces on several stages"
+         shard it over replicas or store it in pieces on several stages: equally full ones where \
+         each is one layer, else equal pieces"
             .into(),
     ]
 }
@@ -172,6 +180,7 @@ fn micro_batches(pins: &Pins, replica: u64) -> Vec<(u64, u32)> {
         .into_iter()
         .filter(|&b| pins.micro_sequences.is_none_or(|pin| pin == b))
         .filter_map(|b| Some((b, u32::try_from(replica / b).ok()?)))
+        .filter(|&(_, micro_batches)| micro_batches <= MAX_MICRO_BATCHES)
         .collect()
 }
 
@@ -230,8 +239,8 @@ pub fn divisors(n: u32) -> Vec<u32> {
 
 fn divisors_u64(n: u64) -> Vec<u64> {
     let small: Vec<u64> =
-        (1..).take_while(|d| d * d <= n).filter(|&d| n.is_multiple_of(d)).collect();
-    let large = small.iter().rev().map(|d| n / d).filter(|d| d * d > n);
+        (1..).take_while(|&d| d <= n / d).filter(|&d| n.is_multiple_of(d)).collect();
+    let large = small.iter().rev().filter(|&&d| d != n / d).map(|d| n / d);
     small.iter().copied().chain(large).collect()
 }
 

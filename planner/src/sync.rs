@@ -3,6 +3,7 @@
 //! Letters: R replicas, P parameters of a stage on one rank, w bytes per gradient on the wire.
 
 use crate::exchange::TableCost;
+use crate::pieces;
 use crate::pipeline::{StageSync, SyncModel};
 use crate::prices::{PricedKinds, mesh_of};
 use crate::request::Request;
@@ -33,6 +34,8 @@ pub struct Sync<'a> {
     sampled_table: u64,
     /// Per run of the chain: the shortest backward pass of one layer, beside which gradients move.
     window: Vec<Seconds>,
+    /// Per setting and stage that stores a piece of the table: its share.
+    shares: Vec<Vec<f64>>,
     /// Cost of each setting's exchange.
     exchanges: Vec<TableCost>,
     replicas: Group,
@@ -73,9 +76,17 @@ impl<'a> Sync<'a> {
             let times = kinds[kind].levels.iter().map(|l| l.time.backward_total().value);
             times.fold(Seconds::new(f64::INFINITY), Seconds::min)
         };
+        let replicas = mesh.replica_group();
+        let shares: Vec<Vec<f64>> = settings
+            .iter()
+            .map(|s| pieces::shares(request, &configuration, *s, replicas.size, kinds))
+            .collect();
         let exchanges = settings
             .iter()
-            .map(|s| TableCost::new(request, &configuration, s.exchange, mesh.replica_group()))
+            .zip(&shares)
+            .map(|(s, shares)| {
+                TableCost::new(request, &configuration, s.exchange, replicas, shares[0])
+            })
             .collect();
         let table_of = |role| {
             let of_role = chain.iter().filter(|r| request.model.kinds[r.kind].role == role);
@@ -93,8 +104,9 @@ impl<'a> Sync<'a> {
             output_table: if is_sampled { 0 } else { output },
             sampled_table: if is_sampled { output } else { 0 },
             window: chain.iter().map(|run| fastest(run.kind)).collect(),
+            shares,
             exchanges,
-            replicas: mesh.replica_group(),
+            replicas,
             expert_replicas: mesh.expert_replica_group(),
         }
     }
@@ -220,13 +232,11 @@ impl<'a> Sync<'a> {
 
     /// Rows of sparse tables that this stage stores: its piece, or its shard of all replicas.
     fn table_share(&self, stage: usize, held: &Held, setting: usize) -> TableShare {
-        let pieces = u64::from(self.configuration.pieces);
-        let input = match pieces {
-            1 if held.input => self.input_table as f64,
-            1 => 0.0,
-            _ if (stage as u64) < pieces => self.input_table as f64 / pieces as f64,
-            _ => 0.0,
+        let share = match self.configuration.pieces {
+            1 => f64::from(u8::from(held.input)),
+            _ => self.shares[setting].get(stage).copied().unwrap_or(0.0),
         };
+        let input = self.input_table as f64 * share;
         let is_sharded = self.settings[setting].exchange == Some(Exchange::Sharded);
         let shards = if is_sharded { f64::from(self.replicas.size) } else { 1.0 };
         let sampled = if held.output { self.sampled_table as f64 } else { 0.0 };

@@ -36,7 +36,7 @@ pub(super) fn build(spec: &ModelSpec, t: &Transformer) -> Result<Model, ModelErr
         }
     }
     push(kind("head", LayerRole::Head, head(t), false), 1);
-    let table = Table { vocab: t.vocab, width: t.d_model, tied: t.tied, sampled: None };
+    let table = Table { vocab: full_width_rows(t), width: t.d_model, tied: t.tied, sampled: None };
     let sizes = sizes(t);
     Ok(Model { spec: spec.clone(), kinds, chain, sizes, table: Some(table), is_recurrent: false })
 }
@@ -51,8 +51,12 @@ fn check(t: &Transformer) -> Result<(), ModelError> {
         ("d_ff", t.d_ff),
         ("vocab", t.vocab),
     ])?;
-    let rises = |a: &super::Adaptive| a.cutoffs.windows(2).all(|w| w[0] < w[1]);
-    if t.adaptive.as_ref().is_some_and(|a| a.divisor != 1 || a.cutoffs.is_empty() || !rises(a)) {
+    let suits = |a: &super::Adaptive| {
+        let rises = a.cutoffs.windows(2).all(|w| w[0] < w[1]);
+        let ends_before = a.cutoffs.last().is_some_and(|&last| last < t.vocab);
+        rises && ends_before && a.divisor > 0 && narrowest(t, a) > 0
+    };
+    if t.adaptive.as_ref().is_some_and(|a| !suits(a)) {
         return Err(ModelError::Adaptive);
     }
     if !t.heads.is_multiple_of(t.kv_heads) {
@@ -74,7 +78,7 @@ fn sizes(t: &Transformer) -> Sizes {
         .with(DFf, t.d_ff)
         .with(DFfUp, up * t.d_ff)
         .with(DModelOut, t.d_model)
-        .with(Vocab, t.vocab)
+        .with(Vocab, full_width_rows(t))
         .with(Scored, scored(t));
     if let Some(e) = &t.experts {
         sizes = sizes
@@ -98,17 +102,49 @@ fn scored(t: &Transformer) -> u64 {
     let mut ends = adaptive.cutoffs.clone();
     ends.push(t.vocab);
     let first = ends.first().copied().unwrap_or(t.vocab) + adaptive.cutoffs.len() as u64;
-    let tails = ends.windows(2).map(|w| {
+    let tails = ends.windows(2).zip(shrinking(adaptive).skip(1)).map(|(w, narrower)| {
         let share = ((w[1] as f64).ln() - (w[0] as f64).ln()) / total;
-        share * (w[1] - w[0]) as f64
+        share * (w[1] - w[0]) as f64 / narrower as f64
     });
     first + tails.sum::<f64>().ceil() as u64
 }
 
-/// Rows of learned tables besides the vocabulary.
+/// How many times narrower than the first cluster each cluster of an adaptive table is.
+fn shrinking(a: &super::Adaptive) -> impl Iterator<Item = u64> {
+    std::iter::successors(Some(1u64), |n| Some(n.saturating_mul(a.divisor)))
+}
+
+/// Width of the last cluster.
+fn narrowest(t: &Transformer, a: &super::Adaptive) -> u64 {
+    t.d_model / shrinking(a).nth(a.cutoffs.len()).unwrap_or(1)
+}
+
+/// Rows of the vocabulary's table. A row of an adaptive cluster that is `n` times narrower counts
+/// as the `n`-th part of a row: same parameters, same products.
+fn full_width_rows(t: &Transformer) -> u64 {
+    let Some(adaptive) = &t.adaptive else { return t.vocab };
+    let mut ends = vec![0];
+    ends.extend(&adaptive.cutoffs);
+    ends.push(t.vocab);
+    let clusters = ends.windows(2).zip(shrinking(adaptive));
+    clusters.map(|(w, narrower)| (w[1] - w[0]).div_ceil(narrower)).sum()
+}
+
+/// Projections from the widths of adaptive clusters to the model's, which come only with clusters
+/// of different widths; in rows of the model's width.
+fn projection_rows(t: &Transformer) -> u64 {
+    match &t.adaptive {
+        Some(a) if a.divisor > 1 => {
+            shrinking(a).take(a.cutoffs.len() + 1).map(|narrower| t.d_model / narrower).sum()
+        }
+        _ => 0,
+    }
+}
+
+/// Rows of learned matrices besides the vocabulary.
 fn rows(t: &Transformer) -> u64 {
     let positions = if let Positions::Learned(n) = t.positions { n } else { 0 };
-    positions + t.segments
+    positions + t.segments + projection_rows(t)
 }
 
 fn body(t: &Transformer, push: &mut impl FnMut(LayerKind, u32)) {

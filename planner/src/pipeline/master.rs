@@ -70,7 +70,7 @@ impl<R: Rules> Loop<'_, '_, R> {
                 Some(best) => best.makespan * (1.0 - TOLERANCE),
                 None => self.high,
             };
-            if ceiling < self.low {
+            if self.is_closed(ceiling) {
                 let low = self.low;
                 return self.closed(low);
             }
@@ -89,11 +89,18 @@ impl<R: Rules> Loop<'_, '_, R> {
         self.unproven(format!("no proof after {MOST_ROUNDS} rounds of cuts"))
     }
 
+    /// Whether no time is left between bound and ceiling. Both were rounded by the tolerance, and
+    /// no solver could tell the two ends of a gap as narrow apart: it would return the same plans
+    /// for ever.
+    fn is_closed(&self, ceiling: f64) -> bool {
+        ceiling < self.low * (1.0 + 2.0 * TOLERANCE)
+    }
+
     /// Simulates the program's plan. Returns the bound if it closes the case.
     fn learn(&mut self, plan: Vec<Pattern>) -> Option<f64> {
         let times = self.solver.times(&plan);
         let bound = self.master.longest_cut(&times).get().max(self.low);
-        let simulation = self.solver.task.recurrence.run(&times);
+        let simulation = self.solver.task.recurrence().run(&times);
         let makespan = simulation.makespan().get();
         for ties in [Ties::SameRank, Ties::Message] {
             self.master.add_cut(simulation.critical_path(ties));

@@ -9,6 +9,7 @@ use super::tidy::{self, Possible, goes_before};
 use super::{Assignment, Backend, CutOffBy, Outcome, Problem, Proof, StageChoice, bound};
 use cost_model::simulate::{Recurrence, StageTimes, Times};
 use plan::units::{Bytes, Seconds};
+use std::cell::OnceCell;
 
 /// Two step times that differ by less than this share are the same.
 pub const TOLERANCE: f64 = 1e-9;
@@ -92,7 +93,7 @@ fn answer(
         instance.scopes().iter().map(|scope| Basis::new(&instance, scope)).collect();
     let task = Task {
         instance: &instance,
-        recurrence: &instance.recurrence()?,
+        recurrence: &OnceCell::new(),
         floor: floor.seconds.get(),
         cutoff,
         backend,
@@ -110,7 +111,8 @@ fn answer(
 #[derive(Clone, Copy)]
 pub(crate) struct Task<'a> {
     pub instance: &'a Instance<'a>,
-    pub recurrence: &'a Recurrence,
+    /// The order, ready to be simulated; built when the first plan is.
+    recurrence: &'a OnceCell<Recurrence>,
     /// The closed-form bound.
     pub floor: f64,
     cutoff: Option<Seconds>,
@@ -119,6 +121,14 @@ pub(crate) struct Task<'a> {
 }
 
 impl Task<'_> {
+    /// The order, ready to be simulated.
+    pub fn recurrence(&self) -> &Recurrence {
+        self.recurrence.get_or_init(|| match self.instance.recurrence() {
+            Ok(recurrence) => recurrence,
+            Err(_) => unreachable!("the schedule was checked when the instance was made"),
+        })
+    }
+
     /// The cutoff, or infinity.
     fn cutoff(&self) -> f64 {
         self.cutoff.map_or(f64::INFINITY, Seconds::get)
@@ -267,7 +277,7 @@ impl<'a, R: Rules> Solver<'a, R> {
     }
 
     fn makespan(&self, plan: &[Pattern]) -> f64 {
-        self.task.recurrence.run(&self.times(plan)).makespan().get()
+        self.task.recurrence().run(&self.times(plan)).makespan().get()
     }
 
     fn simulate(&self, plan: Vec<Pattern>) -> Simulated {

@@ -3,8 +3,11 @@
 use crate::whole_search::planned_models;
 use crate::world::{World, at_most, fastest, model};
 use plan::document::Plan;
+use plan::exchange::Exchange;
 use plan::model::Batch;
 use plan::report::Report;
+use plan::schedule::ScheduleKind;
+use planner::label::label;
 use planner::report::{self, Context};
 use planner::request::{Objective, Pins, Request};
 use planner::validate::{Check, validate};
@@ -37,17 +40,28 @@ fn consistent(request: &Request<'_>, planned: &Planned) {
     let name = &request.model.spec.name;
     let report = report::report(request, planned, &Context { top: 0, ..context() });
     let sum: f64 = report.time.iter().map(|p| p.time.value).sum();
-    assert!((sum / report.step.value - 1.0).abs() < 1e-9, "{name}: parts {sum}, step {}", report.step.value);
+    assert!(
+        (sum / report.step.value - 1.0).abs() < 1e-9,
+        "{name}: parts {sum}, step {}",
+        report.step.value
+    );
     for stage in &report.memory.stages {
         let sum: f64 = stage.parts.iter().map(|p| p.bytes).sum();
         assert!((sum / stage.total_bytes - 1.0).abs() < 1e-9, "{name}: stage {}", stage.stage);
-        assert!(at_most(stage.total_bytes, report.memory.limit_bytes), "{name}: stage {}", stage.stage);
+        assert!(
+            at_most(stage.total_bytes, report.memory.limit_bytes),
+            "{name}: stage {}",
+            stage.stage
+        );
         assert!(stage.parts.iter().all(|p| p.bytes >= -1.0), "{name}: {:?}", stage.parts);
     }
     let (mfu, hfu) = (report.mfu.value, report.hfu.value);
     assert!(mfu > 0.0 && at_most(mfu, hfu) && hfu <= 1.0, "{name}: MFU {mfu}, HFU {hfu}");
     assert!(at_most(report.speed_of_light.value, report.step.value), "{name}");
-    assert!(report.step.low <= report.step.value && report.step.value <= report.step.high, "{name}");
+    assert!(
+        report.step.low <= report.step.value && report.step.value <= report.step.high,
+        "{name}"
+    );
     assert!(report.time.iter().all(|p| p.time.value >= 0.0), "{name}: {:?}", report.time);
 }
 
@@ -56,7 +70,9 @@ fn numbers_of_every_answer_agree() {
     let mut answers = 0;
     for name in planned_models() {
         let world = world_of(&name);
-        for gpus in [8, 64] {
+        // Large models are asked for once, on the count that they need.
+        let counts = if world.model.parameters() < 2_000_000_000 { &[8, 64][..] } else { &[64] };
+        for &gpus in counts {
             if world.cluster.capacity().is_some_and(|most| most < gpus) {
                 continue;
             }
@@ -65,7 +81,11 @@ fn numbers_of_every_answer_agree() {
                 Answer::Plan(planned) => {
                     consistent(&request, &planned);
                     answers += 1;
-                    println!("{name:22} {gpus:3} GPUs  {}  {}", planned.solution.step, planner::label::label(&request, &planned.solution));
+                    println!(
+                        "{name:22} {gpus:3} GPUs  {}  {}",
+                        planned.solution.step,
+                        label(&request, &planned.solution)
+                    );
                 }
                 Answer::Infeasible(found) => {
                     assert!(found.closest.is_some(), "{name} on {gpus}");
@@ -75,7 +95,7 @@ fn numbers_of_every_answer_agree() {
             }
         }
     }
-    assert!(answers > 60, "{answers}");
+    assert!(answers > 50, "{answers}");
 }
 
 fn json(request: &Request<'_>) -> (String, Report) {
@@ -88,7 +108,7 @@ fn questions() -> [(World, u32, Pins); 4] {
     let interleaved = Pins { tp: Some(8), pp: Some(4), ..Pins::default() };
     [
         (World::shipped("mlstm4096", "dgx1v"), 64, Pins::default()),
-        (World::shipped("gpt2-xl", "rtx-2080ti"), 8, Pins::default()),
+        (World::shipped("gpt2-xl", "rtx-3090"), 8, Pins::default()),
         (World::shipped("megatron-76b", "dgx-a100"), 256, interleaved),
         (World::shipped("word-lm-1b", "titanx-fdr"), 16, Pins::default()),
     ]
@@ -149,42 +169,68 @@ fn a_plan_that_is_not_the_best_is_refused() {
     assert_eq!(failed(&validate(&free, &plan)), ["certificate"]);
 }
 
-/// Questions without an answer; each is an error in words, none a panic.
+/// A question without an answer, and words that the refusal has to contain.
+type BadQuestion<'a> = (Request<'a>, &'static str);
+
+/// What is said to a question that has no plan.
+fn refusal(request: &Request<'_>, objective: Objective) -> String {
+    match plan(request, objective) {
+        Answer::Plan(planned) => panic!("{}", label(request, &planned.solution)),
+        Answer::Impossible(why) => why.to_string(),
+        Answer::Infeasible(found) => {
+            format!("none of {} fits", found.certificate.configurations)
+        }
+    }
+}
+
+fn bad_numbers(gpt: &World) -> Vec<BadQuestion<'_>> {
+    let pins = Pins::default();
+    let base = gpt.request(8, pins);
+    let batch = |global_sequences| Request { global_sequences, ..base };
+    let memory = |max_memory| Request { max_memory, ..base };
+    vec![
+        (gpt.request(0, pins), "number of GPUs is 0"),
+        (gpt.request(1_000_000, pins), "512 does not divide over 1000000"),
+        (gpt.request(999_983, pins), "512 does not divide over 999983"),
+        (gpt.request(u32::MAX, pins), "does not divide over"),
+        (batch(0), "global batch is 0"),
+        (batch(u64::MAX), "at most"),
+        (memory(0.0), "none of"),
+        (memory(-1.0), "none of"),
+        (memory(f64::NAN), "none of"),
+    ]
+}
+
+fn bad_pins<'a>(gpt: &'a World, mlstm: &'a World) -> Vec<BadQuestion<'a>> {
+    let none = Pins::default();
+    let with = |pins| gpt.request(8, pins);
+    let interleaved = Some(ScheduleKind::Interleaved);
+    let many = Pins { pp: Some(2), schedule: interleaved, chunks: Some(50), ..none };
+    let sparse = Pins { exchange: Some(Exchange::Unique), dp: Some(8), ..none };
+    let seven = Request { global_sequences: 7, ..with(Pins { dp: Some(8), ..none }) };
+    vec![
+        (seven, "batch 7 does not divide over 8"),
+        (with(Pins { tp: Some(3), ..none }), "--tp 3"),
+        (with(Pins { tp: Some(0), ..none }), "--tp 0"),
+        (with(Pins { dp: Some(4), tp: Some(4), ..none }), "--tp 4 --dp 4"),
+        (with(Pins { tp: Some(8), ..none }), "qkv_heads = 36 does not divide by 8"),
+        (with(Pins { micro_sequences: Some(7), ..none }), "--micro-batch 7"),
+        (with(many), "--chunks 50"),
+        (with(Pins { cp: Some(8), ..none }), "--cp 8"),
+        (with(Pins { ep: Some(8), ..none }), "--ep 8"),
+        (with(sparse), "every row has a gradient"),
+        (mlstm.request(8, Pins { pp: Some(8), ..none }), "--pp 8"),
+    ]
+}
+
 #[test]
 fn bad_questions_get_words() {
     let gpt = World::shipped("gpt2", "dgx-a100");
     let mlstm = World::shipped("mlstm4096", "dgx1v");
-    let pins = Pins::default();
-    let with = |pins| gpt.request(8, pins);
-    let batch = |global_sequences, pins| Request { global_sequences, ..gpt.request(8, pins) };
-    let questions = [
-        ("no GPUs", gpt.request(0, pins)),
-        ("a million GPUs", gpt.request(1_000_000, pins)),
-        ("a prime number of GPUs", gpt.request(999_983, pins)),
-        ("all GPUs there can be", gpt.request(u32::MAX, pins)),
-        ("no batch", batch(0, pins)),
-        ("a huge batch", batch(u64::MAX, pins)),
-        ("7 sequences, DP 8", batch(7, Pins { dp: Some(8), ..pins })),
-        ("TP 3 of 8", with(Pins { tp: Some(3), ..pins })),
-        ("TP 0", with(Pins { tp: Some(0), ..pins })),
-        ("DP 4 × TP 4 of 8", with(Pins { dp: Some(4), tp: Some(4), ..pins })),
-        ("TP 8 of 12 heads", with(Pins { tp: Some(8), ..pins })),
-        ("micro-batches of 7", with(Pins { micro_sequences: Some(7), ..pins })),
-        ("interleaved, 50 chunks", with(Pins { pp: Some(2), schedule: Some(plan::schedule::ScheduleKind::Interleaved), chunks: Some(50), ..pins })),
-        ("CP 8 of short sequences", with(Pins { cp: Some(8), ..pins })),
-        ("8 experts of none", with(Pins { ep: Some(8), ..pins })),
-        ("8 stages of 3 layers", mlstm.request(8, Pins { pp: Some(8), ..pins })),
-        ("sparse rows of a tied table", with(Pins { exchange: Some(plan::exchange::Exchange::Unique), dp: Some(8), ..pins })),
-        ("no memory", Request { max_memory: 0.0, ..gpt.request(8, pins) }),
-        ("memory that is no number", Request { max_memory: f64::NAN, ..gpt.request(8, pins) }),
-    ];
-    for (what, request) in questions {
+    for (request, words) in bad_numbers(&gpt).into_iter().chain(bad_pins(&gpt, &mlstm)) {
         for objective in [Objective::StepTime, Objective::Memory] {
-            match plan(&request, objective) {
-                Answer::Plan(planned) => println!("{what}: {}", planner::label::label(&request, &planned.solution)),
-                Answer::Impossible(why) => println!("{what}: {why}"),
-                Answer::Infeasible(found) => println!("{what}: nothing of {} fits", found.certificate.configurations),
-            }
+            let said = refusal(&request, objective);
+            assert!(said.contains(words), "{said}");
         }
     }
 }

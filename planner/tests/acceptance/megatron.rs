@@ -3,9 +3,9 @@
 use crate::world::{World, at_most, fastest, model};
 use plan::lower::Recompute;
 use plan::model::{Batch, Family, ModelSpec};
+use plan::schedule::ScheduleKind;
 use planner::label::label;
 use planner::request::Pins;
-use plan::schedule::ScheduleKind;
 
 /// Narayanan et al. 2021 (arXiv:2104.04473), table 1. Micro-batches and chunks:
 /// NVIDIA/Megatron-LM@d98e8a6 `examples/academic_paper_scripts/sc21/run_table_1.sh`. Seconds:
@@ -76,7 +76,10 @@ fn table_1_is_met_or_beaten() {
         let run = ask(as_published(row));
         let no_pins = ask(Pins::default());
         let error = run.1 / row.seconds - 1.0;
-        println!("{}, {} GPUs, batch {}: published TP {} PP {} micro-batch {}: {:.2} s", row.model, row.gpus, row.batch, row.tp, row.pp, row.micro, row.seconds);
+        println!(
+            "{}, {} GPUs, batch {}: published TP {} PP {} micro-batch {}: {:.2} s",
+            row.model, row.gpus, row.batch, row.tp, row.pp, row.micro, row.seconds
+        );
         println!("  as published       {:7.2} s ({:+.1} %)  {}", run.1, error * 100.0, run.0);
         println!("  its TP and PP      {:7.2} s  {}", own.1, own.0);
         println!("  full recomputation {:7.2} s  {}", free.1, free.0);
@@ -159,10 +162,19 @@ fn table_5_of_the_recomputation_paper() {
         for (recompute, published) in runs {
             let Some(published) = published else { continue };
             let request = world.request(8 * row.pp * row.dp, row.pins(recompute));
-            let Some(planned) = fastest(&request) else { panic!("{} layers, {recompute:?}", row.layers) };
+            let Some(planned) = fastest(&request) else {
+                panic!("{} layers, {recompute:?}", row.layers)
+            };
             let step = planned.solution.step.get();
             let error = step / published - 1.0;
-            println!("{:4} layers of {:5}, {:4} GPUs, {:9}: {step:6.2} s, published {published:6.2} s ({:+.1} %)", row.layers, row.width, request.gpus, recompute.name(), error * 100.0);
+            println!(
+                "{:4} layers of {:5}, {:4} GPUs, {:9}: {step:6.2} s, published {published:6.2} s ({:+.1} %)",
+                row.layers,
+                row.width,
+                request.gpus,
+                recompute.name(),
+                error * 100.0
+            );
             errors.push(error.abs());
         }
     }

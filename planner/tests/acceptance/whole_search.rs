@@ -47,7 +47,12 @@ fn compare(request: &Request<'_>) -> u64 {
             assert!(own.is_infinite(), "{what}: {:?} is ruled out but takes {own}", mesh.degrees);
             continue;
         };
-        assert!(at_most(bound, own), "{what}: {:?} {:?} {bound} above {own}", mesh.degrees, mesh.reason);
+        assert!(
+            bound <= own * (1.0 + 4e-9),
+            "{what}: {:?} {:?} {bound} above {own}",
+            mesh.degrees,
+            mesh.reason
+        );
         let wins = mesh.reason == Reason::Winner;
         assert!(!wins || (own / step - 1.0).abs() < 1e-9, "{what}: {:?} wins", mesh.degrees);
     }
@@ -68,7 +73,8 @@ fn shrunk(name: &str, layers: u32, batch: u64) -> ModelSpec {
 #[test]
 fn the_search_finds_what_solving_everything_finds() {
     let mut counts = Vec::new();
-    let tiny = [("gpt-tiny", 4), ("gpt-tiny", 3), ("mlstm-tiny", 1), ("word-lm-tiny", 2), ("rhn-tiny", 1)];
+    let tiny =
+        [("gpt-tiny", 4), ("gpt-tiny", 3), ("mlstm-tiny", 1), ("word-lm-tiny", 2), ("rhn-tiny", 1)];
     for (name, layers) in tiny {
         let world = World::new(&shrunk(name, layers, 24), "rtx-3090", None);
         for gpus in [2, 4, 6, 8] {
@@ -77,7 +83,7 @@ fn the_search_finds_what_solving_everything_finds() {
     }
     // Memory binds, tables are large, levels mix.
     for (name, layers, cluster, memory) in [
-        ("gpt2-xl", 4, "rtx-2080ti", [0.25, 0.4, 0.9]),
+        ("gpt2-xl", 4, "rtx-3090", [0.12, 0.2, 0.9]),
         ("megatron-18b", 2, "dgx1v", [0.3, 0.6, 0.9]),
         ("word-lm-1b", 2, "titanx-fdr", [0.12, 0.2, 0.9]),
         ("biglstm", 2, "v100-station", [0.6, 0.8, 0.95]),
@@ -91,35 +97,52 @@ fn the_search_finds_what_solving_everything_finds() {
         }
     }
     let all: u64 = counts.iter().sum();
-    println!("{} questions, {all} configurations solved one by one: same optimum, sound bounds", counts.len());
+    println!(
+        "{} questions, {all} configurations solved one by one: same optimum, sound bounds",
+        counts.len()
+    );
     assert!(all > 1000, "{all}");
 }
 
 #[test]
 fn more_memory_or_bandwidth_is_never_slower() {
-    for (name, cluster, gpus) in [("gpt2-xl", "rtx-2080ti", 8), ("llama2-7b", "dgx-a100", 16), ("word-lm-1b", "titanx-fdr", 16), ("biglstm", "v100-station", 4)] {
+    for (name, cluster, gpus) in [
+        ("gpt2-xl", "rtx-3090", 8),
+        ("megatron-7.5b", "dgx-a100", 16),
+        ("word-lm-1b", "titanx-fdr", 16),
+        ("biglstm", "v100-station", 4),
+    ] {
         let world = World::shipped(name, cluster);
         let mut last = f64::INFINITY;
         for max_memory in [0.3, 0.5, 0.7, 0.8, 0.9, 1.0] {
             let request = Request { max_memory, ..world.request(gpus, Pins::default()) };
             let step = fastest(&request).map_or(f64::INFINITY, |p| p.solution.step.get());
-            assert!(step == last || at_most(step, last), "{name}: {step} with {max_memory} of the memory, {last} with less");
+            assert!(
+                step == last || at_most(step, last),
+                "{name}: {step} with {max_memory} of the memory, {last} with less"
+            );
             last = step;
         }
         assert!(last.is_finite(), "{name} fits nowhere");
-        let step_of = |world: &World| fastest(&world.request(gpus, Pins::default())).unwrap().solution.step.get();
+        let step_of = |world: &World| {
+            fastest(&world.request(gpus, Pins::default())).unwrap().solution.step.get()
+        };
         let before = step_of(&world);
         let inside = world.with_machine(|c| {
             let link = &mut c.groups[0].intra;
             link.bandwidth.value = link.bandwidth.value * 2.0;
-            if let Some(pair) = &mut link.pair_bandwidth { pair.value = pair.value * 2.0; }
+            if let Some(pair) = &mut link.pair_bandwidth {
+                pair.value = pair.value * 2.0;
+            }
         });
         let memory = world.with_machine(|c| {
             let bandwidth = &mut c.groups[0].device.memory_bandwidth.value;
             *bandwidth = *bandwidth * 2.0;
         });
         let between = world.with_machine(|c| {
-            if let Some(link) = &mut c.groups[0].inter { link.bandwidth.value = link.bandwidth.value * 2.0; }
+            if let Some(link) = &mut c.groups[0].inter {
+                link.bandwidth.value = link.bandwidth.value * 2.0;
+            }
         });
         for (what, other) in [("inside", inside), ("between", between), ("memory", memory)] {
             let after = step_of(&other);
