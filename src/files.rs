@@ -69,7 +69,7 @@ pub fn write(output: &mut Output, path: Option<&str>, text: &str) -> Result<(), 
     Ok(())
 }
 
-/// Writes data like [`write`], without a word about it: the screen says so itself.
+/// Writes data like [`write()`], without a word about it: the screen says so itself.
 ///
 /// # Errors
 /// Says which file, and what is wrong with it.

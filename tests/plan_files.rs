@@ -140,3 +140,15 @@ fn a_plan_of_other_inputs_is_refused() {
     let other = folder.said("explain plan.json --model-file mlstm4096", 3);
     assert_contains(&other, &["was made from other inputs", "model", "own ("]);
 }
+
+/// Llama 2 70B on 24 nodes splits every way there is; GPT-3 175B on one node has no plan.
+#[test]
+fn larger_models_are_planned_or_refused_with_ways_out() {
+    let folder = Folder::new("large");
+    let said = folder.said("plan -g 192 -m llama2-70b -c hgx-h100 --width 100", 0);
+    assert_contains(&said, &["Memory per stage", "stage 0", "pipeline bubble", "Proven best"]);
+    assert!(said.lines().all(|line| line.chars().count() <= 100), "{said}");
+    let said = folder.said("plan -g 8 -m gpt3-175b -c hgx-h100", 1);
+    assert_contains(&said, &["error: gpt3-175b does not fit on 8 ×", "What would make it fit"]);
+    assert_contains(&said, &["--gpus ", "training state"]);
+}

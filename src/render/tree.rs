@@ -34,7 +34,7 @@ pub fn tree(report: &Report, extent: Extent<'_>, canvas: &Canvas) -> Option<Stri
     };
     let root = Line { lead: String::new(), name, seconds: time, remark: String::new(), id };
     let mut lines = vec![root];
-    grow(parts, "", extent.depth, canvas, &mut lines);
+    grow(parts, "", (extent.depth, report.step.value), canvas, &mut lines);
     Some(canvas.text(&layout(&lines, report.step.value, extent.has_ids, canvas)))
 }
 
@@ -46,7 +46,18 @@ fn branch<'a>(parts: &'a [TimePart], path: &[&str]) -> Option<Option<&'a TimePar
     if rest.is_empty() { Some(Some(part)) } else { branch(&part.parts, rest) }
 }
 
-fn grow(parts: &[TimePart], indent: &str, depth: usize, canvas: &Canvas, lines: &mut Vec<Line>) {
+/// What rounding leaves of zero is zero.
+fn rounded(seconds: f64, step: f64) -> f64 {
+    if seconds.abs() < step * 1e-9 { 0.0 } else { seconds }
+}
+
+fn grow(
+    parts: &[TimePart],
+    indent: &str,
+    (depth, step): (usize, f64),
+    canvas: &Canvas,
+    lines: &mut Vec<Line>,
+) {
     if depth == 0 {
         return;
     }
@@ -59,11 +70,11 @@ fn grow(parts: &[TimePart], indent: &str, depth: usize, canvas: &Canvas, lines: 
         lines.push(Line {
             lead: format!("{indent}{fork}"),
             name: part.label.clone(),
-            seconds: part.time.value,
+            seconds: rounded(part.time.value, step),
             remark: remark(part),
             id: part.id.clone(),
         });
-        grow(&part.parts, &format!("{indent}{stem}"), depth - 1, canvas, lines);
+        grow(&part.parts, &format!("{indent}{stem}"), (depth - 1, step), canvas, lines);
     }
 }
 

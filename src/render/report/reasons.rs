@@ -28,8 +28,8 @@ fn list(title: &str, sentences: &[String], canvas: &Canvas) -> String {
     format!("  {title}\n{}", lines.collect::<String>())
 }
 
-/// Columns that the numbers of a runner-up take.
-const NUMBERS: usize = 32;
+/// Columns that the numbers of a runner-up take, and a narrow note.
+const NUMBERS: usize = 50;
 
 pub(super) fn runners_up(report: &Report, canvas: &Canvas) -> String {
     if report.runners_up.is_empty() {
