@@ -80,7 +80,7 @@ fn one_tile_by_hand() {
     let profile = fixtures::a100();
     let product = gemm(1, 256, 128, 1024, Dtype::Bf16);
     let rate = 312e12 * 0.865;
-    let one = Search::new(&product, &profile, rate).candidate((256, 128), 1);
+    let one = Options::new(&product, &profile, rate).candidate((256, 128), 1);
     let by_hand =
         65_536.0 * 1_082.0 * (1.0 + 6.784 * (1.0 / 256.0 + 1.0 / 128.0)) / (0.865 * 312e12 / 108.0);
     assert_eq!(one.waves, 1.0);

@@ -29,6 +29,12 @@ pub fn failure(question: &Question, request: &Request<'_>, why: &Impossible) -> 
         Impossible::Divisibility(_) => {
             failure.hint("another number of GPUs may divide it: `-g 8,16,32,64` tries several")
         }
+        Impossible::Exchange { .. } => {
+            failure.hint("leave --embedding out, or try `--embedding dense`, which always works")
+        }
+        Impossible::Zero { .. } | Impossible::Sequences { .. } => {
+            Failure::new(Exit::Usage, why.to_string())
+        }
         Impossible::Unsupported(_) => Failure::new(Exit::InvalidInput, why.to_string())
             .hint("--stack names another software stack, --dtype another number format"),
     }
