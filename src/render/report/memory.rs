@@ -98,7 +98,7 @@ fn shown(stages: &[StageMemory]) -> Vec<Option<&StageMemory>> {
 }
 
 fn row(memory: &MemoryReport, stage: &StageMemory, canvas: &Canvas) -> String {
-    let width = canvas.width.saturating_sub(34).min(70);
+    let width = canvas.width.saturating_sub(35).min(70);
     let share = stage.total_bytes / memory.capacity_bytes * 100.0;
     format!(
         "    stage {:<4}{}{:>9} GiB{share:>6.0} %\n",
@@ -131,7 +131,8 @@ fn legend(stages: &[StageMemory], canvas: &Canvas) -> String {
     let flight = change(first.in_flight.to_string(), last.in_flight.to_string());
     let other = GROUPS[2].1;
     let words = format!(
-        "{} activations {} ({flight} in flight) {} weights {}, gradients {}, optimizer {} {} other {}",
+        "{} activations {} ({flight} in flight) {} weights {}, gradients {}, optimizer {} \
+         {} other {}",
         canvas.glyph("█", "#"),
         of("activations"),
         canvas.glyph("▓", "="),

@@ -78,7 +78,8 @@ pub fn proof(c: &Certificate) -> String {
     match c.status {
         Status::Optimal => format!("Proven best under the model: {space}, gap 0 %."),
         Status::Feasible => format!(
-            "Not proven best: the search was stopped; nothing can be more than {:.1} % faster. {space}.",
+            "Not proven best: the search was stopped; nothing can be more than {:.1} % faster. \
+             {space}.",
             c.gap * 100.0
         ),
     }
