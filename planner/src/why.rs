@@ -70,8 +70,12 @@ fn order(m: &RuledOut) -> f64 {
 }
 
 fn verdict(planned: &Planned, m: &RuledOut) -> String {
-    let slower = |s: f64| percent(s / planned.solution.step.get() - 1.0);
+    let slower = |s: f64| percent((s / planned.solution.step.get() - 1.0).max(0.0));
+    let ties = m.bound_seconds.is_some_and(|s| s < planned.solution.step.get() * 1.0005);
     match (m.reason, m.bound_seconds) {
+        (Reason::Solved | Reason::Bound | Reason::StageBound | Reason::Ilp, _) if ties => {
+            "at best as fast.".into()
+        }
         (Reason::Memory, _) => "does not fit into memory.".into(),
         (Reason::Divisibility, _) => "does not divide the model.".into(),
         (Reason::Unsupported, _) => "needs something that this machine lacks.".into(),
