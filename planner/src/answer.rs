@@ -86,6 +86,14 @@ pub enum Impossible {
         /// What there is none of.
         what: &'static str,
     },
+    /// More devices than there are.
+    #[error("{gpus} GPUs asked for, {capacity} there")]
+    Devices {
+        /// Devices asked for.
+        gpus: u32,
+        /// Devices of the cluster.
+        capacity: u32,
+    },
     /// More sequences than can be planned.
     #[error("global batch {global}: at most {MAX_SEQUENCES} sequences can be planned")]
     Sequences {
@@ -170,6 +178,10 @@ fn impossible(request: &Request<'_>) -> Option<Impossible> {
     let counts = [("the number of GPUs", u64::from(request.gpus)), ("the global batch", global)];
     if let Some(&(what, _)) = counts.iter().find(|(_, count)| *count == 0) {
         return Some(Impossible::Zero { what });
+    }
+    let (gpus, capacity) = (request.gpus, request.cluster.capacity().unwrap_or(u32::MAX));
+    if gpus > capacity {
+        return Some(Impossible::Devices { gpus, capacity });
     }
     if global > MAX_SEQUENCES {
         return Some(Impossible::Sequences { global });

@@ -183,12 +183,13 @@ fn refusal(request: &Request<'_>, objective: Objective) -> String {
     }
 }
 
-fn bad_numbers(gpt: &World) -> Vec<BadQuestion<'_>> {
+fn bad_numbers<'a>(gpt: &'a World, station: &'a World) -> Vec<BadQuestion<'a>> {
     let pins = Pins::default();
     let base = gpt.request(8, pins);
     let batch = |global_sequences| Request { global_sequences, ..base };
     let memory = |max_memory| Request { max_memory, ..base };
     vec![
+        (station.request(8, pins), "8 GPUs asked for, 4 there"),
         (gpt.request(0, pins), "number of GPUs is 0"),
         (gpt.request(1_000_000, pins), "512 does not divide over 1000000"),
         (gpt.request(999_983, pins), "512 does not divide over 999983"),
@@ -227,7 +228,8 @@ fn bad_pins<'a>(gpt: &'a World, mlstm: &'a World) -> Vec<BadQuestion<'a>> {
 fn bad_questions_get_words() {
     let gpt = World::shipped("gpt2", "dgx-a100");
     let mlstm = World::shipped("mlstm4096", "dgx1v");
-    for (request, words) in bad_numbers(&gpt).into_iter().chain(bad_pins(&gpt, &mlstm)) {
+    let station = World::shipped("word-lm-1b", "v100-station");
+    for (request, words) in bad_numbers(&gpt, &station).into_iter().chain(bad_pins(&gpt, &mlstm)) {
         for objective in [Objective::StepTime, Objective::Memory] {
             let said = refusal(&request, objective);
             assert!(said.contains(words), "{said}");
