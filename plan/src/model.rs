@@ -105,7 +105,8 @@ pub enum ModelError {
     },
     /// Adaptive softmax whose clusters are empty.
     #[error(
-        "adaptive softmax needs rising cut-offs below the vocabulary and a divisor that leaves every cluster a width"
+        "adaptive softmax needs rising cut-offs below the vocabulary and a divisor that leaves \
+         every cluster a width"
     )]
     Adaptive,
     /// The model is a free graph, which has no chain of layers.

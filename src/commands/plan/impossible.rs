@@ -32,6 +32,9 @@ pub fn failure(question: &Question, request: &Request<'_>, why: &Impossible) -> 
         Impossible::Exchange { .. } => {
             failure.hint("leave --embedding out, or try `--embedding dense`, which always works")
         }
+        Impossible::Devices { .. } => {
+            failure.hint("`meshwright scenarios list` shows how many devices a cluster has")
+        }
         Impossible::Zero { .. } | Impossible::Sequences { .. } => {
             Failure::new(Exit::Usage, why.to_string())
         }
