@@ -1,11 +1,9 @@
 //! Handing a program to a solver, and not trusting what comes back.
 
 use super::formulation::{Program, Row};
-use good_lp::solvers::WithTimeLimit;
-use good_lp::{
-    Constraint, Expression, ProblemVariables, ResolutionError, Solution, SolverModel, Variable,
-    variable,
-};
+use good_lp::{Constraint, Expression, ProblemVariables, SolverModel, Variable, variable};
+#[cfg(feature = "highs")]
+use good_lp::{ResolutionError, Solution};
 
 /// Which solver runs the integer program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,11 +49,6 @@ pub(crate) enum Answer {
 /// restored by rounding first, so only the objective's own rows can be off.
 const ROW_TOLERANCE: f64 = 1e-6;
 
-/// microlp offers no limit on nodes here, and rare programs keep it busy for minutes. This fuse is
-/// the only clock behind the planner: it can leave a plan uncertified, and then the answer says so;
-/// it never changes what is proven.
-const FUSE_SECONDS: f64 = 2.0;
-
 /// Minimises `program` with `backend`: no gap, one thread, fixed seed.
 pub(crate) fn minimise(program: &Program, backend: Backend) -> Answer {
     let mut variables = ProblemVariables::new();
@@ -65,10 +58,7 @@ pub(crate) fn minimise(program: &Program, backend: Backend) -> Answer {
     all.push(objective);
     let problem = variables.minimise(objective);
     match backend {
-        Backend::Microlp => {
-            let model = problem.using(good_lp::microlp).with_time_limit(FUSE_SECONDS);
-            run(model, program, &all)
-        }
+        Backend::Microlp => with_node_limit(problem.using(good_lp::microlp), program, &all),
         #[cfg(feature = "highs")]
         Backend::Highs => match exact_highs(problem.using(good_lp::highs)) {
             Ok(model) => run(model, program, &all),
@@ -94,6 +84,35 @@ fn unit(high: f64) -> f64 {
     if high > 0.0 { (high / 1024.0).log2().ceil().exp2() } else { 1.0 }
 }
 
+/// Nodes of the branch-and-bound tree after which microlp gives up: a few seconds at most.
+const MOST_NODES: u64 = 2_000;
+
+/// microlp by its own interface: unlike a limit on time, one on nodes is the same on every machine.
+fn with_node_limit(
+    mut model: good_lp::solvers::microlp::MicroLpProblem,
+    program: &Program,
+    all: &[Variable],
+) -> Answer {
+    for row in &program.rows {
+        model.add_constraint(constraint(row, program, all));
+    }
+    let mut options = microlp::SolveOptions::default();
+    options.mip_gap = 0.0;
+    options.node_limit = Some(MOST_NODES);
+    let solution = match model.as_inner().solve_with(options).map(|o| o.into_solution()) {
+        Ok(Ok(solution)) => solution,
+        Ok(Err(_)) => return Answer::Unproven(format!("no point after {MOST_NODES} nodes")),
+        Err(microlp::Error::Infeasible) => return Answer::Infeasible,
+        Err(error) => return Answer::Unproven(format!("microlp stopped: {error}")),
+    };
+    if solution.status() != microlp::SolutionStatus::Optimal {
+        return Answer::Unproven(format!("no proof after {MOST_NODES} nodes"));
+    }
+    // Variables come in the order in which they were made.
+    rounded(solution.iter().map(|(_, value)| value).collect(), program)
+}
+
+#[cfg(feature = "highs")]
 fn run<M>(mut model: M, program: &Program, all: &[Variable]) -> Answer
 where
     M: SolverModel<Error = ResolutionError>,
@@ -119,12 +138,17 @@ fn constraint(row: &Row, program: &Program, all: &[Variable]) -> Constraint {
     if row.is_equation { left.eq(right) } else { left.leq(right) }
 }
 
+#[cfg(feature = "highs")]
 fn read(solution: &impl Solution, program: &Program, all: &[Variable]) -> Answer {
     if !matches!(solution.status(), good_lp::solvers::SolutionStatus::Optimal) {
         let status = solution.status();
         return Answer::Unproven(format!("the solver stopped early ({status:?})"));
     }
-    let mut point: Vec<f64> = all.iter().map(|v| solution.value(*v)).collect();
+    rounded(all.iter().map(|v| solution.value(*v)).collect(), program)
+}
+
+/// Restores integrality and the unit of time, and checks every row.
+fn rounded(mut point: Vec<f64>, program: &Program) -> Answer {
     for x in &mut point[..program.binaries] {
         *x = x.round();
     }

@@ -16,6 +16,9 @@ const OTHER_MESHES: usize = 2;
 /// The nearest other plans: other ZeRO stages of the same configuration, plans met during the
 /// search, and the meshes whose bounds came closest.
 pub(super) fn runners_up(request: &Request<'_>, planned: &Planned, top: usize) -> Vec<RunnerUp> {
+    if top == 0 {
+        return Vec::new();
+    }
     let mut all = zero_variants(request, planned);
     all.extend(best_of_other_meshes(request, planned));
     all.extend(planned.others.iter().cloned());
