@@ -19,11 +19,10 @@ fn under(world: &World, gpus: u32, pins: Pins) -> Option<(f64, Option<Exchange>)
     Some((planned.solution.step.get(), planned.solution.setting.exchange))
 }
 
-fn side_by_side(
-    model: &str,
-    cluster: &str,
-    gpus: u32,
-) -> Vec<(Option<Exchange>, Option<(f64, Option<Exchange>)>)> {
+/// A step in seconds and the exchange that its plan uses.
+type Chosen = (f64, Option<Exchange>);
+
+fn side_by_side(model: &str, cluster: &str, gpus: u32) -> Vec<(Option<Exchange>, Option<Chosen>)> {
     let world = World::shipped(model, cluster);
     println!("{model} on {gpus} of {cluster}");
     let all = std::iter::once(None).chain(Exchange::ALL.into_iter().map(Some));
