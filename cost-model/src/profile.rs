@@ -1,6 +1,6 @@
 //! Profiles: the constants of one device, its links and a software stack, resolved for pricing.
 //!
-//! [`Profile::new`] combines and validates them once, so that [`crate::price`] needs no lookups
+//! [`Profile::new`] combines and validates them once, so that [`crate::price()`] needs no lookups
 //! and cannot fail. What a machine lacks (a number format, an attention kernel, a second network
 //! level) is found by [`Profile::check`] before anything is priced.
 

@@ -17,7 +17,7 @@
 //! 5. `tidy`: among plans of equal step time, the one with least memory.
 //! 6. `elastic`: where nothing fits, the split that comes closest.
 //!
-//! [`solve`] runs them in this order; [`solve_with_ilp`] does not let step 3 close the case, so
+//! [`solve()`] runs them in this order; [`solve_with_ilp`] does not let step 3 close the case, so
 //! that the two can be checked against each other (and both are against exhaustive search, in
 //! `planner/tests/pipeline.rs`).
 

@@ -48,9 +48,7 @@ use good_lp::{
 };
 use std::collections::BTreeMap;
 
-#[cfg(feature = "highs")]
-use good_lp::highs as solver;
-#[cfg(not(feature = "highs"))]
+// microlp in every build: the programs are small, and the same layout comes out everywhere.
 use good_lp::microlp as solver;
 
 /// Relative slack of a limit that an earlier goal reached.
