@@ -1,5 +1,4 @@
 //! Parameter counts of the shipped models beside published ones.
-#![expect(clippy::print_stdout, reason = "the table is this test's output")]
 
 use plan::model::{Family, Model};
 use plan::scenario::parse_model;

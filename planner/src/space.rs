@@ -64,8 +64,14 @@ pub fn describe() -> Vec<String> {
         "pipeline parallel: every divisor of the ranks up to the number of layers; contiguous stages of any size under 1F1B and GPipe".into(),
         format!("interleaved 1F1B: equal chunks, up to {MAX_CHUNKS} per rank, one recomputation level"),
         format!("recurrent pipelines: wavefronts of up to {MAX_TIME_CHUNKS} pieces along time"),
-        format!("micro-batches: every divisor of a replica's sequences, up to {MAX_MICRO_BATCHES} of them; ZeRO 0 to 3; recomputation per layer"),
-        "token table: every exchange of its gradient; recurrent models with a large one may also shard it over replicas or store it in pieces on several stages: equally full ones where each is one layer, else equal pieces".into(),
+        format!(
+            "micro-batches: every divisor of a replica's sequences, up to {MAX_MICRO_BATCHES} of \
+             them; ZeRO 0 to 3; recomputation per layer"
+        ),
+        "token table: every exchange of its gradient; recurrent models with a large one may also \
+         shard it over replicas or store it in pieces on several stages: equally full ones where \
+         each is one layer, else equal pieces"
+            .into(),
     ]
 }
 
