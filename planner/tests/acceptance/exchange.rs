@@ -7,7 +7,10 @@ use planner::label::label;
 use planner::request::Pins;
 use planner::setting::applies;
 
-fn under(world: &World, gpus: u32, pins: Pins) -> Option<(f64, Option<Exchange>)> {
+/// Seconds per step, and the exchange.
+type Chosen = (f64, Option<Exchange>);
+
+fn under(world: &World, gpus: u32, pins: Pins) -> Option<Chosen> {
     let request = world.request(gpus, pins);
     let planned = fastest(&request)?;
     let name = pins.exchange.map_or("free", Exchange::name);
@@ -18,9 +21,6 @@ fn under(world: &World, gpus: u32, pins: Pins) -> Option<(f64, Option<Exchange>)
     );
     Some((planned.solution.step.get(), planned.solution.setting.exchange))
 }
-
-/// A step in seconds and the exchange that its plan uses.
-type Chosen = (f64, Option<Exchange>);
 
 fn side_by_side(model: &str, cluster: &str, gpus: u32) -> Vec<(Option<Exchange>, Option<Chosen>)> {
     let world = World::shipped(model, cluster);

@@ -21,107 +21,29 @@ struct Row {
     seconds: f64,
 }
 
+/// Degrees: tensor and pipeline parallel; micro: sequences per micro-batch and chunks per rank.
+const fn row(
+    model: &'static str,
+    gpus: u32,
+    batch: u64,
+    (tp, pp): (u32, u32),
+    (micro, chunks): (u64, u32),
+    seconds: f64,
+) -> Row {
+    Row { model, gpus, batch, tp, pp, micro, chunks, seconds }
+}
+
 const TABLE_1: [Row; 10] = [
-    Row {
-        model: "megatron-1.7b",
-        gpus: 32,
-        batch: 512,
-        tp: 1,
-        pp: 1,
-        micro: 16,
-        chunks: 1,
-        seconds: 3.528,
-    },
-    Row {
-        model: "megatron-3.6b",
-        gpus: 64,
-        batch: 512,
-        tp: 2,
-        pp: 1,
-        micro: 16,
-        chunks: 1,
-        seconds: 3.697,
-    },
-    Row {
-        model: "megatron-7.5b",
-        gpus: 128,
-        batch: 512,
-        tp: 4,
-        pp: 1,
-        micro: 16,
-        chunks: 1,
-        seconds: 3.696,
-    },
-    Row {
-        model: "megatron-18b",
-        gpus: 256,
-        batch: 1024,
-        tp: 8,
-        pp: 1,
-        micro: 8,
-        chunks: 1,
-        seconds: 9.399,
-    },
-    Row {
-        model: "megatron-39b",
-        gpus: 512,
-        batch: 1536,
-        tp: 8,
-        pp: 2,
-        micro: 4,
-        chunks: 1,
-        seconds: 14.453,
-    },
-    Row {
-        model: "megatron-76b",
-        gpus: 1024,
-        batch: 1792,
-        tp: 8,
-        pp: 4,
-        micro: 2,
-        chunks: 3,
-        seconds: 16.058,
-    },
-    Row {
-        model: "megatron-145b",
-        gpus: 1536,
-        batch: 2304,
-        tp: 8,
-        pp: 8,
-        micro: 2,
-        chunks: 2,
-        seconds: 24.817,
-    },
-    Row {
-        model: "megatron-310b",
-        gpus: 1920,
-        batch: 2160,
-        tp: 8,
-        pp: 16,
-        micro: 1,
-        chunks: 2,
-        seconds: 37.614,
-    },
-    Row {
-        model: "megatron-530b",
-        gpus: 2520,
-        batch: 2520,
-        tp: 8,
-        pp: 35,
-        micro: 1,
-        chunks: 3,
-        seconds: 54.085,
-    },
-    Row {
-        model: "megatron-1t",
-        gpus: 3072,
-        batch: 3072,
-        tp: 8,
-        pp: 64,
-        micro: 1,
-        chunks: 1,
-        seconds: 102.63,
-    },
+    row("megatron-1.7b", 32, 512, (1, 1), (16, 1), 3.528),
+    row("megatron-3.6b", 64, 512, (2, 1), (16, 1), 3.697),
+    row("megatron-7.5b", 128, 512, (4, 1), (16, 1), 3.696),
+    row("megatron-18b", 256, 1024, (8, 1), (8, 1), 9.399),
+    row("megatron-39b", 512, 1536, (8, 2), (4, 1), 14.453),
+    row("megatron-76b", 1024, 1792, (8, 4), (2, 3), 16.058),
+    row("megatron-145b", 1536, 2304, (8, 8), (2, 2), 24.817),
+    row("megatron-310b", 1920, 2160, (8, 16), (1, 2), 37.614),
+    row("megatron-530b", 2520, 2520, (8, 35), (1, 3), 54.085),
+    row("megatron-1t", 3072, 3072, (8, 64), (1, 1), 102.63),
 ];
 
 /// Error beyond which a published run counts as not understood.
@@ -199,67 +121,24 @@ struct Korthikanti {
     selective: f64,
 }
 
+/// Shape: layers, width, heads; degrees: pipeline and data parallel; batch: sequences, sequences
+/// per micro-batch, chunks per rank; seconds with full and with selective recomputation.
+const fn run(
+    (layers, width, heads): (u32, u64, u64),
+    (pp, dp): (u32, u32),
+    (batch, micro, chunks): (u64, u64, u32),
+    full: Option<f64>,
+    selective: f64,
+) -> Korthikanti {
+    Korthikanti { layers, width, heads, pp, dp, batch, micro, chunks, full, selective }
+}
+
 const TABLE_5: [Korthikanti; 5] = [
-    Korthikanti {
-        layers: 48,
-        width: 6144,
-        heads: 64,
-        pp: 1,
-        dp: 1,
-        batch: 4,
-        micro: 4,
-        chunks: 1,
-        full: Some(1.42),
-        selective: 1.10,
-    },
-    Korthikanti {
-        layers: 96,
-        width: 12288,
-        heads: 96,
-        pp: 8,
-        dp: 1,
-        batch: 64,
-        micro: 1,
-        chunks: 3,
-        full: Some(18.13),
-        selective: 13.75,
-    },
-    Korthikanti {
-        layers: 105,
-        width: 20480,
-        heads: 128,
-        pp: 35,
-        dp: 1,
-        batch: 280,
-        micro: 1,
-        chunks: 3,
-        full: Some(49.05),
-        selective: 37.83,
-    },
-    Korthikanti {
-        layers: 128,
-        width: 25600,
-        heads: 160,
-        pp: 64,
-        dp: 1,
-        batch: 512,
-        micro: 1,
-        chunks: 1,
-        full: Some(94.42),
-        selective: 71.49,
-    },
-    Korthikanti {
-        layers: 105,
-        width: 20480,
-        heads: 128,
-        pp: 35,
-        dp: 8,
-        batch: 2240,
-        micro: 1,
-        chunks: 3,
-        full: None,
-        selective: 39.15,
-    },
+    run((48, 6144, 64), (1, 1), (4, 4, 1), Some(1.42), 1.10),
+    run((96, 12288, 96), (8, 1), (64, 1, 3), Some(18.13), 13.75),
+    run((105, 20480, 128), (35, 1), (280, 1, 3), Some(49.05), 37.83),
+    run((128, 25600, 160), (64, 1), (512, 1, 1), Some(94.42), 71.49),
+    run((105, 20480, 128), (35, 8), (2240, 1, 3), None, 39.15),
 ];
 
 impl Korthikanti {
@@ -311,7 +190,7 @@ fn table_5_of_the_recomputation_paper() {
             let step = planned.solution.step.get();
             let error = step / published - 1.0;
             println!(
-                "{:4} layers of {:5}, {:4} GPUs, {:9}: {step:6.2} s, published {published:6.2} s ({:+.1} %)",
+                "{} layers of {}, {} GPUs, {}: {step:.2} s, published {published:.2} ({:+.1} %)",
                 row.layers,
                 row.width,
                 request.gpus,
