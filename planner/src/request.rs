@@ -7,6 +7,7 @@ use plan::corpus::Corpus;
 use plan::exchange::Exchange;
 use plan::lower::Recompute;
 use plan::machine::Cluster;
+use plan::mesh::Degrees;
 use plan::model::Model;
 use plan::schedule::ScheduleKind;
 use plan::units::Bytes;
@@ -43,6 +44,13 @@ pub struct Pins {
 }
 
 impl Pins {
+    /// These pins with all degrees fixed.
+    #[must_use]
+    pub fn on_mesh(self, d: Degrees) -> Self {
+        let (tp, pp, dp) = (Some(d.tp), Some(d.pp), Some(d.dp));
+        Self { tp, pp, dp, cp: Some(d.cp), ep: Some(d.ep), ..self }
+    }
+
     /// The pins as the flags that set them.
     #[must_use]
     pub fn flags(&self) -> Vec<String> {

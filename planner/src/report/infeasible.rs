@@ -68,16 +68,11 @@ fn enlarged(request: &Request<'_>, shortfall: Shortfall) -> Option<Box<Planned>>
     let c = shortfall.configuration;
     let d = c.degrees;
     let pins = Pins {
-        tp: Some(d.tp),
-        pp: Some(d.pp),
-        dp: Some(d.dp),
-        cp: Some(d.cp),
-        ep: Some(d.ep),
         micro_sequences: Some(c.micro_sequences),
         schedule: Some(c.schedule),
         chunks: Some(c.chunks),
         sequence_parallel: Some(c.sequence_parallel),
-        ..request.pins
+        ..request.pins.on_mesh(d)
     };
     // What is missing counts tensors; the limit counts what the device shows.
     let needed = request.limit() + occupied(shortfall.missing, request.profile) * 1.001;

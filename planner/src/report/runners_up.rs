@@ -44,16 +44,11 @@ fn zero_variants(request: &Request<'_>, planned: &Planned) -> Vec<Solution> {
 fn pinned(request: &Request<'_>, s: &Solution, zero: Option<Zero>) -> Option<Solution> {
     let (c, d) = (&s.configuration, s.configuration.degrees);
     let pins = Pins {
-        tp: Some(d.tp),
-        pp: Some(d.pp),
-        dp: Some(d.dp),
-        cp: Some(d.cp),
-        ep: Some(d.ep),
         zero: zero.or(request.pins.zero),
         micro_sequences: zero.map(|_| c.micro_sequences).or(request.pins.micro_sequences),
         schedule: zero.map(|_| c.schedule).or(request.pins.schedule),
         chunks: zero.map(|_| c.chunks).or(request.pins.chunks),
-        ..request.pins
+        ..request.pins.on_mesh(d)
     };
     search(&Request { pins, effort: Effort::Labels, ..*request }).best
 }
