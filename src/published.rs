@@ -128,6 +128,22 @@ fn in_parallel(batches: &[Vec<(usize, Question)>]) -> Vec<(usize, Result<Predict
     })
 }
 
+/// What the tags at the head of a row's notes say: `[B LORA missing:recompute] …`.
+fn marked(notes: &str, assumed: &mut Assumptions) -> Result<(), Skip> {
+    let tags = notes.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let has = |tag: &str| tags.is_some_and(|(tags, _)| tags.split_whitespace().any(|t| t == tag));
+    if has("LORA") {
+        return Err(Skip::Part("training of adapters alone"));
+    }
+    if has("VARLEN") {
+        return Err(Skip::Part("a batch of sequences of any length"));
+    }
+    if has("OFFLOAD") {
+        assumed.add("offload to the host: not modelled");
+    }
+    Ok(())
+}
+
 /// Where rows become questions.
 struct Desk<'a> {
     workshop: Workshop<'a>,
@@ -157,6 +173,7 @@ impl Desk<'_> {
             return Err(Skip::Incomplete);
         }
         let mut assumed = Assumptions::default();
+        marked(&row.notes, &mut assumed)?;
         let machine = self.workshop.machine(row, &mut assumed)?;
         scored.stack.clone_from(&machine.stack.stack);
         scored.is_named = machine.stack.is_named;
@@ -182,9 +199,6 @@ impl Desk<'_> {
             .memory
             .zip(memory.as_ref())
             .map(|(amount, rule)| (amount * rule.unit, rule.what));
-        if !predict::schedule_exists(&split) {
-            return Err(Skip::Unpriced("the schedule does not exist".into()));
-        }
         let shared = format!("{key} {} {:?}", machine.key, split.recompute);
         Ok((shared, Question { model, machine, split, memory, assumed }))
     }

@@ -9,7 +9,6 @@ use super::split::{Split, stages};
 use cost_model::memory::{occupied, usable};
 use plan::lower::Recompute;
 use plan::model::Model;
-use plan::schedule::{ScheduleKind, order};
 use plan::units::{Bytes, Seconds};
 use planner::evaluate::{Detail, detail};
 use planner::inner::Inner;
@@ -18,6 +17,7 @@ use planner::prices::{PriceBook, Split as PriceSplit, Unpriced};
 use planner::request::{Effort, Pins, Request};
 use planner::setting::settings;
 use planner::solution::Solution;
+use planner::space::Configuration;
 use std::sync::Arc;
 
 /// A row as a question.
@@ -56,6 +56,8 @@ pub struct Prediction {
     pub fill: f64,
     /// Recomputation that was predicted with.
     pub recompute: Recompute,
+    /// Sequences per micro-batch that was predicted with.
+    pub micro_batch: u64,
     /// Parameters of the model.
     pub parameters: u64,
     /// What was assumed.
@@ -183,7 +185,8 @@ impl<'a> Batch<'a> {
         questions.iter().map(|question| self.one(question, &mut books)).collect()
     }
 
-    /// The least recomputation that fits; the most where nothing does.
+    /// The least recomputation that fits, and the first configuration with it; the last of both
+    /// where nothing fits.
     fn one(
         &self,
         question: &Question,
@@ -191,18 +194,19 @@ impl<'a> Batch<'a> {
     ) -> Result<Prediction, Skip> {
         let mut last = Err(Skip::Unbounded);
         for (i, (level, book)) in books.iter_mut().enumerate() {
-            let request = self.request(i, question);
-            last = predict(&request, question, *level, book);
-            match &last {
-                Ok(prediction) if prediction.fill > 1.0 => {}
-                _ => return last,
+            for c in &question.split.configurations {
+                let request = self.request(i, question, c);
+                last = Case { request: &request, question, c: *c, level: *level }.predict(book);
+                match &last {
+                    Ok(prediction) if prediction.fill > FULL => {}
+                    _ => return last,
+                }
             }
         }
         last
     }
 
-    fn request(&self, i: usize, question: &Question) -> Request<'a> {
-        let c = &question.split.configuration;
+    fn request(&self, i: usize, question: &Question, c: &Configuration) -> Request<'a> {
         let replica = c.micro_sequences * u64::from(c.micro_batches);
         let pins = Pins { zero: Some(question.split.zero), ..self.requests[i].1.pins };
         Request {
@@ -214,44 +218,71 @@ impl<'a> Batch<'a> {
     }
 }
 
-fn predict(
-    request: &Request<'_>,
-    question: &Question,
+/// From which part of the memory on a plan counts as too full to have been run by choice.
+const FULL: f64 = 0.95;
+
+/// One configuration of one question.
+struct Case<'a> {
+    request: &'a Request<'a>,
+    question: &'a Question,
+    c: Configuration,
     level: Recompute,
-    book: &mut PriceBook<'_>,
-) -> Result<Prediction, Skip> {
-    let c = question.split.configuration;
-    let kinds = book.get(PriceSplit::of(&c)).as_ref().map_err(unpriced)?;
-    let inner = Inner::new(request, c, kinds);
-    let replicas = c.degrees.dp * c.degrees.cp;
-    let none = || Skip::Unpriced("no setting of sharding and exchange applies".into());
-    let setting = settings(request, replicas).into_iter().next().ok_or_else(none)?;
-    let mut assumed = question.assumed.clone();
-    let cut = question.machine.stack.cut;
-    let stages = stages(&c, &request.model.chain, kinds, cut, &mut assumed);
-    let levels = kinds.iter().map(|k| k.levels.iter().map(|l| l.recompute).collect()).collect();
-    let solution = Solution { configuration: c, setting, levels, stages, step: Seconds::ZERO };
-    let none = || Skip::Unpriced("the schedule does not exist".into());
-    let detail = detail(request, &inner, kinds, &solution).ok_or_else(none)?;
-    let step = detail.step;
-    if !step.value.get().is_finite() || step.value <= Seconds::ZERO {
-        return Err(Skip::Unbounded);
+}
+
+impl Case<'_> {
+    fn predict(&self, book: &mut PriceBook<'_>) -> Result<Prediction, Skip> {
+        let (request, c) = (self.request, self.c);
+        let kinds = book.get(PriceSplit::of(&c)).as_ref().map_err(unpriced)?;
+        let inner = Inner::new(request, c, kinds);
+        let none = || Skip::Unpriced("no setting of sharding and exchange applies".into());
+        let setting = settings(request, c.degrees.dp * c.degrees.cp).into_iter().next();
+        let setting = setting.ok_or_else(none)?;
+        let mut assumed = self.question.assumed.clone();
+        let cut = self.question.machine.stack.cut;
+        let stages = stages(&c, &request.model.chain, kinds, cut, &mut assumed);
+        let levels = kinds.iter().map(|k| k.levels.iter().map(|l| l.recompute).collect());
+        let levels = levels.collect();
+        let solution = Solution { configuration: c, setting, levels, stages, step: Seconds::ZERO };
+        let none = || Skip::Unpriced("the schedule does not exist".into());
+        let detail = detail(request, &inner, kinds, &solution).ok_or_else(none)?;
+        self.prediction(&detail, assumed)
     }
-    let tensors = detail.ranks.iter().map(|r| r.tensors).fold(Bytes::ZERO, Bytes::max);
-    let room = usable(request.profile.memory(), &request.profile.stack().memory);
-    Ok(Prediction {
-        step: step.value,
-        low: step.low,
-        high: step.high,
-        baseline: baseline(request, question, &detail)?,
-        parts: Parts::of(&detail),
-        memory: memory(request, question.memory.as_ref(), &detail),
-        tensors,
-        fill: tensors / room,
-        recompute: level,
-        parameters: request.model.parameters(),
-        assumed,
-    })
+
+    fn prediction(&self, detail: &Detail, assumed: Assumptions) -> Result<Prediction, Skip> {
+        let request = self.request;
+        let step = detail.step;
+        if !step.value.get().is_finite() || step.value <= Seconds::ZERO {
+            return Err(Skip::Unbounded);
+        }
+        let tensors = detail.ranks.iter().map(|r| r.tensors).fold(Bytes::ZERO, Bytes::max);
+        let room = usable(request.profile.memory(), &request.profile.stack().memory);
+        Ok(Prediction {
+            step: step.value,
+            low: step.low,
+            high: step.high,
+            baseline: self.baseline(detail)?,
+            parts: Parts::of(detail),
+            memory: memory(request, self.question.memory.as_ref(), detail),
+            tensors,
+            fill: tensors / room,
+            recompute: self.level,
+            micro_batch: self.c.micro_sequences,
+            parameters: request.model.parameters(),
+            assumed,
+        })
+    }
+
+    /// Executed FLOPs at half of the peak, stretched by the bubble of equal stages,
+    /// `1 + (p − 1)/(m·v)`.
+    fn baseline(&self, detail: &Detail) -> Result<Seconds, Skip> {
+        let compute = self.question.machine.compute;
+        let peak = self.request.profile.peak(compute);
+        let peak = peak.ok_or_else(|| Skip::Format(compute.to_string()))?;
+        let passes = f64::from(self.c.micro_batches) * f64::from(self.c.chunks);
+        let bubble = 1.0 + f64::from(self.c.degrees.pp - 1) / passes;
+        let each = detail.executed.get() / f64::from(self.request.gpus);
+        Ok(Seconds::new(each / (0.5 * peak.get()) * bubble))
+    }
 }
 
 fn unpriced(why: &Unpriced) -> Skip {
@@ -259,19 +290,6 @@ fn unpriced(why: &Unpriced) -> Skip {
         Unpriced::Divisibility(why) => Skip::Unpriced(why.to_string()),
         Unpriced::Profile(why) => Skip::Machine(why.to_string()),
     }
-}
-
-/// Executed FLOPs at half of the peak, stretched by the bubble of equal stages,
-/// `1 + (p − 1)/(m·v)`.
-fn baseline(request: &Request<'_>, question: &Question, detail: &Detail) -> Result<Seconds, Skip> {
-    let peak = request.profile.peak(question.machine.compute);
-    let peak = peak.ok_or_else(|| Skip::Format(question.machine.compute.to_string()))?;
-    let c = &question.split.configuration;
-    let chunks = if c.schedule == ScheduleKind::Interleaved { c.chunks } else { 1 };
-    let passes = f64::from(c.micro_batches) * f64::from(chunks);
-    let bubble = 1.0 + f64::from(c.degrees.pp - 1) / passes;
-    let work = detail.executed.get() / f64::from(request.gpus) / (0.5 * peak.get());
-    Ok(Seconds::new(work * bubble))
 }
 
 /// The memory that corresponds to the published number.
@@ -290,13 +308,6 @@ fn memory(request: &Request<'_>, rule: Option<&MemoryRule>, detail: &Detail) -> 
         MemoryKind::Reserved => tensors * (1.0 + fragmentation),
         MemoryKind::Device => occupied(tensors, request.profile),
     }
-}
-
-/// Whether the schedule of a split exists.
-#[must_use]
-pub fn schedule_exists(split: &Split) -> bool {
-    let c = &split.configuration;
-    order(c.schedule, c.degrees.pp, c.micro_batches, c.chunks).is_some()
 }
 
 /// Measured seconds per step of a row: stated, or from tokens per second, or from FLOP/s.

@@ -13,10 +13,11 @@ use planner::solution::StageUse;
 use planner::space::Configuration;
 
 /// Everything about a split but the layers.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Split {
-    /// Degrees, batch and schedule.
-    pub configuration: Configuration,
+    /// Degrees, batch and schedule. Several where the row leaves the micro-batch open: the first
+    /// that fits is what the trainer ran.
+    pub configurations: Vec<Configuration>,
     /// Sharding.
     pub zero: Zero,
     /// Recomputation; unknown where the row says nothing.
@@ -27,6 +28,8 @@ pub struct Split {
 
 /// Most micro-batches that are simulated.
 const MOST_MICRO_BATCHES: u64 = 65_536;
+/// Largest micro-batch that is guessed.
+const MOST_GUESSED: u64 = 65_536;
 /// Most devices of one run.
 const MOST_DEVICES: u64 = 1 << 20;
 
@@ -36,11 +39,10 @@ const MOST_DEVICES: u64 = 1 << 20;
 /// Degrees and batches that contradict each other.
 pub fn split(row: &Row, layers: u32, assumed: &mut Assumptions) -> Result<Split, Skip> {
     let (degrees, gpus) = degrees(row, assumed)?;
-    let (micro_sequences, micro_batches) = batch(row, &degrees, assumed)?;
+    let batches = batches(row, &degrees, assumed)?;
     if degrees.pp > layers {
         return Err(Skip::Stages);
     }
-    let (schedule, chunks) = schedule(row, &degrees, micro_batches, layers, assumed);
     let sequence_parallel = match row.run.sequence_parallel {
         _ if degrees.tp == 1 => false,
         Some(flag) => flag > 0,
@@ -49,18 +51,22 @@ pub fn split(row: &Row, layers: u32, assumed: &mut Assumptions) -> Result<Split,
             false
         }
     };
-    let configuration = Configuration {
-        degrees,
-        sequence_parallel,
-        micro_sequences,
-        micro_batches,
-        time_chunks: 1,
-        schedule,
-        chunks,
-        pieces: 1,
+    let mut configuration = |(micro_sequences, micro_batches)| {
+        let (schedule, chunks) = schedule(row, &degrees, micro_batches, layers, assumed);
+        Configuration {
+            degrees,
+            sequence_parallel,
+            micro_sequences,
+            micro_batches,
+            time_chunks: 1,
+            schedule,
+            chunks,
+            pieces: 1,
+        }
     };
+    let configurations = batches.into_iter().map(&mut configuration).collect();
     let zero = zero(row, assumed);
-    Ok(Split { configuration, zero, recompute: recompute(row, assumed), gpus })
+    Ok(Split { configurations, zero, recompute: recompute(row, assumed), gpus })
 }
 
 fn degrees(row: &Row, assumed: &mut Assumptions) -> Result<(Degrees, u32), Skip> {
@@ -100,26 +106,41 @@ fn expert_degree(stated: u64, dp: u64, assumed: &mut Assumptions) -> u64 {
     a
 }
 
-fn batch(row: &Row, degrees: &Degrees, assumed: &mut Assumptions) -> Result<(u64, u32), Skip> {
+/// Sequences per micro-batch and micro-batches. Where the row does not say: one sequence in a
+/// pipeline, which wants many micro-batches; elsewhere the largest power of two that fits.
+fn batches(
+    row: &Row,
+    degrees: &Degrees,
+    assumed: &mut Assumptions,
+) -> Result<Vec<(u64, u32)>, Skip> {
     let global = row.run.global_batch.filter(|n| *n > 0).ok_or(Skip::Missing("global_batch"))?;
     let dp = u64::from(degrees.dp);
     if !global.is_multiple_of(dp) {
         return Err(Skip::Batch);
     }
     let replica = global / dp;
-    let stated = row.run.micro_batch.filter(|n| *n > 0);
-    let micro = assumed.or(stated, 1, "micro-batch: 1 sequence");
-    let micro = if replica.is_multiple_of(micro) {
-        micro
-    } else {
-        assumed.add("micro-batch: the largest divisor below the stated one");
-        (1..=micro.min(replica)).rev().find(|m| replica.is_multiple_of(*m)).unwrap_or(1)
+    let divides = |micro: &u64| replica.is_multiple_of(*micro);
+    let micro = match row.run.micro_batch.filter(|n| *n > 0) {
+        Some(stated) if divides(&stated) => vec![stated],
+        Some(stated) => {
+            assumed.add("micro-batch: the largest divisor below the stated one");
+            vec![(1..=stated.min(MOST_GUESSED)).rev().find(divides).unwrap_or(1)]
+        }
+        None if degrees.pp > 1 => {
+            assumed.add("micro-batch: 1 sequence");
+            vec![1]
+        }
+        None => {
+            assumed.add("micro-batch: the largest that fits");
+            (0..=5).rev().map(|k| 1u64 << k).filter(divides).collect()
+        }
     };
-    let micro_batches = replica / micro;
-    if micro_batches > MOST_MICRO_BATCHES {
-        return Err(Skip::Large("the number of micro-batches"));
-    }
-    Ok((micro, u32::try_from(micro_batches).unwrap_or(u32::MAX)))
+    let all: Vec<(u64, u32)> = micro
+        .into_iter()
+        .filter(|micro| replica / micro <= MOST_MICRO_BATCHES)
+        .filter_map(|micro| Some((micro, u32::try_from(replica / micro).ok()?)))
+        .collect();
+    if all.is_empty() { Err(Skip::Large("the number of micro-batches")) } else { Ok(all) }
 }
 
 fn schedule(
@@ -133,10 +154,11 @@ fn schedule(
     if degrees.pp == 1 {
         return plain;
     }
-    let Some(chunks) = row.run.chunks.and_then(|c| u32::try_from(c).ok()).filter(|c| *c > 0) else {
-        assumed.add("virtual stages per rank: 1");
-        return plain;
-    };
+    let stated = row.run.chunks.and_then(|c| u32::try_from(c).ok()).filter(|c| *c > 0);
+    let chunks = stated.unwrap_or_else(|| {
+        assumed.add("virtual stages per rank: as many as the layers allow");
+        most_chunks(degrees.pp, micro_batches, layers)
+    });
     let fits = degrees.pp.checked_mul(chunks).is_some_and(|stages| stages <= layers);
     match chunks {
         1 => plain,
@@ -148,6 +170,13 @@ fn schedule(
             plain
         }
     }
+}
+
+/// Who leaves out how a pipeline was interleaved has usually tuned it.
+fn most_chunks(pp: u32, micro_batches: u32, layers: u32) -> u32 {
+    let body = layers.saturating_sub(2);
+    let divides = |v: &u32| body > 0 && body.is_multiple_of(pp.saturating_mul(*v));
+    if micro_batches.is_multiple_of(pp) { (1..=8).rev().find(divides).unwrap_or(1) } else { 1 }
 }
 
 fn zero(row: &Row, assumed: &mut Assumptions) -> Zero {

@@ -155,7 +155,8 @@ fn row(scored: &Scored) -> Vec<String> {
     cells.extend([run.gpus, run.tp, run.pp, run.chunks, run.dp, run.cp, run.ep].map(count));
     cells.extend([run.zero, run.sequence_parallel].map(count));
     cells.push(prediction.map_or(row.recompute.clone(), |p| p.recompute.name().to_string()));
-    cells.extend([run.micro_batch, run.global_batch, row.shape.seq].map(count));
+    let micro = prediction.map_or(run.micro_batch, |p| Some(p.micro_batch));
+    cells.extend([micro, run.global_batch, row.shape.seq].map(count));
     cells.extend([row.precision.clone(), scored.stack.clone()]);
     cells.extend([scored.measured, prediction.map(|p| p.step.get()), scored.ratio()].map(number));
     let interval = prediction.map(|p| (p.low.get(), p.high.get(), p.baseline.get()));
