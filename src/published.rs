@@ -5,6 +5,8 @@
 //! planner prices its own plans with. What cannot be expressed says why ([`skip`]), and what had to
 //! be assumed is listed.
 
+#[cfg(test)]
+mod fixtures;
 mod intervals;
 mod machine;
 mod model;
@@ -21,10 +23,10 @@ pub use intervals::{Entry, Intervals, Kind, Knowledge, Regime, write as write_in
 pub use machine::Workshop;
 pub use predict::{Parts, Prediction};
 pub use provenance::{Provenance, provenance};
-pub use read::{Table, read};
+pub use read::read;
 pub use row::Row;
 pub use rules::{MemoryKind, Rules};
-pub use skip::{Assumption, Assumptions, Skip};
+pub use skip::{Assumptions, Skip};
 
 use crate::catalog::Catalog;
 use crate::diagnostics::Failure;
@@ -215,3 +217,6 @@ impl Desk<'_> {
         Ok((shared, Question { model, machine, split, memory, assumed }))
     }
 }
+
+#[cfg(test)]
+mod tests;
