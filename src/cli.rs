@@ -1,5 +1,6 @@
 //! The command line: commands, flags, what they mean. Nothing here does anything yet.
 
+mod accuracy;
 mod environment;
 mod global;
 mod gpus;
@@ -8,6 +9,7 @@ mod plan;
 mod usage;
 pub mod values;
 
+pub use accuracy::AccuracyArgs;
 pub use global::{Format, Global};
 pub use gpus::{Gpus, GpusError};
 pub use pins::{Choice, read as read_pins};
@@ -58,6 +60,8 @@ pub enum Command {
     Validate(ValidateArgs),
     /// Fit constants of the cost model to data.
     Calibrate(CalibrateArgs),
+    /// Hold predictions against published measurements.
+    Accuracy(AccuracyArgs),
     /// List, show and start scenario files.
     Scenarios(ScenariosArgs),
     /// Say what was detected and where each setting came from.

@@ -1,5 +1,6 @@
 //! Pieces that screens are made of: bars, tables, numbers.
 
+pub mod accuracy;
 pub mod bar;
 pub mod compare;
 pub mod infeasible;

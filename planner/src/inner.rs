@@ -126,8 +126,10 @@ fn send(request: &Request<'_>, c: &Configuration, mesh: &Mesh, kinds: &PricedKin
     if d.pp == 1 {
         return SendTimes { whole: Seconds::ZERO, blocking: Seconds::ZERO };
     }
-    let body = request.model.chain.iter().map(|run| &kinds[run.kind]);
-    let all = body.map(|k| k.border).fold(Bytes::ZERO, Bytes::max);
+    // What the head puts out stays where it is: nothing follows it.
+    let sends = |run: &&Run| request.model.kinds[run.kind].role != LayerRole::Head;
+    let senders = request.model.chain.iter().filter(sends).map(|run| &kinds[run.kind]);
+    let all = senders.map(|k| k.border).fold(Bytes::ZERO, Bytes::max);
     let in_parts = d.tp > 1 && !c.sequence_parallel;
     let part = if in_parts { all / f64::from(d.tp) } else { all };
     let message = Send { bytes: part, crosses_nodes: mesh.stages_cross_nodes() };
