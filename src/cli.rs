@@ -6,6 +6,7 @@ mod global;
 mod gpus;
 mod pins;
 mod plan;
+mod training;
 mod usage;
 pub mod values;
 
@@ -14,6 +15,7 @@ pub use global::{Format, Global};
 pub use gpus::{Gpus, GpusError};
 pub use pins::{Choice, read as read_pins};
 pub use plan::PlanArgs;
+pub use training::TrainingArgs;
 
 use crate::diagnostics::Failure;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};

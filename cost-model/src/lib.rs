@@ -30,6 +30,7 @@ pub mod recurrent;
 pub mod send;
 pub mod simulate;
 pub mod stack;
+pub mod training;
 
 pub use price::price;
 pub use profile::{Profile, ProfileError};
