@@ -54,6 +54,18 @@ pub struct Stack {
     pub spread: SpreadStack,
     /// Where whole step times of this stack lie relative to the prediction.
     pub residual: ResidualBand,
+    /// What differs on devices whose names start with the key: the whole stack as it is there.
+    pub on: BTreeMap<String, Stack>,
+}
+
+impl Stack {
+    /// The stack as it is on a device: that of the longest beginning of its name, else the plain
+    /// one. Checked by `a_device_has_its_own_constants`.
+    #[must_use]
+    pub fn on(&self, device: &str) -> &Self {
+        let matching = self.on.iter().filter(|(start, _)| device.starts_with(start.as_str()));
+        matching.max_by_key(|(start, _)| start.len()).map_or(self, |(_, stack)| stack)
+    }
 }
 
 /// Which law prices a matrix product.

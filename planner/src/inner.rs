@@ -189,8 +189,14 @@ impl PassBuilder<'_> {
         price(&Work::Traffic(bytes), self.request.profile).value
     }
 
+    /// Flat parameters are copied; gradients are read and written once more where they are reduced
+    /// in another format than they are computed in.
     fn shard_copies(&self, kind: &PricedKind) -> Seconds {
-        let each = self.request.profile.stack().optimizer.shard_copy_bytes.value;
+        let precision = &self.request.model.spec.training.precision;
+        let (compute, wire) = (precision.compute.size(), precision.wire_bytes);
+        let cast = if wire > compute { compute + wire } else { 0 };
+        let copies = self.request.profile.stack().optimizer.shard_copy_bytes.value;
+        let each = copies + cast as f64;
         let bytes = Bytes::new(each * kind.parameters.total() as f64);
         if bytes == Bytes::ZERO {
             return Seconds::ZERO;

@@ -20,6 +20,7 @@ impl Profile {
     /// An efficiency outside (0, 1], a bandwidth that is not positive, or a memory-bound kernel
     /// the stack does not know.
     pub fn new(device: &Device, group: &NodeGroup, stack: &Stack) -> Result<Self, ProfileError> {
+        let stack = stack.on(&device.name);
         let owner = Owner { device, stack };
         let bandwidth = Constant::from(&device.memory_bandwidth, |b| b.get());
         let stream = bandwidth.times(owner.stream_efficiency()?);
