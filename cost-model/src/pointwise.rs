@@ -18,6 +18,7 @@
 //! | gate | elements of one gate times gates |
 //! | permute | `T·top_k·d_model`: to the experts and back together |
 //! | copy | elements copied |
+//! | cast | elements of the operand of an 8-bit product: its input, the gradient of its output |
 
 use crate::constant::term;
 use crate::profile::{PointwiseConstants, Profile, pointwise_index};

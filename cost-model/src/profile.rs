@@ -96,7 +96,7 @@ pub(crate) struct Spread {
 }
 
 /// Kinds of memory-bound kernels, with their variants.
-pub(crate) const POINTWISE_KINDS: usize = 14;
+pub(crate) const POINTWISE_KINDS: usize = 15;
 
 impl Profile {
     /// The software stack, with the source of every constant.
@@ -252,6 +252,7 @@ pub(crate) const POINTWISE: [PointwiseKind; POINTWISE_KINDS] = [
     PointwiseKind::Gate,
     PointwiseKind::Permute,
     PointwiseKind::Copy,
+    PointwiseKind::Cast,
 ];
 
 pub(crate) fn pointwise_index(kind: PointwiseKind) -> usize {
@@ -268,6 +269,7 @@ pub(crate) fn pointwise_index(kind: PointwiseKind) -> usize {
         PointwiseKind::Gate => 11,
         PointwiseKind::Permute => 12,
         PointwiseKind::Copy => 13,
+        PointwiseKind::Cast => 14,
     }
 }
 

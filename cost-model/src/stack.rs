@@ -91,9 +91,6 @@ pub struct ComputeStack {
     pub derate: Sourced<f64>,
     /// Efficiency of 8-bit products relative to 16-bit ones.
     pub fp8_relative: Sourced<f64>,
-    /// Bytes moved per activation element and consumer to cast and transpose for 8-bit products,
-    /// forward; twice that backward.
-    pub fp8_cast_bytes: Sourced<f64>,
     /// Whether recompute stops before the last product of a layer (its output is not needed).
     pub recompute_early_stop: Sourced<bool>,
 }

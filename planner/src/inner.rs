@@ -214,7 +214,9 @@ impl PassBuilder<'_> {
             plain + self.collective(op, p.expert * each, self.mesh.expert_replica_group())
         };
         let gather = match zero {
-            Zero::Parameters => time(CollectiveOp::AllGather, precision.compute.size()),
+            Zero::Parameters => {
+                time(CollectiveOp::AllGather, precision.compute.between_products().size())
+            }
             _ => Seconds::ZERO,
         };
         let scatter = match zero {

@@ -133,6 +133,7 @@ const POINTWISE_NAMES: [&str; POINTWISE.len()] = [
     "gate",
     "permute",
     "copy",
+    "cast",
 ];
 
 pub(super) fn compute(file: &Table<'_>, base: Option<&ComputeStack>) -> Option<ComputeStack> {
@@ -141,13 +142,11 @@ pub(super) fn compute(file: &Table<'_>, base: Option<&ComputeStack>) -> Option<C
         let model = compute_model(table, base.map(|b| &b.model));
         let derate = fraction(s, "derate", |b| &b.derate);
         let relative = fraction(s, "fp8_relative", |b| &b.fp8_relative);
-        let cast = number(s, "fp8_cast_bytes", |b| &b.fp8_cast_bytes);
         let early = flag(s, "recompute_early_stop", |b| &b.recompute_early_stop);
         Some(ComputeStack {
             model: model?,
             derate: derate?,
             fp8_relative: relative?,
-            fp8_cast_bytes: cast?,
             recompute_early_stop: early?,
         })
     })
