@@ -48,9 +48,10 @@ pub(crate) struct GemmConstants {
     pub(crate) tiles: bool,
     /// Sustained fraction of the peak, per format.
     pub(crate) efficiency: [Constant; 4],
-    pub(crate) tile_penalty: f64,
-    pub(crate) prologue: f64,
-    pub(crate) shape_grade: Grade,
+    /// The same order of formats.
+    pub(crate) tile_penalty: [f64; 4],
+    pub(crate) prologue: [f64; 4],
+    pub(crate) shape_grade: [Grade; 4],
 }
 
 /// The attention law.
@@ -72,6 +73,8 @@ pub(crate) struct AttentionConstants {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct PointwiseConstants {
     pub(crate) bytes: (f64, f64),
+    /// Bytes per 32-bit element.
+    pub(crate) wide: (f64, f64),
     pub(crate) kernels: (f64, f64),
     pub(crate) grade: Grade,
 }

@@ -123,6 +123,9 @@ pub struct AttentionStack {
 pub struct PointwiseCost {
     /// Bytes moved per element at 16 bit.
     pub bytes: Passes,
+    /// Bytes moved per element at 32 bit, where that is not twice as much: mixed precision works
+    /// on 32-bit tensors in some kernels either way.
+    pub wide: Option<Passes>,
     /// Kernels launched.
     pub kernels: Passes,
 }
@@ -134,6 +137,9 @@ pub struct RecurrentStack {
     pub batched_weight_gradient: Sourced<bool>,
     /// Reads and writes of the gradient per unrolled step, in passes over it.
     pub accumulation_passes: Sourced<f64>,
+    /// Time of one step in a loop of the host, on top of the device's own: waiting for a value that
+    /// decides what comes next, and starting over with an empty queue.
+    pub step_host: Sourced<Seconds>,
     /// Law used for devices that state none.
     pub fallback: Option<RecurrentLaw>,
 }
@@ -147,6 +153,9 @@ pub struct OptimizerStack {
     pub kernels: Sourced<f64>,
     /// Bytes per parameter and micro-batch of unfused gradient accumulation.
     pub accumulation_bytes: Sourced<f64>,
+    /// Bytes per parameter and micro-batch of casting 32-bit weights to 16 bit and gradients back,
+    /// where a framework casts at every use.
+    pub cast_bytes: Sourced<f64>,
     /// Bytes per parameter and micro-batch of casts and copies when parameters are sharded.
     pub shard_copy_bytes: Sourced<f64>,
 }
