@@ -1,0 +1,5 @@
+//! How ranks talk.
+
+mod fault;
+
+pub use fault::{Fault, Problem, Task};
