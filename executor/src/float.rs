@@ -3,6 +3,7 @@
 //! Operators are written once over [`Float`], so that the code whose gradient is checked in double
 //! precision is the code that trains.
 
+use crate::comm::Elements;
 use std::fmt::{Debug, Display};
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
@@ -60,6 +61,8 @@ pub trait Float:
     fn max(self, other: Self) -> Self;
     /// Whether it is neither infinite nor NaN.
     fn is_finite(self) -> bool;
+    /// The elements, in the form in which communicators take them.
+    fn elements(values: &mut [Self]) -> Elements<'_>;
     /// Appends the elements' little-endian bytes.
     fn write(values: &[Self], bytes: &mut Vec<u8>);
     /// Reads elements from little-endian bytes; as many as both sides hold.
@@ -86,7 +89,7 @@ pub trait Float:
 }
 
 macro_rules! float {
-    ($t:ty, $kernel:path, $exp:path, $tanh:path) => {
+    ($t:ty, $elements:path, $kernel:path, $exp:path, $tanh:path) => {
         impl Float for $t {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -120,9 +123,14 @@ macro_rules! float {
             fn is_finite(self) -> bool {
                 <$t>::is_finite(self)
             }
+            fn elements(values: &mut [Self]) -> Elements<'_> {
+                $elements(values)
+            }
             fn write(values: &[Self], bytes: &mut Vec<u8>) {
-                bytes.reserve(values.len() * Self::BYTES);
-                values.iter().for_each(|value| bytes.extend_from_slice(&value.to_le_bytes()));
+                let start = bytes.len();
+                bytes.resize(start + values.len() * Self::BYTES, 0);
+                let places = bytes[start..].chunks_exact_mut(Self::BYTES);
+                places.zip(values).for_each(|(at, v)| at.copy_from_slice(&v.to_le_bytes()));
             }
             fn read(bytes: &[u8], values: &mut [Self]) {
                 for (value, raw) in values.iter_mut().zip(bytes.chunks_exact(Self::BYTES)) {
@@ -148,5 +156,5 @@ macro_rules! float {
     };
 }
 
-float!(f32, matrixmultiply::sgemm, fast::exp, fast::tanh);
-float!(f64, matrixmultiply::dgemm, f64::exp, f64::tanh);
+float!(f32, Elements::F32, matrixmultiply::sgemm, fast::exp, fast::tanh);
+float!(f64, Elements::F64, matrixmultiply::dgemm, f64::exp, f64::tanh);

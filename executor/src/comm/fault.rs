@@ -17,22 +17,24 @@ impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Action(id, op, at) => {
-                write!(f, "action {}, {op:?} of stage {}", id.0, at.stage)?;
-                at.micro_batch.map_or(Ok(()), |m| write!(f, ", micro-batch {m}"))
+                write!(f, "action {} ({op:?}, stage {}", id.0, at.stage)?;
+                at.micro_batch.map_or(Ok(()), |m| write!(f, ", micro-batch {m}"))?;
+                f.write_str(")")
             }
             Self::Other(what) => f.write_str(what),
         }
     }
 }
 
-/// Why training cannot go on: the first thing that went wrong on any rank.
+/// Why training cannot go on: the first thing that went wrong on any rank. All ranks end with the
+/// same one.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("rank {rank} in {task}: {problem}")]
+#[error("rank {rank}, in {task}: {problem}")]
 pub struct Fault {
     /// The rank that noticed.
     pub rank: u32,
     /// What it was doing.
-    pub task: Task,
+    pub task: String,
     /// What happened.
     pub problem: Problem,
 }
@@ -42,8 +44,9 @@ pub struct Fault {
 pub enum Problem {
     /// A message did not come in time.
     #[error(
-        "nothing came from rank {from} within {waited_ms} ms{}; it is slow, stuck or gone",
-        seen(*.its_task)
+        "nothing came from rank {from} within {} s, it is slow, stuck or gone{}",
+        *.waited_ms as f64 / 1e3,
+        seen(.its_task)
     )]
     Late {
         /// Who should have sent.
@@ -51,10 +54,10 @@ pub enum Problem {
         /// How long was waited.
         waited_ms: u64,
         /// What the other was last seen doing, if that is known.
-        its_task: Option<Task>,
+        its_task: Option<String>,
     },
     /// The other end closed the connection.
-    #[error("rank {peer} is gone: its connection closed")]
+    #[error("the connection to rank {peer} broke; it has ended or its node is down")]
     Gone {
         /// The other end.
         peer: u32,
@@ -68,7 +71,7 @@ pub enum Problem {
         what: &'static str,
     },
     /// A message has another size than the receiver expects.
-    #[error("rank {from} sent {got} bytes where {expected} were expected; do the plans differ?")]
+    #[error("rank {from} sent {got} bytes where {expected} are expected; do the plans differ?")]
     Mismatch {
         /// Who sent it.
         from: u32,
@@ -78,7 +81,10 @@ pub enum Problem {
         got: usize,
     },
     /// Another rank has another plan.
-    #[error("rank {peer} has another program ({theirs:#018x}, not {ours:#018x}): same plan file?")]
+    #[error(
+        "rank {peer} runs another program ({theirs:016x} there, {ours:016x} here); give all ranks \
+         the same plan and data"
+    )]
     OtherProgram {
         /// The other rank.
         peer: u32,
@@ -87,7 +93,7 @@ pub enum Problem {
         /// Digest of the other's.
         theirs: u64,
     },
-    /// The rank's thread panicked.
+    /// The code of the rank panicked.
     #[error("it stopped on an internal error: {0}")]
     Panicked(String),
     /// The operating system refused something.
@@ -96,16 +102,19 @@ pub enum Problem {
     /// The rank was asked to do something that it cannot.
     #[error("{0}")]
     Unsupported(String),
+    /// What another rank reported.
+    #[error("{0}")]
+    Told(String),
 }
 
-fn seen(task: Option<Task>) -> String {
-    task.map_or_else(String::new, |task| format!(", last seen in {task}"))
+fn seen(task: &Option<String>) -> String {
+    task.as_ref().map_or_else(String::new, |task| format!("; it was last seen in {task}"))
 }
 
 impl Fault {
     /// A fault of a rank.
     #[must_use]
     pub fn new(rank: u32, task: Task, problem: Problem) -> Self {
-        Self { rank, task, problem }
+        Self { rank, task: task.to_string(), problem }
     }
 }

@@ -17,12 +17,7 @@ pub fn forward<T: Float>(table: View<'_, T>, first: u32, tokens: &[u32]) -> Matr
 }
 
 /// Adds the gradient of the table, token after token, so that the sum has one order.
-pub fn backward<T: Float>(
-    mut dtable: ViewMut<'_, T>,
-    first: u32,
-    tokens: &[u32],
-    dy: View<'_, T>,
-) {
+pub fn backward<T: Float>(mut dtable: ViewMut<'_, T>, first: u32, tokens: &[u32], dy: View<'_, T>) {
     let rows = dtable.rows;
     for (row, &token) in tokens.iter().enumerate() {
         if let Some(held) = held(token, first, rows) {

@@ -231,11 +231,7 @@ mod tests {
         let (dx, pending) = routing.backward(&w, saved, matrix(5, D, 7).view());
         let (mut dr, mut du) = (Matrix::zeros(D, E), Matrix::zeros(E * D, wide));
         let mut dd = Matrix::zeros(E * F, D);
-        pending.add(Gradients {
-            router: dr.view_mut(),
-            up: du.view_mut(),
-            down: dd.view_mut(),
-        });
+        pending.add(Gradients { router: dr.view_mut(), up: du.view_mut(), down: dd.view_mut() });
         let loss = |x: &[f64], w: Weights<'_, f64>| {
             let x = Arc::new(Matrix::from_vec(5, D, x.to_vec()));
             weigh(routing.forward(&w, &x).0.data(), 7)

@@ -173,16 +173,8 @@ mod tests {
     const ROWS: usize = 3 * BATCH;
     const INPUT: usize = 3;
     const H: usize = 2;
-    const SIZES: [usize; 8] = [
-        ROWS * INPUT,
-        INPUT * H,
-        H * H,
-        INPUT * 4 * H,
-        H * 4 * H,
-        4 * H,
-        BATCH * H,
-        BATCH * H,
-    ];
+    const SIZES: [usize; 8] =
+        [ROWS * INPUT, INPUT * H, H * H, INPUT * 4 * H, H * 4 * H, 4 * H, BATCH * H, BATCH * H];
 
     fn parts(values: &[f64]) -> Vec<&[f64]> {
         let mut rest = values;

@@ -74,8 +74,7 @@ pub fn backward<T: Float>(
 ) -> (Matrix<T>, Pending<T>) {
     let width = T::of(dy.cols() as f64);
     let mut dx = Matrix::zeros(dy.rows(), dy.cols());
-    let mut pending =
-        Pending { scale: vec![T::ZERO; dy.cols()], shift: vec![T::ZERO; dy.cols()] };
+    let mut pending = Pending { scale: vec![T::ZERO; dy.cols()], shift: vec![T::ZERO; dy.cols()] };
     for row in 0..dy.rows() {
         let (dy, hat) = (dy.row(row), saved.normal.row(row));
         let out = dx.row_mut(row);

@@ -113,7 +113,8 @@ pub fn backward<T: Float>(
         crate::matrix::add(dstate.data_mut(), dy.rows_view(rows.clone()).data);
         for (level, (r, _)) in w.steps.iter().enumerate().rev() {
             for b in 0..batch {
-                let (gates, state) = (activated[level].row(start + b), states[level].row(start + b));
+                let (gates, state) =
+                    (activated[level].row(start + b), states[level].row(start + b));
                 highway_back(gates, state, dstate.row_mut(b), dz[level].row_mut(start + b));
             }
             let step = dz[level].rows_view(rows.clone());
@@ -159,8 +160,7 @@ mod tests {
     const BATCH: usize = 2;
     const ROWS: usize = 2 * BATCH;
     const H: usize = 3;
-    const SIZES: [usize; 7] =
-        [ROWS * H, H * 2 * H, H * 2 * H, 2 * H, H * 2 * H, 2 * H, BATCH * H];
+    const SIZES: [usize; 7] = [ROWS * H, H * 2 * H, H * 2 * H, 2 * H, H * 2 * H, 2 * H, BATCH * H];
 
     fn parts(values: &[f64]) -> Vec<&[f64]> {
         let mut rest = values;

@@ -54,15 +54,8 @@ fn check(s: Shape, relative: bool) {
     });
 }
 
-const SMALL: Shape = Shape {
-    batch: 2,
-    queries: 3,
-    keys: 3,
-    heads: 2,
-    kv_heads: 2,
-    head_dim: 2,
-    is_causal: true,
-};
+const SMALL: Shape =
+    Shape { batch: 2, queries: 3, keys: 3, heads: 2, kv_heads: 2, head_dim: 2, is_causal: true };
 
 #[test]
 fn causal_gradients_are_central_differences() {
