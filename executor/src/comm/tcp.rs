@@ -234,12 +234,17 @@ impl Drop for Tcp {
     /// is read loses it.
     fn drop(&mut self) {
         let inner = &self.inner;
-        let failed = inner.mailbox.fault().is_some();
+        let fault = inner.mailbox.fault();
         inner.is_leaving.store(true, Ordering::SeqCst);
-        let limit = if failed { LAST_WORDS } else { FAREWELL };
+        let limit = if fault.is_some() { LAST_WORDS } else { FAREWELL };
+        // A fault is passed on, so that nobody takes the end of this rank for the cause.
+        let (kind, words) = match &fault {
+            Some(fault) => (Kind::Abort, frame::encode_fault(fault)),
+            None => (Kind::Farewell, Vec::new()),
+        };
         for link in inner.links.values() {
-            if let (false, Ok(mut writer)) = (failed, link.writer.try_lock()) {
-                let _ = writer.write(Kind::Farewell, 0, &[], LAST_WORDS);
+            if let Ok(mut writer) = link.writer.try_lock() {
+                let _ = writer.write(kind, 0, &words, LAST_WORDS);
             }
             let _ = link.handle.shutdown(Shutdown::Write);
         }
