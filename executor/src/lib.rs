@@ -10,4 +10,6 @@ pub mod float;
 pub mod gemm;
 pub mod machine;
 pub mod matrix;
+pub mod model;
 pub mod ops;
+pub mod random;
