@@ -15,6 +15,7 @@ pub mod lower;
 pub mod machine;
 pub mod mesh;
 pub mod model;
+pub mod program;
 pub mod quantity;
 pub mod report;
 pub mod scenario;
