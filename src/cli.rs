@@ -6,6 +6,7 @@ mod global;
 mod gpus;
 mod pins;
 mod plan;
+mod training;
 mod usage;
 pub mod values;
 
@@ -14,6 +15,7 @@ pub use global::{Format, Global};
 pub use gpus::{Gpus, GpusError};
 pub use pins::{Choice, read as read_pins};
 pub use plan::PlanArgs;
+pub use training::TrainingArgs;
 
 use crate::diagnostics::Failure;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -89,7 +91,7 @@ pub struct ExplainArgs {
     pub plan: String,
     /// Levels of the tree.
     #[arg(
-        long, value_name = "N", default_value_t = 2,
+        long, value_name = "N", default_value_t = 3,
         value_parser = values::within(1..=16)
     )]
     pub depth: u16,

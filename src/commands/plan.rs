@@ -3,6 +3,7 @@
 mod dry_run;
 mod impossible;
 mod sweep;
+mod training;
 
 use crate::catalog::Catalog;
 use crate::cli::{Format, PlanArgs};
@@ -28,11 +29,22 @@ use std::time::Instant;
 /// Finds the best plan.
 pub fn run(flags: &PlanArgs, settings: &Settings, output: &mut Output) -> Result<Exit, Failure> {
     let catalog = Catalog::from_environment()?;
-    let question = Question::resolve(&catalog, flags, settings)?;
+    let mut question = Question::resolve(&catalog, flags, settings)?;
+    if output.talk <= Talk::Quiet && matches!(settings.format, Format::Human | Format::Plain) {
+        // One line and a file show no runners-up: they are not solved for.
+        question.top = 1;
+    }
     if flags.dry_run {
         return dry_run::run(&question, flags, settings, output);
     }
     match flags.gpus.counts() {
+        [gpus] if training::is_asked(flags, &question) => {
+            training::run(&question, *gpus, flags, settings, output)
+        }
+        _ if training::is_asked(flags, &question) => {
+            Err(Failure::usage("a run to a loss takes one number of GPUs, not several")
+                .hint("ask once per number; -q prints one line each"))
+        }
         [gpus] => single(&question, *gpus, flags, settings, output),
         _ => sweep::run(&question, flags, settings, output),
     }
