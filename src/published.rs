@@ -24,6 +24,7 @@ pub use skip::{Assumption, Assumptions, Skip};
 
 use crate::catalog::Catalog;
 use crate::diagnostics::Failure;
+use cost_model::Stack;
 use plan::model::Model;
 use predict::{Batch, Question, measured_step};
 use std::collections::BTreeMap;
@@ -52,6 +53,8 @@ pub struct Scored {
     pub row: Row,
     /// Generation of its device, where the device is known.
     pub generation: String,
+    /// Its device in the catalog, where it is known.
+    pub device: String,
     /// The profile that priced it; empty where none did.
     pub stack: String,
     /// Whether words of the row named the stack.
@@ -86,7 +89,19 @@ pub fn shipped_rules() -> Result<Rules, Failure> {
 /// Predicts every row, in order; the same whatever the number of threads.
 #[must_use]
 pub fn score(catalog: &Catalog, rules: &Rules, rows: Vec<Row>) -> Vec<Scored> {
-    let mut desk = Desk { workshop: Workshop::new(catalog, rules), rules, models: BTreeMap::new() };
+    score_under(catalog, rules, rows, &BTreeMap::new())
+}
+
+/// As [`score`], with other software stacks in the place of those with their names.
+#[must_use]
+pub fn score_under(
+    catalog: &Catalog,
+    rules: &Rules,
+    rows: Vec<Row>,
+    stacks: &BTreeMap<String, Stack>,
+) -> Vec<Scored> {
+    let workshop = Workshop::with(catalog, rules, stacks);
+    let mut desk = Desk { workshop, rules, models: BTreeMap::new() };
     let mut all = Vec::with_capacity(rows.len());
     let mut batches: BTreeMap<String, Vec<(usize, Question)>> = BTreeMap::new();
     for (index, row) in rows.into_iter().enumerate() {
@@ -156,6 +171,7 @@ impl Desk<'_> {
         let generation = self.rules.gpu(&row.gpu, row.run.gpu_memory);
         Scored {
             generation: generation.map_or(String::new(), |g| g.generation.clone()),
+            device: generation.map_or(String::new(), |g| g.device.clone()),
             stack: String::new(),
             is_named: false,
             measured: row.measured.step,

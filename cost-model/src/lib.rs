@@ -15,6 +15,7 @@ pub mod collective;
 mod constant;
 pub mod corpus;
 pub mod exchange;
+pub mod fit;
 pub mod flops;
 pub mod formulas;
 pub mod gemm;
