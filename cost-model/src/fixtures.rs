@@ -7,6 +7,7 @@ use plan::machine::{Device, GemmLaw, LatencyLaw, Link, NodeGroup, RecurrentLaw};
 use plan::units::{Bytes, BytesPerSecond, FlopsPerSecond, Seconds};
 use plan::work::AttentionKernel;
 use plan::{Dtype, Grade, Sourced};
+use std::collections::BTreeMap;
 
 /// The shipped stack files.
 pub(crate) const FILES: [(&str, &str); 13] = [
@@ -116,6 +117,7 @@ fn law(efficiency: f64) -> GemmLaw {
         tile_penalty: of(0.106),
         prologue: of(58.0),
         kernel_gap: of(Seconds::new(2e-6)),
+        formats: BTreeMap::new(),
     }
 }
 

@@ -1,6 +1,7 @@
-//! `calibrate`: constants from data. Here `--corpus`: how many different tokens a batch of a text
-//! holds.
+//! `calibrate`: constants from data. `--corpus`: how many different tokens a batch of a text holds;
+//! `--published`: constants of stacks; `--intervals`: how far measured steps lie from predictions.
 
+mod intervals;
 mod published;
 
 use crate::cli::{CalibrateArgs, TokenKind};
@@ -30,8 +31,7 @@ pub fn run(
     match (&flags.corpus, &flags.published) {
         (Some(path), _) => corpus(path, flags, settings, output),
         (None, Some(word)) => published::run(word, flags, settings, output),
-        // The parser of the command line asks for one of the two.
-        (None, None) => Ok(Exit::Usage),
+        (None, None) => intervals::run(settings, output),
     }
 }
 

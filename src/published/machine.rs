@@ -249,6 +249,8 @@ fn tensor_float(device: &mut Device) {
     if let (Some(half), Some(single)) = (half, device.peak.get_mut(&Dtype::Fp32)) {
         let source = "half of the 16-bit peak: NVIDIA A100 and H100 data sheets";
         *single = Sourced::new(FlopsPerSecond::new(half), Grade::Derived, source);
+        // Tensor cores, not the units that full single precision runs on.
+        device.gemm.formats.remove(&Dtype::Fp32);
     }
 }
 

@@ -8,11 +8,12 @@ use crate::exit::Exit;
 use crate::files;
 use crate::output::Output;
 use crate::published::{RUNS, Row, read, shipped_rules};
-use crate::render::accuracy::percent;
+
 use crate::render::number::signed_percent;
 use crate::render::table::{Align, Table};
 use crate::settings::Settings;
 use cost_model::fit::{CONSTANTS, FreeConstant};
+use plan::units::percent;
 use std::collections::BTreeMap;
 
 /// Fits the rows that match `word` and writes one stack file.
