@@ -30,6 +30,7 @@ pub use skip::{Assumptions, Skip};
 
 use crate::catalog::Catalog;
 use crate::diagnostics::Failure;
+use cost_model::Stack;
 use plan::model::Model;
 use predict::{Batch, Question, measured_step};
 use std::collections::BTreeMap;
@@ -100,7 +101,19 @@ pub fn shipped_intervals() -> Result<Intervals, Failure> {
 /// Predicts every row, in order; the same whatever the number of threads.
 #[must_use]
 pub fn score(catalog: &Catalog, rules: &Rules, rows: Vec<Row>) -> Vec<Scored> {
-    let mut desk = Desk { workshop: Workshop::new(catalog, rules), rules, models: BTreeMap::new() };
+    score_under(catalog, rules, rows, &BTreeMap::new())
+}
+
+/// As [`score`], with other software stacks in the place of those with their names.
+#[must_use]
+pub fn score_under(
+    catalog: &Catalog,
+    rules: &Rules,
+    rows: Vec<Row>,
+    stacks: &BTreeMap<String, Stack>,
+) -> Vec<Scored> {
+    let workshop = Workshop::with(catalog, rules, stacks);
+    let mut desk = Desk { workshop, rules, models: BTreeMap::new() };
     let mut all = Vec::with_capacity(rows.len());
     let mut batches: BTreeMap<String, Vec<(usize, Question)>> = BTreeMap::new();
     for (index, row) in rows.into_iter().enumerate() {

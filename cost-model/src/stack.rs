@@ -100,6 +100,8 @@ pub struct ComputeStack {
 pub struct AttentionStack {
     /// The kernel the stack runs.
     pub kernel: Sourced<AttentionKernel>,
+    /// Speed of flash kernels relative to the device's own.
+    pub derate: Sourced<f64>,
     /// Bytes per score of an unfused softmax at 16 bit.
     pub softmax_bytes: Sourced<Passes>,
     /// Bytes per score of an unfused dropout at 16 bit.

@@ -171,6 +171,8 @@ pub(super) fn attention(file: &Table<'_>, base: Option<&AttentionStack>) -> Opti
         let s = (table, base);
         let kernel =
             value(table, "kernel", base.map(|b| &b.kernel), |item| item.choice(&KERNEL_NAMES));
+        let derate =
+            value(table, "derate", base.map(|b| &b.derate), |item| item.number(0.01..=2.0));
         let softmax = value(table, "softmax_bytes", base.map(|b| &b.softmax_bytes), passes);
         let dropout = value(table, "dropout_bytes", base.map(|b| &b.dropout_bytes), passes);
         let score = part(s, "score_efficiency", |b| &b.score_efficiency);
@@ -181,6 +183,7 @@ pub(super) fn attention(file: &Table<'_>, base: Option<&AttentionStack>) -> Opti
         let tiles = half_tiles(table, base.map(|b| &b.half_tiles));
         Some(AttentionStack {
             kernel: kernel?,
+            derate: derate?,
             softmax_bytes: softmax?,
             dropout_bytes: dropout?,
             score_efficiency: score?,
