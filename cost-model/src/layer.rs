@@ -98,10 +98,19 @@ impl LayerTime {
     }
 }
 
+/// What surrounds a layer and changes its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Whether activations are split along the sequence between tensor-parallel regions.
+    pub sequence_parallel: bool,
+    /// Whether stages of a pipeline on different nodes exchange messages beside it.
+    pub staged: bool,
+}
+
 /// Prices a lowered layer. Checked by `parts_of_a_layer_add_up`.
 #[must_use]
-pub fn layer_time(layer: &LoweredLayer, sequence_parallel: bool, profile: &Profile) -> LayerTime {
-    let time = |steps: &[Step], pass| pass_time(steps, pass, sequence_parallel, profile);
+pub fn layer_time(layer: &LoweredLayer, around: Surroundings, profile: &Profile) -> LayerTime {
+    let time = |steps: &[Step], pass| pass_time(steps, pass, around, profile);
     LayerTime {
         forward: time(&layer.forward, Pass::Forward),
         backward: time(&layer.backward, Pass::Backward),
@@ -109,13 +118,13 @@ pub fn layer_time(layer: &LoweredLayer, sequence_parallel: bool, profile: &Profi
     }
 }
 
-fn pass_time(steps: &[Step], pass: Pass, sequence_parallel: bool, profile: &Profile) -> PassTime {
+fn pass_time(steps: &[Step], pass: Pass, around: Surroundings, profile: &Profile) -> PassTime {
     let mut time = PassTime::zero();
     let mut launches = Seconds::ZERO;
     let mut attention = Seconds::ZERO;
     for step in steps {
         let priced = price(&step.work, profile);
-        launches += host::launch(&step.work, profile).value;
+        launches += host::occupied(step, around.staged, profile);
         if matches!(step.work, Work::Attention(_)) {
             attention += priced.value;
         }
@@ -125,7 +134,7 @@ fn pass_time(steps: &[Step], pass: Pass, sequence_parallel: bool, profile: &Prof
             }
             StepRole::Communication(Axis::Tensor) => {
                 time.tensor_total += priced.value;
-                let shown = exposed_tensor(pass, sequence_parallel, profile);
+                let shown = exposed_tensor(pass, around.sequence_parallel, profile);
                 time.tensor = time.tensor + priced * shown;
             }
             StepRole::Communication(Axis::Context) => time.context = time.context + priced,
