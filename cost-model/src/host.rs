@@ -51,9 +51,9 @@ pub fn launch(work: &Work, profile: &Profile) -> Estimate<Seconds> {
 
 /// Time the host needs for a step of a layer: its launches, and what the framework does around them.
 ///
-/// `kernels · t_launch + t_operator` for computation, `t_launch + t_collective + n · t_staged` for a
-/// collective of `n` ranks, where `t_staged` counts only while stages of a pipeline on different
-/// nodes (`staged`) exchange messages beside it. Valid for eager frameworks. Source: the stack.
+/// `kernels · t_launch + t_operator` for computation, `t_launch + t_collective + n·√k · t_staged` for
+/// a collective of `n` ranks on `k` nodes, where `t_staged` counts only while stages of a pipeline
+/// on different nodes (`staged`) exchange messages beside it. Valid for eager frameworks. Source: the stack.
 /// Checked by `operators_and_collectives_occupy_the_host`.
 #[must_use]
 pub fn occupied(step: &Step, staged: bool, profile: &Profile) -> Seconds {
@@ -61,7 +61,8 @@ pub fn occupied(step: &Step, staged: bool, profile: &Profile) -> Seconds {
     let around = match &step.work {
         Work::Collective(item) => {
             let each = if staged { host.staged_collective.value } else { Seconds::ZERO };
-            host.collective.value + each * f64::from(item.group.size)
+            let nodes = f64::from(item.group.nodes.max(1));
+            host.collective.value + each * (f64::from(item.group.size) * nodes.sqrt())
         }
         _ => host.operator.value,
     };
