@@ -215,7 +215,7 @@ impl Desk<'_> {
                 built
             }
         };
-        let split = split::split(row, model.layers(), &mut assumed)?;
+        let split = split::split(row, model.layers(), self.rules, &mut assumed)?;
         if let plan::model::Family::Transformer(shape) = &model.spec.family {
             scored.head_dim = shape.head_dim;
         }

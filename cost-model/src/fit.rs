@@ -90,7 +90,8 @@ pub fn fit(free: &[Free], residuals: &mut dyn FnMut(&[f64]) -> Vec<f64>) -> Fitt
 }
 
 fn cost(free: &[Free], at: &[f64], residuals: &[f64]) -> f64 {
-    let data: f64 = residuals.iter().map(|r| 2.0 * ((1.0 + (r / CHANCE).powi(2)).sqrt() - 1.0)).sum();
+    let data: f64 =
+        residuals.iter().map(|r| 2.0 * ((1.0 + (r / CHANCE).powi(2)).sqrt() - 1.0)).sum();
     let prior: f64 = free.iter().zip(at).map(|(f, x)| ((x - f.start) / f.spread).powi(2)).sum();
     data + prior
 }

@@ -10,7 +10,7 @@ use plan::{Dtype, Grade, Sourced};
 use std::collections::BTreeMap;
 
 /// The shipped stack files.
-pub(crate) const FILES: [(&str, &str); 13] = [
+pub(crate) const FILES: [(&str, &str); 14] = [
     ("cudnn-rnn", include_str!("../../scenarios/profiles/cudnn-rnn.toml")),
     ("deepspeed-pipe", include_str!("../../scenarios/profiles/deepspeed-pipe.toml")),
     ("llm-foundry", include_str!("../../scenarios/profiles/llm-foundry.toml")),
@@ -18,6 +18,7 @@ pub(crate) const FILES: [(&str, &str); 13] = [
     ("megatron-2022", include_str!("../../scenarios/profiles/megatron-2022.toml")),
     ("megatron-core", include_str!("../../scenarios/profiles/megatron-core.toml")),
     ("mesh-tensorflow", include_str!("../../scenarios/profiles/mesh-tensorflow.toml")),
+    ("nanotron", include_str!("../../scenarios/profiles/nanotron.toml")),
     ("pytorch-fsdp", include_str!("../../scenarios/profiles/pytorch-fsdp.toml")),
     ("pytorch-rnn-unrolled", include_str!("../../scenarios/profiles/pytorch-rnn-unrolled.toml")),
     ("roofline", include_str!("../../scenarios/profiles/roofline.toml")),

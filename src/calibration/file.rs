@@ -40,7 +40,8 @@ fn device(text: &mut String, one: &Calibration, from: &str) {
     let mut sections: BTreeMap<&str, String> = BTreeMap::new();
     for moved in &one.constants {
         let value = moved.constant.text(moved.after);
-        let line = format!("{} = {{ value = {value}, source = \"{source}\" }}\n", moved.constant.key);
+        let line =
+            format!("{} = {{ value = {value}, source = \"{source}\" }}\n", moved.constant.key);
         sections.entry(moved.constant.section).or_default().push_str(&line);
     }
     for (section, lines) in &sections {
@@ -106,7 +107,10 @@ mod tests {
     #[test]
     fn quantiles_by_hand() {
         let all = [3.0, 1.0, 2.0];
-        assert_eq!([quantile(&all, 0.0), quantile(&all, 0.5), quantile(&all, 1.0)], [1.0, 2.0, 3.0]);
+        assert_eq!(
+            [quantile(&all, 0.0), quantile(&all, 0.5), quantile(&all, 1.0)],
+            [1.0, 2.0, 3.0]
+        );
         assert_eq!(quantile(&[], 0.5), 0.0);
     }
 }

@@ -52,7 +52,8 @@ impl<'a> Workshop<'a> {
     #[must_use]
     pub fn with(catalog: &'a Catalog, rules: &'a Rules, known: &BTreeMap<String, Stack>) -> Self {
         let (devices, clusters) = (BTreeMap::new(), BTreeMap::new());
-        let stacks = known.iter().map(|(name, stack)| (name.clone(), Some(stack.clone()))).collect();
+        let stacks =
+            known.iter().map(|(name, stack)| (name.clone(), Some(stack.clone()))).collect();
         let profiles = BTreeMap::new();
         Self { catalog, rules, devices, clusters, stacks, profiles }
     }

@@ -4,7 +4,8 @@
 pub(super) fn solve(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Vec<f64> {
     let n = b.len();
     for k in 0..n {
-        let pivot = (k..n).fold(k, |best, i| if a[i][k].abs() > a[best][k].abs() { i } else { best });
+        let pivot =
+            (k..n).fold(k, |best, i| if a[i][k].abs() > a[best][k].abs() { i } else { best });
         a.swap(k, pivot);
         b.swap(k, pivot);
         if a[k][k] == 0.0 {
