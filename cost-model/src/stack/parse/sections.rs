@@ -134,6 +134,7 @@ const POINTWISE_NAMES: [&str; POINTWISE.len()] = [
     "permute",
     "copy",
     "cast",
+    "shift",
 ];
 
 pub(super) fn compute(file: &Table<'_>, base: Option<&ComputeStack>) -> Option<ComputeStack> {
@@ -253,12 +254,14 @@ pub(super) fn recurrent(file: &Table<'_>, base: Option<&RecurrentStack>) -> Opti
         let s = (table, base);
         let batched = flag(s, "batched_weight_gradient", |b| &b.batched_weight_gradient);
         let accumulation = number(s, "accumulation_passes", |b| &b.accumulation_passes);
+        let narrow = fraction(s, "narrow_accumulation", |b| &b.narrow_accumulation);
         let step_host = quantity(s, "step_host", |b| &b.step_host);
         let inherited = base.and_then(|b| b.fallback.clone());
         let fallback = table.table_optional("fallback", fallback).or(inherited);
         Some(RecurrentStack {
             batched_weight_gradient: batched?,
             accumulation_passes: accumulation?,
+            narrow_accumulation: narrow?,
             step_host: step_host?,
             fallback,
         })
@@ -355,7 +358,8 @@ pub(super) fn host(file: &Table<'_>, base: Option<&HostStack>) -> Option<HostSta
     section(file, "host", base, |table| {
         let launch = quantity((table, base), "launch", |b| &b.launch);
         let jitter = part((table, base), "jitter", |b| &b.jitter);
-        Some(HostStack { launch: launch?, jitter: jitter? })
+        let skew = quantity((table, base), "skew", |b| &b.skew);
+        Some(HostStack { launch: launch?, jitter: jitter?, skew: skew? })
     })
 }
 
