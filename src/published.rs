@@ -41,6 +41,9 @@ use std::thread;
 /// Measured steps that are shipped.
 pub const RUNS: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/published/published_runs.csv"));
+/// Measured steps of the papers that the models are from, shipped.
+pub const SEEDS: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/published/seeds_runs.csv"));
 /// Shipped configurations that did not run, or just about.
 pub const FIT_LIMITS: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/published/fit_limits.csv"));

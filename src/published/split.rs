@@ -211,6 +211,11 @@ fn recompute(row: &Row, rules: &Rules, assumed: &mut Assumptions) -> Option<Reco
             assumed.add("recomputation: the least that fits");
             None
         }
+        // A policy of JAX that keeps queries, keys and values and repeats the rest.
+        word if word.contains("selective") && row.notes.contains("(qkv_proj") => {
+            assumed.add("recomputation of all but queries, keys and values: full");
+            Some(Recompute::Full)
+        }
         word if word.contains("selective") => Some(Recompute::Selective),
         word if word.contains("full") => Some(Recompute::Full),
         _ => {

@@ -134,6 +134,7 @@ const POINTWISE_NAMES: [&str; POINTWISE.len()] = [
     "permute",
     "copy",
     "cast",
+    "shift",
 ];
 
 pub(super) fn compute(file: &Table<'_>, base: Option<&ComputeStack>) -> Option<ComputeStack> {
@@ -256,12 +257,14 @@ pub(super) fn recurrent(file: &Table<'_>, base: Option<&RecurrentStack>) -> Opti
         let s = (table, base);
         let batched = flag(s, "batched_weight_gradient", |b| &b.batched_weight_gradient);
         let accumulation = number(s, "accumulation_passes", |b| &b.accumulation_passes);
+        let narrow = fraction(s, "narrow_accumulation", |b| &b.narrow_accumulation);
         let step_host = quantity(s, "step_host", |b| &b.step_host);
         let inherited = base.and_then(|b| b.fallback.clone());
         let fallback = table.table_optional("fallback", fallback).or(inherited);
         Some(RecurrentStack {
             batched_weight_gradient: batched?,
             accumulation_passes: accumulation?,
+            narrow_accumulation: narrow?,
             step_host: step_host?,
             fallback,
         })
@@ -367,6 +370,7 @@ pub(super) fn host(file: &Table<'_>, base: Option<&HostStack>) -> Option<HostSta
         let staged = quantity(s, "staged_collective", |b| &b.staged_collective);
         let message = quantity(s, "message", |b| &b.message);
         let jitter = part(s, "jitter", |b| &b.jitter);
+        let skew = quantity(s, "skew", |b| &b.skew);
         Some(HostStack {
             launch: launch?,
             operator: operator?,
@@ -374,6 +378,7 @@ pub(super) fn host(file: &Table<'_>, base: Option<&HostStack>) -> Option<HostSta
             staged_collective: staged?,
             message: message?,
             jitter: jitter?,
+            skew: skew?,
         })
     })
 }
