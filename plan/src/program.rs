@@ -30,19 +30,24 @@
 mod action;
 mod buffer;
 mod charge;
+mod digest;
 mod error;
 mod lower;
 mod passes;
 mod peers;
+mod text;
+pub mod validate;
 
 pub use action::{Action, ActionId, At, Cadence, Cause, Lane, LayerSpan, Op, Token};
 pub use buffer::{Access, Buffer, BufferId, BufferKind, Element, Home, Size};
 pub use charge::{Charge, ChargeId, LayerWork};
+pub use digest::Digest;
 pub use error::LowerError;
 pub use lower::{DifferentTokens, Facts, Granularity, Settings, lower};
 pub use peers::{
     Channel, ChannelId, Communicator, CommunicatorId, LedgerEntry, Payload, Peers, Purpose, Traffic,
 };
+pub use validate::{Flaw, Place, validate};
 
 use crate::units::Bytes;
 
