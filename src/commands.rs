@@ -1,5 +1,6 @@
 //! What each command does.
 
+mod accuracy;
 mod calibrate;
 mod compare;
 mod completions;
@@ -28,6 +29,7 @@ pub fn dispatch(
         Command::Compare(flags) => compare::run(flags, settings, output),
         Command::Validate(flags) => validate::run(flags, settings, output),
         Command::Calibrate(flags) => calibrate::run(flags, settings, output),
+        Command::Accuracy(flags) => accuracy::run(flags, settings, output),
         Command::Scenarios(flags) => scenarios::run(&flags.command, settings, output),
         Command::Doctor => doctor::run(settings, output),
         Command::Help(flags) => help::run(&flags.topic, settings, output),

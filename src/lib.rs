@@ -3,6 +3,7 @@
 //! Text for people that is not the answer goes to stderr; stdout is the answer. Nothing outside of
 //! this crate prints, reads the environment or exits.
 
+mod accuracy;
 mod bug;
 mod catalog;
 mod cli;
@@ -16,6 +17,7 @@ mod local;
 mod output;
 pub mod planfile;
 mod progress;
+mod published;
 mod question;
 pub mod render;
 mod schemas;

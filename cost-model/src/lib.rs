@@ -31,6 +31,7 @@ pub mod recurrent;
 pub mod send;
 pub mod simulate;
 pub mod stack;
+pub mod training;
 
 pub use price::price;
 pub use profile::{Profile, ProfileError};
