@@ -12,4 +12,5 @@ pub mod machine;
 pub mod matrix;
 pub mod model;
 pub mod ops;
+pub mod optimizer;
 pub mod random;
