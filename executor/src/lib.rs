@@ -5,7 +5,9 @@
 //! they learn, [`comm`] lets ranks talk, [`data`] feeds them text, [`checkpoint`] keeps what was
 //! learnt, [`train`] runs ranks. [`machine`] says what the machine at hand is.
 
+pub mod checkpoint;
 pub mod comm;
+pub mod data;
 pub mod float;
 pub mod gemm;
 pub mod machine;

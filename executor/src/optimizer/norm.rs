@@ -26,15 +26,15 @@ impl SquareSum {
     pub fn add(&mut self, values: &[f32], factor: f64) {
         for block in values.chunks(BLOCK) {
             let mut sums = [0.0f64; 3];
-            let mut most = 0.0f64;
+            let mut is_usable = true;
             for &value in block {
                 let scaled = f64::from(value) * factor;
                 let square = scaled * scaled;
-                // NaN fails every comparison, so it is caught by its negation below.
-                most = if square <= most { most } else { square };
+                // False for NaN too.
+                is_usable &= square < (1u64 << 40) as f64;
                 split(square, &mut sums);
             }
-            if !(most < (1u64 << 40) as f64) {
+            if !is_usable {
                 self.is_broken = true;
                 continue;
             }

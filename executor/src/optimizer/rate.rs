@@ -30,7 +30,7 @@ pub enum Schedule {
         floor: f64,
     },
     /// Rises along a line for half of the time, then falls along a line to 0: one cycle, without
-    /// warm-up (Geiping and Goldstein 2022, arXiv:2212.14034, section 4.3).
+    /// warm-up (Geiping and Goldstein 2022, arXiv:2212.14034).
     OneCycle {
         /// Highest rate.
         rate: f64,
