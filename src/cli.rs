@@ -85,7 +85,7 @@ pub struct ExplainArgs {
     pub plan: String,
     /// Levels of the tree.
     #[arg(
-        long, value_name = "N", default_value_t = 2,
+        long, value_name = "N", default_value_t = 3,
         value_parser = values::within(1..=16)
     )]
     pub depth: u16,

@@ -125,7 +125,7 @@ fn pass_time(steps: &[Step], pass: Pass, sequence_parallel: bool, profile: &Prof
             }
             StepRole::Communication(Axis::Tensor) => {
                 time.tensor_total += priced.value;
-                let shown = 1.0 - hidden_tensor(pass, sequence_parallel, profile);
+                let shown = exposed_tensor(pass, sequence_parallel, profile);
                 time.tensor = time.tensor + priced * shown;
             }
             StepRole::Communication(Axis::Context) => time.context = time.context + priced,
@@ -137,13 +137,16 @@ fn pass_time(steps: &[Step], pass: Pass, sequence_parallel: bool, profile: &Prof
     time
 }
 
-fn hidden_tensor(pass: Pass, sequence_parallel: bool, profile: &Profile) -> f64 {
+/// Share of the tensor axis' collectives that a pass waits for.
+#[must_use]
+pub fn exposed_tensor(pass: Pass, sequence_parallel: bool, profile: &Profile) -> f64 {
     let overlap = &profile.stack().overlap;
-    match (pass, sequence_parallel) {
+    let hidden = match (pass, sequence_parallel) {
         (Pass::Forward, _) => overlap.tensor_forward.value,
         (Pass::Backward, false) => overlap.tensor_backward.value,
         (Pass::Backward, true) => overlap.tensor_backward_sequence.value,
-    }
+    };
+    1.0 - hidden
 }
 
 /// What of `communication` remains after hiding behind `compute`.

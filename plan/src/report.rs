@@ -103,6 +103,9 @@ pub struct TimePart {
     /// For communication: all of it, hidden or not, seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total_seconds: Option<f64>,
+    /// Id of the formula behind it, where it is one formula: `explain --formula ID` prints it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub formula: String,
     /// A remark.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,

@@ -3,7 +3,7 @@
 use crate::evaluate::{Detail, detail};
 use crate::inner::Inner;
 use crate::prices::{PriceBook, Split, Unpriced};
-use crate::request::{Objective, Request};
+use crate::request::{Objective, Pins, Request};
 use crate::search::{Found, search};
 use crate::setting::applies;
 use crate::solution::Solution;
@@ -13,6 +13,7 @@ use plan::document::Certificate;
 use plan::exchange::Exchange;
 use plan::lower::Indivisible;
 use plan::units::Bytes;
+use std::collections::BTreeSet;
 use thiserror::Error;
 
 /// A plan with everything known about it.
@@ -57,6 +58,19 @@ pub enum Impossible {
         global: u64,
         /// Replicas of the mesh with the fewest model splits.
         replicas: u32,
+    },
+    /// The micro-batch divides no replica's sequences.
+    #[error(
+        "--micro-batch {micro} divides the sequences of no replica: a batch of {global} over \
+         {} data-parallel ranks leaves {} each", list(replicas), list_each(*global, replicas)
+    )]
+    MicroBatch {
+        /// Sequences per micro-batch.
+        micro: u64,
+        /// Sequences per step.
+        global: u64,
+        /// Replicas of the meshes that divide the batch, fewest first.
+        replicas: Vec<u32>,
     },
     /// The pins leave no mesh.
     #[error("no mesh of {gpus} GPUs has {}", pins.join(" "))]
@@ -172,6 +186,19 @@ fn least_memory(request: &Request<'_>) -> Answer {
     Answer::Plan(best)
 }
 
+/// Numbers as words: the first few of many.
+fn list<T: ToString>(numbers: &[T]) -> String {
+    const SHOWN: usize = 4;
+    let words: Vec<String> = numbers.iter().take(SHOWN).map(ToString::to_string).collect();
+    let more = if numbers.len() > SHOWN { ", …" } else { "" };
+    words.join(", ") + more
+}
+
+fn list_each(global: u64, replicas: &[u32]) -> String {
+    let each: Vec<u64> = replicas.iter().map(|dp| global / u64::from(*dp)).collect();
+    list(&each)
+}
+
 /// Questions that have no plan whatever the memory.
 fn impossible(request: &Request<'_>) -> Option<Impossible> {
     let global = request.global_sequences;
@@ -198,6 +225,16 @@ fn impossible(request: &Request<'_>) -> Option<Impossible> {
     if configurations(request).is_empty() {
         let replicas = all.iter().map(|d| d.dp).max().unwrap_or(request.gpus);
         let divides = all.iter().any(|d| global.is_multiple_of(u64::from(d.dp)));
+        let micro = request.pins.micro_sequences.filter(|_| {
+            let pins = Pins { micro_sequences: None, ..request.pins };
+            !configurations(&Request { pins, ..*request }).is_empty()
+        });
+        if let Some(micro) = micro {
+            let replicas: BTreeSet<u32> = all.iter().map(|d| d.dp).collect();
+            let divides = |dp: &u32| global.is_multiple_of(u64::from(*dp));
+            let replicas = replicas.into_iter().filter(divides).collect();
+            return Some(Impossible::MicroBatch { micro, global, replicas });
+        }
         return Some(match divides {
             true => Impossible::Pins { gpus: request.gpus, pins: request.pins.flags() },
             false => Impossible::Batch { global, replicas },

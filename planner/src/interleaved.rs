@@ -36,6 +36,11 @@ pub fn bound(inner: &Inner<'_>, setting: usize) -> Seconds {
     wait_and_work(c, each.sum::<Seconds>() + inner.send.blocking * (2.0 * chunks))
 }
 
+/// Micro-batches per rank after which an interleaved order repeats itself: the warm-up has fewer
+/// than `(chunks + 1)·ranks` passes, a period `chunks·ranks`. The peak of the activations in flight
+/// shows in an order of that length.
+const SHOWS_PEAK: u32 = 4;
+
 /// The best recomputation level under one setting.
 #[must_use]
 pub fn solve(
@@ -46,7 +51,8 @@ pub fn solve(
     cutoff: Option<Seconds>,
 ) -> Solved {
     let c = &inner.configuration;
-    let Some(order) = order(c.schedule, c.degrees.pp, c.micro_batches, c.chunks) else {
+    let passes = |micro_batches| order(c.schedule, c.degrees.pp, micro_batches, c.chunks);
+    let Some(start) = passes(c.micro_batches.min(SHOWS_PEAK * c.degrees.pp)) else {
         return NO_SUCH_PLAN;
     };
     let mut recurrence = None;
@@ -56,7 +62,7 @@ pub fn solve(
     let mut least_missing = (Bytes::new(f64::INFINITY), 0);
     for level in Recompute::ALL {
         let Some(stages) = even_stages(request, inner, kinds, level) else { continue };
-        let (stage, most) = largest(&rank_memory(inner, &stages, &order, setting));
+        let (stage, most) = largest(&rank_memory(inner, &stages, &start, setting));
         if most > capacity {
             if most - capacity < least_missing.0 {
                 least_missing = (most - capacity, stage);
@@ -69,8 +75,9 @@ pub fn solve(
             slower = Some(slower.map_or(bound, |s: Seconds| s.min(bound)));
             continue;
         }
-        let ready = recurrence.get_or_insert_with(|| Recurrence::new(&order));
-        let Ok(ready) = ready else { return NO_SUCH_PLAN };
+        let ready =
+            recurrence.get_or_insert_with(|| Recurrence::new(&passes(c.micro_batches)?).ok());
+        let Some(ready) = ready else { return NO_SUCH_PLAN };
         let makespan = ready.run(&times).makespan();
         if best.as_ref().is_none_or(|b| makespan < b.0) {
             best = Some((makespan, stages));
@@ -239,4 +246,25 @@ fn largest(memory: &[Bytes]) -> (usize, Bytes) {
         }
     }
     most
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_start_of_an_order_shows_its_peak(
+            ranks in 2u32..7, k in 1u32..12, chunks in 1u32..6,
+            kept in prop::collection::vec(0u32..100, 42),
+        ) {
+            let kept: Vec<Bytes> = kept.iter().map(|k| Bytes::from_count(u64::from(*k))).collect();
+            let passes = |m| order(ScheduleKind::Interleaved, ranks, m, chunks).unwrap();
+            let (whole, start) = (passes(ranks * k), passes(ranks * k.min(SHOWS_PEAK)));
+            for (all, first) in whole.iter().zip(&start) {
+                prop_assert_eq!(peak(all, &kept), peak(first, &kept));
+            }
+        }
+    }
 }

@@ -152,6 +152,18 @@ fn price_kind(
     Ok(PricedKind { levels: useful(levels), parameters, border })
 }
 
+/// A kind of layer as one rank of a configuration runs it.
+pub(crate) fn lowered(
+    request: &Request<'_>,
+    configuration: &Configuration,
+    kind: &LayerKind,
+    recompute: Recompute,
+) -> Option<LoweredLayer> {
+    let traits = traits(request.profile, compute(request));
+    let all = lower_kind(request, traits, Split::of(configuration), kind).ok()?;
+    all.into_iter().find(|(level, _)| *level == recompute).map(|(_, layer)| layer)
+}
+
 /// The layer at each recomputation level that makes sense for it.
 fn lower_kind(
     request: &Request<'_>,

@@ -5,6 +5,7 @@ mod document;
 mod exchange;
 mod infeasible;
 mod memory;
+mod operators;
 mod runners_up;
 mod sweep;
 mod time;
@@ -67,7 +68,7 @@ pub fn report(request: &Request<'_>, planned: &Planned, context: &Context<'_>) -
         speed_of_light: numbers.speed_of_light(),
         epoch: epoch(request, &numbers),
         dollars_per_step: dollars(request, step),
-        time: time_parts(planned),
+        time: time::time_tree(request, planned),
         memory: memory::memory(request, planned),
         exchange: exchange::exchange(request, planned),
         why: reasons(request, planned),

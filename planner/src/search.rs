@@ -155,6 +155,23 @@ impl<'a> Search<'a> {
             }
         }
         self.prove();
+        self.settle();
+    }
+
+    /// Of the plans of the winning configuration that are as fast as the winner, the one to hand
+    /// out. Only the winner is settled: it costs more than finding its step.
+    fn settle(&mut self) {
+        let Some(best) = self.best.as_ref().filter(|_| self.request.effort == Effort::Proof) else {
+            return;
+        };
+        let (c, cutoff) = (best.configuration, best.step * (1.0 + 2.0 * TIE));
+        let Ok(kinds) = self.book.get(Split::of(&c)) else { return };
+        let inner = Inner::new(self.request, c, kinds);
+        if let Solved::Best { solution, .. } =
+            solve(self.request, &inner, kinds, Some(cutoff), Effort::Proof)
+        {
+            self.best = Some(solution);
+        }
     }
 
     /// Integer programmes, for those configurations whose label programmes left room below the best

@@ -37,10 +37,10 @@ fn exchanges(request: &Request<'_>, replicas: u32) -> Vec<Option<Exchange>> {
     let all = Exchange::ALL.into_iter().filter(|&e| applies(table, e).is_none());
     match request.pins.exchange {
         Some(pin) => all.filter(|&e| e == pin).map(Some).collect(),
-        // Rows on other ranks mean that every micro-batch waits for them: only worth a look where
-        // the table takes a good part of a device.
+        // Trainers of Transformers have no such table: tensor parallelism splits theirs.
         None => {
-            all.filter(|&e| e != Exchange::Sharded || is_large(request, table)).map(Some).collect()
+            let recurrent = request.model.is_recurrent;
+            all.filter(|&e| e != Exchange::Sharded || recurrent).map(Some).collect()
         }
     }
 }

@@ -78,8 +78,8 @@ pub fn describe() -> Vec<String> {
             "micro-batches: every divisor of a replica's sequences, up to {MAX_MICRO_BATCHES} of \
              them; ZeRO 0 to 3; recomputation per layer"
         ),
-        "token table: every exchange of its gradient; recurrent models with a large one may also \
-         shard it over replicas or store it in pieces on several stages: equally full ones where \
+        "token table: every exchange of its gradient; recurrent models may also shard it over \
+         replicas, and store a large one in pieces on several stages: equally full ones where \
          each is one layer, else equal pieces"
             .into(),
     ]

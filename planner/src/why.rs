@@ -43,8 +43,8 @@ fn headroom(planned: &Planned, parts: &[TimePart]) -> String {
 }
 
 fn bubble(planned: &Planned, parts: &[TimePart]) -> Option<String> {
-    let idle = parts.iter().find(|p| p.id == "bubble").filter(|p| p.time.value > 0.0)?;
     let c = &planned.solution.configuration;
+    let idle = parts.iter().find(|p| p.id == "bubble").filter(|_| c.degrees.pp > 1)?;
     let (m, p) = (c.micro_batches, c.degrees.pp);
     Some(format!(
         "The bubble costs {} with {m} micro-batches over {p} stages.",

@@ -28,7 +28,11 @@ use std::time::Instant;
 /// Finds the best plan.
 pub fn run(flags: &PlanArgs, settings: &Settings, output: &mut Output) -> Result<Exit, Failure> {
     let catalog = Catalog::from_environment()?;
-    let question = Question::resolve(&catalog, flags, settings)?;
+    let mut question = Question::resolve(&catalog, flags, settings)?;
+    if output.talk <= Talk::Quiet && matches!(settings.format, Format::Human | Format::Plain) {
+        // One line and a file show no runners-up: they are not solved for.
+        question.top = 1;
+    }
     if flags.dry_run {
         return dry_run::run(&question, flags, settings, output);
     }

@@ -82,7 +82,8 @@ fn remark(part: &TimePart) -> String {
     let total = part.total_seconds.filter(|total| *total > part.time.value * 1.0005);
     let exposed = total.map(|total| format!("exposed, of {}", seconds(total)));
     let note = Some(part.note.clone()).filter(|n| !n.is_empty());
-    let parts: Vec<String> = [exposed, note].into_iter().flatten().collect();
+    let formula = Some(part.formula.clone()).filter(|f| !f.is_empty());
+    let parts: Vec<String> = [formula, exposed, note].into_iter().flatten().collect();
     parts.join("; ")
 }
 

@@ -10,10 +10,17 @@
 //! ```
 //!
 //! A positive result is a proof that no plan fits, and says what is missing where.
+//!
+//! More layers on a stage never need less memory, so spans beyond a ceiling end the loop over
+//! longer ones: whether anything fits at all (ceiling 0) is known after a look at the spans that
+//! fit, and the closest split cannot overflow more than equal stages do.
 
 use super::instance::{Instance, Span};
 use plan::units::Bytes;
 use thiserror::Error;
+
+/// Overflow relative to the capacity that rounding could explain.
+const ROUNDING: f64 = 1e-12;
 
 /// Why a problem has no plan.
 #[derive(Clone, Debug, PartialEq, Error)]
@@ -50,11 +57,6 @@ pub(crate) struct Closest {
 }
 
 impl Closest {
-    /// Whether no plan fits, beyond what rounding could explain.
-    pub fn overflows(&self, instance: &Instance) -> bool {
-        self.worst > 1e-12 * instance.problem.capacity[self.stage].get()
-    }
-
     pub fn report(&self) -> Infeasible {
         if self.worst.is_infinite() {
             return Infeasible::NoSetting;
@@ -66,8 +68,22 @@ impl Closest {
 
 /// The closest split over all settings that may be mixed.
 pub(crate) fn closest(instance: &Instance) -> Closest {
+    best_of(instance, |elastic| {
+        let ceiling = elastic.equal_stages();
+        elastic.solve(ceiling)
+    })
+}
+
+/// Whether any split fits.
+pub(crate) fn anything_fits(instance: &Instance) -> bool {
+    let tolerances = instance.problem.capacity.iter().map(|c| ROUNDING * c.get());
+    let ceiling = tolerances.fold(0.0, f64::max);
+    best_of(instance, |elastic| elastic.solve(ceiling)).worst <= ceiling
+}
+
+fn best_of(instance: &Instance, solve: impl Fn(&mut Elastic) -> Closest) -> Closest {
     let scopes = instance.scopes();
-    let each = scopes.iter().map(|scope| Elastic::new(instance, scope).solve());
+    let each = scopes.iter().map(|scope| solve(&mut Elastic::new(instance, scope)));
     let none = Closest { worst: f64::INFINITY, stage: 0, split: Vec::new() };
     each.fold(none, |best, next| if next.worst < best.worst { next } else { best })
 }
@@ -84,7 +100,16 @@ impl<'a> Elastic<'a> {
         Self { instance, scope, known: Vec::new() }
     }
 
-    fn solve(mut self) -> Closest {
+    /// The overflow of the worst stage where all have as many layers as possible alike.
+    fn equal_stages(&self) -> f64 {
+        let (layers, stages) = (self.instance.layers(), self.instance.stages());
+        let border = |stage: usize| stage * layers / stages;
+        let span = |stage: usize| Span { start: border(stage), end: border(stage + 1) };
+        (0..stages).map(|s| self.compute(s, span(s))).fold(f64::NEG_INFINITY, f64::max)
+    }
+
+    /// The least worst overflow of the splits whose stages overflow by at most `ceiling`.
+    fn solve(&mut self, ceiling: f64) -> Closest {
         let layers = self.instance.layers();
         let mut worst = vec![f64::INFINITY; layers + 1];
         worst[0] = f64::NEG_INFINITY;
@@ -93,9 +118,15 @@ impl<'a> Elastic<'a> {
             self.known = vec![f64::NAN; layers];
             let mut next = vec![f64::INFINITY; layers + 1];
             let mut from = vec![0; layers + 1];
-            for start in self.instance.starts(stage) {
+            for start in self.instance.starts(stage).filter(|&s| worst[s] < f64::INFINITY) {
                 for end in self.instance.ends(stage, start) {
-                    let value = worst[start].max(self.overflow(stage, Span { start, end }));
+                    let over = self.overflow(stage, Span { start, end });
+                    // An infinite overflow means that no setting applies, which more layers may
+                    // change.
+                    if over > ceiling && over.is_finite() {
+                        break;
+                    }
+                    let value = worst[start].max(over);
                     if value < next[end] {
                         (next[end], from[end]) = (value, start);
                     }

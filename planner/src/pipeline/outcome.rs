@@ -18,7 +18,7 @@ pub enum Outcome {
     },
     /// No plan is faster than the cutoff.
     CutOff {
-        /// No plan is faster than this.
+        /// No plan is faster than this; infinite where nothing fits.
         bound: Seconds,
         /// What showed it.
         by: CutOffBy,

@@ -84,7 +84,7 @@ fn answer(
     }
     let floor = bound::of_instance(&instance);
     if floor.seconds.get().is_infinite() {
-        return Ok(Outcome::Infeasible(elastic::closest(&instance).report()));
+        return Ok(nothing_fits(&instance, cutoff));
     }
     if let Some(bound) = cutoff.filter(|cutoff| floor.seconds >= *cutoff) {
         return Ok(Outcome::CutOff { bound, by: CutOffBy::Bound(floor.reason) });
@@ -105,6 +105,17 @@ fn answer(
         Solver::new(task, bases.iter().map(|b| (b, OneForwardOneBackward(b))).collect()).run()
     };
     Ok(outcome)
+}
+
+/// What is missing matters only while no plan is known: it costs a search.
+fn nothing_fits(instance: &Instance, cutoff: Option<Seconds>) -> Outcome {
+    match cutoff {
+        Some(_) => {
+            let bound = Seconds::new(f64::INFINITY);
+            Outcome::CutOff { bound, by: CutOffBy::Dp }
+        }
+        None => Outcome::Infeasible(elastic::closest(instance).report()),
+    }
 }
 
 /// What is asked.
@@ -239,15 +250,11 @@ impl<'a, R: Rules> Solver<'a, R> {
                 return Labels::Nothing(Outcome::CutOff { bound, by: CutOffBy::Dp });
             }
             // Either the limit is too tight or nothing fits; the second is worth knowing now.
-            if round == 0 {
-                let closest = elastic::closest(self.task.instance);
-                if closest.overflows(self.task.instance) {
-                    return Labels::Nothing(Outcome::Infeasible(closest.report()));
-                }
+            if round == 0 && !elastic::anything_fits(self.task.instance) {
+                break;
             }
         }
-        let closest = elastic::closest(self.task.instance);
-        Labels::Nothing(Outcome::Infeasible(closest.report()))
+        Labels::Nothing(nothing_fits(self.task.instance, self.task.cutoff))
     }
 
     fn search(&mut self, limit: f64) -> Option<(f64, Simulated)> {
@@ -284,8 +291,12 @@ impl<'a, R: Rules> Solver<'a, R> {
         Simulated { makespan: self.makespan(&plan), plan }
     }
 
-    /// Breaks ties among the plans that are as fast as `best`.
+    /// Breaks ties among the plans that are as fast as `best`. Without integer programs only the
+    /// step is asked for, not which of the equal plans it is: ties stay.
     fn finish(mut self, best: Simulated, proof: Proof) -> Outcome {
+        if self.task.depth == Depth::Labels {
+            return Outcome::Optimal { assignment: assignment(best), proof, is_canonical: false };
+        }
         let limit = best.makespan * (1.0 + TOLERANCE);
         let mut tidiest: Option<(f64, Vec<Pattern>)> = None;
         let mut is_canonical = true;

@@ -4,9 +4,9 @@ use super::memory::of_rank;
 use super::{machine_line, model_line};
 use crate::answer::{Answer, Planned, plan};
 use crate::label::label;
-use crate::request::{Objective, Pins, Request};
-use crate::search::{Found, Shortfall};
-use cost_model::memory::occupied;
+use crate::request::{Effort, Objective, Pins, Request};
+use crate::search::{Found, Shortfall, search};
+use cost_model::memory::{Zero, occupied};
 use plan::lower::Recompute;
 use plan::report::{ClosestPlan, INFEASIBLE_SCHEMA, InfeasibleReport, WayOut};
 use plan::units::Bytes;
@@ -121,7 +121,7 @@ fn fewest_devices(request: &Request<'_>) -> Option<WayOut> {
     let node = request.per_node().max(1);
     let capacity = request.cluster.capacity().unwrap_or(u32::MAX);
     let with = |gpus: u32| Request { gpus, pins: Pins::default(), ..*request };
-    let fits = |gpus: u32| matches!(plan(&with(gpus), Objective::StepTime), Answer::Plan(_));
+    let fits = |gpus: u32| anything_fits(&with(gpus));
     let most = request.gpus.saturating_mul(MOST_DEVICES).min(capacity);
     let mut high = request.gpus.next_multiple_of(node).max(node);
     while high < most && !fits(high) {
@@ -156,17 +156,32 @@ fn whole_memory(request: &Request<'_>) -> Option<WayOut> {
     way(&all, "--max-memory 99%".into(), "close to the edge: expect slow-downs")
 }
 
-/// What people try first; all of it was in the space already.
+/// Whether there is any plan: the search ends with the first.
+fn anything_fits(request: &Request<'_>) -> bool {
+    let (effort, stop) = (Effort::Labels, &|| true);
+    search(&Request { effort, stop, ..*request }).best.is_some()
+}
+
+/// What people try first, each with what its closest plan still lacks.
 fn dead_ends(request: &Request<'_>) -> Vec<String> {
-    let mut all = Vec::new();
-    if request.pins.zero.is_none() {
-        all.push("ZeRO 3 over every replica count: tried".into());
-    }
-    if request.pins.recompute.is_none_or(|r| r == Recompute::Full) {
-        all.push("full recomputation of every layer: tried".into());
-    }
-    if request.pins.micro_sequences.is_none() {
-        all.push("micro-batches of one sequence: tried".into());
-    }
-    all
+    let own = request.pins;
+    let (zero, recompute) = (Some(Zero::Parameters), Some(Recompute::Full));
+    let tried = [
+        ("ZeRO 3", own.zero.is_none(), Pins { zero, ..own }),
+        ("full recomputation", own.recompute.is_none(), Pins { recompute, ..own }),
+        (
+            "micro-batches of one sequence",
+            own.micro_sequences.is_none(),
+            Pins { micro_sequences: Some(1), ..own },
+        ),
+    ];
+    let tried = tried.into_iter().filter(|(_, is_free, _)| *is_free);
+    tried.filter_map(|(what, _, pins)| dead_end(request, what, pins)).collect()
+}
+
+fn dead_end(request: &Request<'_>, what: &str, pins: Pins) -> Option<String> {
+    let found = search(&Request { pins, effort: Effort::Labels, ..*request });
+    let missing = found.closest?.missing;
+    let lacks = occupied(missing, request.profile) - occupied(Bytes::ZERO, request.profile);
+    Some(format!("{what}: the closest plan still lacks {lacks} per GPU"))
 }

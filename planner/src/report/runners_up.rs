@@ -90,13 +90,16 @@ fn memory(request: &Request<'_>, s: &Solution) -> Bytes {
     occupied(tensors, request.profile)
 }
 
-/// What differs from the winner: the ZeRO stage alone, or the whole line.
+/// What differs from the winner: ZeRO stage and exchange alone, or the whole line.
 fn difference(request: &Request<'_>, planned: &Planned, s: &Solution) -> String {
-    let same = s.configuration == planned.solution.configuration;
-    match same && s.setting.zero != planned.solution.setting.zero {
-        true => format!("ZeRO {}", s.setting.zero.stage()),
-        false => label(request, s),
+    let (own, winners) = (s.setting, planned.solution.setting);
+    if s.configuration != planned.solution.configuration || own == winners {
+        return label(request, s);
     }
+    let zero = (own.zero != winners.zero).then(|| format!("ZeRO {}", own.zero.stage()));
+    let exchange = own.exchange.filter(|_| own.exchange != winners.exchange);
+    let exchange = exchange.map(|e| format!("embedding {}", e.name()));
+    zero.into_iter().chain(exchange).collect::<Vec<_>>().join(" · ")
 }
 
 /// Savings worth a remark.

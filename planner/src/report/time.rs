@@ -1,7 +1,9 @@
 //! Where the step goes, on the rank that is busy longest. The parts add up to the step.
 
+use super::operators::{Cause, by_operator};
 use crate::answer::Planned;
 use crate::evaluate::RankDetail;
+use crate::request::Request;
 use plan::Estimate;
 use plan::Grade;
 use plan::quantity::Value;
@@ -11,8 +13,24 @@ use plan::units::Seconds;
 /// Parts of the step, largest first; the bubble is always there, because people look for it.
 #[must_use]
 pub fn time_parts(planned: &Planned) -> Vec<TimePart> {
-    let rank = &planned.detail.ranks[planned.detail.busiest];
-    let mut parts = all(rank);
+    sorted(planned, all(&planned.detail.ranks[planned.detail.busiest]))
+}
+
+/// [`time_parts`] with what the layers' time consists of, operator by operator.
+#[must_use]
+pub(super) fn time_tree(request: &Request<'_>, planned: &Planned) -> Vec<TimePart> {
+    let mut parts = time_parts(planned);
+    for part in &mut parts {
+        part.parts = match part.id.as_str() {
+            "compute" => by_operator(request, planned, Cause::Compute),
+            "tensor" => by_operator(request, planned, Cause::Tensor),
+            _ => Vec::new(),
+        };
+    }
+    parts
+}
+
+fn sorted(planned: &Planned, mut parts: Vec<TimePart>) -> Vec<TimePart> {
     parts.push(plain("stragglers", "straggler wait", planned.detail.jitter));
     // Differences of sums leave crumbs that are no part of anything.
     let crumb = planned.detail.step.value.get() * 1e-9;
@@ -46,8 +64,22 @@ fn all(rank: &RankDetail) -> Vec<TimePart> {
 
 fn part(id: &str, label: &str, time: Estimate<Seconds>) -> TimePart {
     let time: Value = time.into();
-    let (id, label) = (id.into(), label.into());
-    TimePart { id, label, time, total_seconds: None, note: String::new(), parts: Vec::new() }
+    let formula = formula_behind(id).into();
+    let (id, label, note) = (id.into(), label.into(), String::new());
+    TimePart { id, label, time, total_seconds: None, formula, note, parts: Vec::new() }
+}
+
+/// The formula of a part that is one formula.
+fn formula_behind(id: &str) -> &'static str {
+    match id {
+        "launch" => "host.launch",
+        "sharding" => "overlap.sharded",
+        "messages" => "comm.send",
+        "gradients" => "overlap.data",
+        "exchange" => "exchange.wire",
+        "optimizer" => "optimizer.update",
+        _ => "",
+    }
 }
 
 fn plain(id: &str, label: &str, time: Seconds) -> TimePart {

@@ -5,7 +5,7 @@ use crate::world::{World, at_most, fastest, model};
 use plan::document::Plan;
 use plan::exchange::Exchange;
 use plan::model::Batch;
-use plan::report::Report;
+use plan::report::{Report, TimePart};
 use plan::schedule::ScheduleKind;
 use planner::label::label;
 use planner::report::{self, Context};
@@ -36,6 +36,16 @@ fn world_of(name: &str) -> World {
     World::shipped(name, if cluster == "local" { "rtx-3090" } else { &cluster })
 }
 
+/// What a part consists of sums to the part, all the way down.
+fn adds_up(model: &str, part: &TimePart) {
+    if part.parts.is_empty() {
+        return;
+    }
+    let (sum, whole) = (part.parts.iter().map(|p| p.time.value).sum::<f64>(), part.time.value);
+    assert!((sum / whole - 1.0).abs() < 1e-9, "{model}: {} is {whole}, parts {sum}", part.id);
+    part.parts.iter().for_each(|part| adds_up(model, part));
+}
+
 fn consistent(request: &Request<'_>, planned: &Planned) {
     let name = &request.model.spec.name;
     let report = report::report(request, planned, &Context { top: 0, ..context() });
@@ -45,6 +55,7 @@ fn consistent(request: &Request<'_>, planned: &Planned) {
         "{name}: parts {sum}, step {}",
         report.step.value
     );
+    report.time.iter().for_each(|part| adds_up(name, part));
     for stage in &report.memory.stages {
         let sum: f64 = stage.parts.iter().map(|p| p.bytes).sum();
         assert!((sum / stage.total_bytes - 1.0).abs() < 1e-9, "{name}: stage {}", stage.stage);

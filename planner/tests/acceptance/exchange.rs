@@ -30,17 +30,20 @@ fn side_by_side(model: &str, cluster: &str, gpus: u32) -> Vec<(Option<Exchange>,
         .collect()
 }
 
+/// Whole tables: unique rows win everywhere. A sharded table wins where there are enough replicas.
 #[test]
 fn words_are_exchanged_as_unique_rows() {
-    for gpus in [64, 192] {
+    for (gpus, winner) in [(64, Exchange::Unique), (192, Exchange::Sharded)] {
         let all = side_by_side("word-lm-1b", "titanx-fdr", gpus);
         let (step, chosen) = all[0].1.unwrap();
-        assert_eq!(chosen, Some(Exchange::Unique), "{gpus} GPUs");
-        // A table this small is not offered sharded: every micro-batch would wait for its rows.
-        for (exchange, answer) in all.iter().filter(|(e, _)| *e != Some(Exchange::Sharded)) {
-            if let Some((other, _)) = answer {
-                assert!(*other >= step * (1.0 - 1e-9), "{exchange:?}");
-            }
+        assert_eq!(chosen, Some(winner), "{gpus} GPUs");
+        let of = |e: Exchange| all.iter().find(|(x, _)| *x == Some(e)).and_then(|(_, a)| *a);
+        let (unique, _) = of(Exchange::Unique).unwrap();
+        for exchange in Exchange::ALL {
+            let Some((other, _)) = of(exchange) else { continue };
+            assert!(other >= step * (1.0 - 1e-9), "{exchange:?}");
+            let is_whole = exchange != Exchange::Sharded;
+            assert!(!is_whole || other >= unique * (1.0 - 1e-9), "{exchange:?}");
         }
     }
 }

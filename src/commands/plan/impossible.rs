@@ -22,6 +22,10 @@ pub fn failure(question: &Question, request: &Request<'_>, why: &Impossible) -> 
             let ways = batch_ways(question, request, *global, *replicas);
             if ways.is_empty() { failure } else { failure.ways_out(ways) }
         }
+        Impossible::MicroBatch { micro, .. } => {
+            let ways = micro_ways(request, *micro);
+            if ways.is_empty() { failure } else { failure.ways_out(ways) }
+        }
         Impossible::Pins { .. } => {
             let failure = pins_ways(request, failure);
             failure.hint("degrees multiply to the number of GPUs: dp × tp × pp × cp")
@@ -74,6 +78,18 @@ fn batch_ways(
         ways.push(("keep the batch".into(), counts.join("   or   ")));
     }
     ways
+}
+
+/// The nearest smaller and larger micro-batches with a plan.
+fn micro_ways(request: &Request<'_>, micro: u64) -> Vec<(String, String)> {
+    let fits = |n: &u64| {
+        let pins = Pins { micro_sequences: Some(*n), ..request.pins };
+        works(&Request { pins, ..*request })
+    };
+    let above = micro.saturating_add(1)..micro.saturating_add(MOST_TRIES.into());
+    let both = [(1..micro).rev().find(&fits), above.into_iter().find(&fits)];
+    let way = |n: u64| ("another micro-batch".to_string(), format!("--micro-batch {n}"));
+    both.into_iter().flatten().map(way).collect()
 }
 
 /// The nearest GPU counts below and above that divide the batch and have a plan; whole nodes where
