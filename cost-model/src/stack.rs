@@ -89,6 +89,8 @@ pub struct ComputeStack {
     pub model: ComputeModel,
     /// Sustained efficiency in training relative to the device's own (power, layouts).
     pub derate: Sourced<f64>,
+    /// Bandwidth of memory-bound kernels relative to what the device streams.
+    pub stream_derate: Sourced<f64>,
     /// Efficiency of 8-bit products relative to 16-bit ones.
     pub fp8_relative: Sourced<f64>,
     /// Whether recompute stops before the last product of a layer (its output is not needed).
@@ -215,6 +217,8 @@ pub struct OverlapStack {
 pub struct HostStack {
     /// Processor time to launch one kernel.
     pub launch: Sourced<Seconds>,
+    /// Time of a step outside of its passes: data, clipping, bookkeeping, and waiting for them.
+    pub step: Sourced<Seconds>,
     /// Relative slowdown per doubling of the number of nodes.
     pub jitter: Sourced<f64>,
 }

@@ -141,11 +141,13 @@ pub(super) fn compute(file: &Table<'_>, base: Option<&ComputeStack>) -> Option<C
         let s = (table, base);
         let model = compute_model(table, base.map(|b| &b.model));
         let derate = fraction(s, "derate", |b| &b.derate);
+        let stream = fraction(s, "stream_derate", |b| &b.stream_derate);
         let relative = fraction(s, "fp8_relative", |b| &b.fp8_relative);
         let early = flag(s, "recompute_early_stop", |b| &b.recompute_early_stop);
         Some(ComputeStack {
             model: model?,
             derate: derate?,
+            stream_derate: stream?,
             fp8_relative: relative?,
             recompute_early_stop: early?,
         })
@@ -357,8 +359,9 @@ pub(super) fn overlap(file: &Table<'_>, base: Option<&OverlapStack>) -> Option<O
 pub(super) fn host(file: &Table<'_>, base: Option<&HostStack>) -> Option<HostStack> {
     section(file, "host", base, |table| {
         let launch = quantity((table, base), "launch", |b| &b.launch);
+        let step = quantity((table, base), "step", |b| &b.step);
         let jitter = part((table, base), "jitter", |b| &b.jitter);
-        Some(HostStack { launch: launch?, jitter: jitter? })
+        Some(HostStack { launch: launch?, step: step?, jitter: jitter? })
     })
 }
 
