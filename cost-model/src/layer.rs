@@ -1,8 +1,8 @@
 //! One layer in time: the steps of a lowered layer, priced and put together.
 //!
 //! Computation adds up; collectives of the tensor axis are exposed except for what the stack
-//! hides; the ring of context parallelism hides behind attention; all-to-alls of experts are
-//! exposed. A layer never runs faster than the host launches its kernels.
+//! hides; the ring of context parallelism hides behind attention; exchanges of
+//! experts are exposed except for what the stack hides. A layer never runs faster than the host launches its kernels.
 
 use crate::host;
 use crate::overlap;
@@ -112,10 +112,13 @@ pub fn layer_time(layer: &LoweredLayer, sequence_parallel: bool, profile: &Profi
 fn pass_time(steps: &[Step], pass: Pass, sequence_parallel: bool, profile: &Profile) -> PassTime {
     let mut time = PassTime::zero();
     let mut launches = Seconds::ZERO;
+    let (mut blocked, mut routing) = (Estimate::exact(Seconds::ZERO), Seconds::ZERO);
     let mut attention = Seconds::ZERO;
     for step in steps {
         let priced = price(&step.work, profile);
         launches += host::launch(&step.work, profile).value;
+        blocked = blocked + host::wait(&step.work, profile);
+        routing += host::routing(&step.work, profile).value;
         if matches!(step.work, Work::Attention(_)) {
             attention += priced.value;
         }
@@ -129,11 +132,14 @@ fn pass_time(steps: &[Step], pass: Pass, sequence_parallel: bool, profile: &Prof
                 time.tensor = time.tensor + priced * shown;
             }
             StepRole::Communication(Axis::Context) => time.context = time.context + priced,
-            StepRole::Communication(Axis::Expert) => time.expert = time.expert + priced,
+            StepRole::Communication(Axis::Expert) => {
+                let shown = 1.0 - profile.stack().overlap.expert.value;
+                time.expert = time.expert + priced * shown;
+            }
         }
     }
     time.context = beyond(time.context, attention);
-    time.launch = waiting(launches, &time);
+    time.launch = waiting(launches, routing, &time, profile) + blocked;
     time
 }
 
@@ -160,10 +166,21 @@ fn beyond(communication: Estimate<Seconds>, compute: Seconds) -> Estimate<Second
     }
 }
 
-/// `max(0, launches − device)`: the device waits for the host.
-fn waiting(launches: Seconds, time: &PassTime) -> Estimate<Seconds> {
+/// `max(0, host − device)`: the device waits for the host. Where tokens are routed, both wait for
+/// counts from each other, and `ε·min(host, device)` shows as well. Checked by
+/// `experts_show_a_part_of_the_host`.
+fn waiting(
+    launches: Seconds,
+    routing: Seconds,
+    time: &PassTime,
+    profile: &Profile,
+) -> Estimate<Seconds> {
     let device = time.compute.value + time.tensor.value + time.context.value + time.expert.value;
-    let wait = (launches - device).max(Seconds::ZERO);
+    let host = launches + routing;
+    let mut wait = (host - device).max(Seconds::ZERO);
+    if routing > Seconds::ZERO {
+        wait += host.min(device) * profile.stack().host.routing_exposed.value;
+    }
     Estimate::spread(wait, 0.0, 0.0, Grade::Derived)
 }
 

@@ -179,6 +179,8 @@ pub struct CollectiveStack {
     pub tree_efficiency: Sourced<f64>,
     /// Bandwidth of an all-to-all inside a node relative to an all-reduce.
     pub all_to_all_efficiency: Sourced<f64>,
+    /// Whether rows for several experts of one place travel there once.
+    pub deduplicates: Sourced<bool>,
     /// Fixed time of an all-to-all.
     pub all_to_all_base: Sourced<Seconds>,
     /// Fixed time of a point-to-point message.
@@ -196,6 +198,8 @@ pub struct OverlapStack {
     pub tensor_backward: Sourced<f64>,
     /// The same with sequence parallelism.
     pub tensor_backward_sequence: Sourced<f64>,
+    /// Hidden part of the exchanges of tokens between experts.
+    pub expert: Sourced<f64>,
     /// Whether gradients are reduced while the backward pass still runs.
     pub data: Sourced<bool>,
     /// Part of gradient communication that is exposed even where it overlaps (the last bucket).
@@ -215,6 +219,16 @@ pub struct HostStack {
     pub launch: Sourced<Seconds>,
     /// Relative slowdown per doubling of the number of nodes.
     pub jitter: Sourced<f64>,
+    /// What every kernel costs on top where the host waits for its end.
+    pub blocking: Sourced<Seconds>,
+    /// Host time of one pass of a layer of experts besides its kernels: routing, permutation,
+    /// counts of tokens.
+    pub routing: Sourced<Seconds>,
+    /// Host time per expert of the rank and product.
+    pub expert: Sourced<Seconds>,
+    /// Part of the shorter of host and device that a layer of experts shows, because each waits
+    /// for counts from the other.
+    pub routing_exposed: Sourced<f64>,
 }
 
 /// Memory besides the model's own.

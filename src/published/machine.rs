@@ -114,9 +114,10 @@ impl<'a> Workshop<'a> {
         if run.per_node.is_none() && run.gpus.unwrap_or(1) > 1 {
             assumed.add("devices per node: as in the shipped cluster");
         }
-        let tf32 = parts.row.precision == "tf32";
+        // Formats that change the device's peaks.
+        let tf32 = (parts.row.precision == "tf32", parts.row.precision.contains("fp4"));
         format!(
-            "{} {intra} {} {:?} {spans} {:?} {network:?} {} {tf32}",
+            "{} {intra} {} {:?} {spans} {:?} {network:?} {} {tf32:?}",
             parts.gpu.device, parts.gpu.intra_share, run.per_node, parts.kernel, parts.stack
         )
     }
@@ -219,7 +220,7 @@ fn compute(row: &Row, device: &mut Device, assumed: &mut Assumptions) -> Result<
             return Ok(Dtype::Fp32);
         }
         _ if word.contains("fp4") => {
-            assumed.add("4-bit products: as fast as 8-bit ones");
+            quarter_precision(device, assumed);
             Dtype::Fp8
         }
         _ if word.contains("fp8") || word.contains("float8") => Dtype::Fp8,
@@ -240,6 +241,15 @@ fn compute(row: &Row, device: &mut Device, assumed: &mut Assumptions) -> Result<
     let found = found.ok_or_else(|| Skip::Format(format!("{word} on {}", device.name)))?;
     assumed.add(format!("{wanted} on a device without: as fast as {found}"));
     Ok(found)
+}
+
+/// Products of 4-bit numbers run twice as fast as those of 8-bit ones where the device has them,
+/// casts and everything else do not change.
+fn quarter_precision(device: &mut Device, assumed: &mut Assumptions) {
+    let Some(peak) = device.peak.get_mut(&Dtype::Fp8) else { return };
+    assumed.add("4-bit products: twice as fast as 8-bit ones");
+    let source = "twice the 8-bit peak: NVIDIA Blackwell data sheets";
+    *peak = Sourced::new(peak.value * 2.0, Grade::Published, source);
 }
 
 /// TensorFloat-32 runs at half of the 16-bit peak on every device that has it.
@@ -268,6 +278,10 @@ fn kernel(
     let is_cudnn = word.contains("cudnn") || word.contains("flash3") || word.contains("flash4");
     match word {
         _ if word.starts_with("unfused") || word == "local" => AttentionKernel::Unfused,
+        // Before FlashAttention 3 appeared, cuDNN's kernels ran at the speed of its predecessor.
+        _ if word.contains("cudnn") && row.year.is_some_and(|y| y < 2025) => {
+            AttentionKernel::Flash2
+        }
         _ if is_cudnn => AttentionKernel::Flash3,
         _ if word.contains("flash1") => AttentionKernel::Flash1,
         _ if word.contains("flash") || word.contains("fused") => AttentionKernel::Flash2,

@@ -311,6 +311,7 @@ pub(super) fn collective(
         let tree_efficiency = fraction(s, "tree_efficiency", |b| &b.tree_efficiency);
         let exchange = fraction(s, "all_to_all_efficiency", |b| &b.all_to_all_efficiency);
         let send_efficiency = fraction(s, "send_efficiency", |b| &b.send_efficiency);
+        let deduplicates = flag(s, "deduplicates", |b| &b.deduplicates);
         Some(CollectiveStack {
             shard_base: shard_base?,
             shard_ramp: shard_ramp?,
@@ -320,6 +321,7 @@ pub(super) fn collective(
             tree_hop_inter: tree_hop_inter?,
             tree_efficiency: tree_efficiency?,
             all_to_all_efficiency: exchange?,
+            deduplicates: deduplicates?,
             all_to_all_base: all_to_all_base?,
             send_base: send_base?,
             send_efficiency: send_efficiency?,
@@ -333,6 +335,7 @@ pub(super) fn overlap(file: &Table<'_>, base: Option<&OverlapStack>) -> Option<O
         let forward = part(s, "tensor_forward", |b| &b.tensor_forward);
         let backward = part(s, "tensor_backward", |b| &b.tensor_backward);
         let sequence = part(s, "tensor_backward_sequence", |b| &b.tensor_backward_sequence);
+        let expert = part(s, "expert", |b| &b.expert);
         let data = flag(s, "data", |b| &b.data);
         let tail = part(s, "data_tail", |b| &b.data_tail);
         let send = part(s, "send", |b| &b.send);
@@ -342,6 +345,7 @@ pub(super) fn overlap(file: &Table<'_>, base: Option<&OverlapStack>) -> Option<O
             tensor_forward: forward?,
             tensor_backward: backward?,
             tensor_backward_sequence: sequence?,
+            expert: expert?,
             data: data?,
             data_tail: tail?,
             send: send?,
@@ -355,7 +359,11 @@ pub(super) fn host(file: &Table<'_>, base: Option<&HostStack>) -> Option<HostSta
     section(file, "host", base, |table| {
         let launch = quantity((table, base), "launch", |b| &b.launch);
         let jitter = part((table, base), "jitter", |b| &b.jitter);
-        Some(HostStack { launch: launch?, jitter: jitter? })
+        let blocking = quantity((table, base), "blocking", |b| &b.blocking);
+        let routing = quantity((table, base), "routing", |b| &b.routing);
+        let expert = quantity((table, base), "expert", |b| &b.expert);
+        let exposed = part((table, base), "routing_exposed", |b| &b.routing_exposed);
+        Some(HostStack { launch: launch?, jitter: jitter?, blocking: blocking?, routing: routing? })
     })
 }
 
