@@ -109,7 +109,12 @@ pub fn layer_time(layer: &LoweredLayer, sequence_parallel: bool, profile: &Profi
     }
 }
 
-fn pass_time(steps: &[Step], pass: Pass, sequence_parallel: bool, profile: &Profile) -> PassTime {
+pub(crate) fn pass_time(
+    steps: &[Step],
+    pass: Pass,
+    sequence_parallel: bool,
+    profile: &Profile,
+) -> PassTime {
     let mut time = PassTime::zero();
     let mut launches = Seconds::ZERO;
     let (mut blocked, mut routing) = (Estimate::exact(Seconds::ZERO), Seconds::ZERO);

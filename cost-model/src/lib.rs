@@ -14,6 +14,7 @@ pub mod bounds;
 pub mod collective;
 mod constant;
 pub mod corpus;
+pub mod events;
 pub mod exchange;
 pub mod flops;
 pub mod formulas;

@@ -56,11 +56,7 @@ impl Pins {
     pub fn flags(&self) -> Vec<String> {
         let number = |name: &str, value: Option<u64>| value.map(|v| format!("--{name} {v}"));
         let word = |name: &str, value: Option<&str>| value.map(|v| format!("--{name} {v}"));
-        let schedule = self.schedule.map(|s| match s {
-            ScheduleKind::GPipe => "gpipe",
-            ScheduleKind::OneForwardOneBackward => "1f1b",
-            ScheduleKind::Interleaved => "interleaved",
-        });
+        let schedule = self.schedule.map(ScheduleKind::word);
         let sp = self.sequence_parallel.map(|on| if on { "on" } else { "off" });
         [
             number("tp", self.tp.map(u64::from)),
