@@ -18,7 +18,10 @@ use plan::work::{PointwiseKind, Work};
 pub fn kernels(work: &Work, profile: &Profile) -> f64 {
     match work {
         Work::Gemm(_)
-        | Work::Collective(_) | Work::Send(_) | Work::HostCopy(_) | Work::Traffic(_) => 1.0,
+        | Work::Collective(_)
+        | Work::Send(_)
+        | Work::HostCopy(_)
+        | Work::Traffic(_) => 1.0,
         Work::Attention(item) => attention::kernels(item),
         Work::Pointwise(item) => pointwise::kernels(item, profile),
         Work::Scan(scan) => {

@@ -198,3 +198,37 @@ pub fn beside(compute: Seconds, collectives: Seconds, profile: &Profile) -> Seco
     }
     overlap::together(compute, collectives, profile.stack().overlap.contention.value)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures;
+    use plan::work::{Gemm, Pointwise, PointwiseKind};
+    use plan::{Dtype, Sourced};
+
+    fn step(work: Work) -> Step {
+        Step { op: "of this test", role: StepRole::Compute, work }
+    }
+
+    /// A permutation that keeps the host busy for 10 s, far longer than the device: the host shows,
+    /// and a quarter of the device's time with it.
+    #[test]
+    fn experts_show_a_part_of_the_host() {
+        let mut stack = fixtures::stack();
+        let of = |x| Sourced::new(x, Grade::Assumed, "a round number for this test");
+        stack.host.routing = Sourced::new(Seconds::new(10.0), Grade::Assumed, "this test");
+        stack.host.routing_exposed = of(0.25);
+        let profile = fixtures::a100_with(&stack);
+        let (kind, dtype) = (PointwiseKind::Permute, Dtype::Fp16);
+        let permute = Pointwise { kind, elements: 1 << 20, dtype, pass: Pass::Forward };
+        let product = Gemm { batch: 1, m: 4096, n: 4096, k: 4096, dtype };
+        let steps = [step(Work::Pointwise(permute)), step(Work::Gemm(product))];
+        let time = pass_time(&steps, Pass::Forward, false, &profile);
+        let host =
+            10.0 + steps.iter().map(|s| host::launch(&s.work, &profile).value.get()).sum::<f64>();
+        let device = time.compute.value.get();
+        assert!((time.total().value.get() - host - 0.25 * device).abs() < 1e-9);
+        let plain = pass_time(&steps[1..], Pass::Forward, false, &profile);
+        assert_eq!(plain.launch.value, Seconds::ZERO);
+    }
+}

@@ -363,7 +363,14 @@ pub(super) fn host(file: &Table<'_>, base: Option<&HostStack>) -> Option<HostSta
         let routing = quantity((table, base), "routing", |b| &b.routing);
         let expert = quantity((table, base), "expert", |b| &b.expert);
         let exposed = part((table, base), "routing_exposed", |b| &b.routing_exposed);
-        Some(HostStack { launch: launch?, jitter: jitter?, blocking: blocking?, routing: routing? })
+        Some(HostStack {
+            launch: launch?,
+            jitter: jitter?,
+            blocking: blocking?,
+            routing: routing?,
+            expert: expert?,
+            routing_exposed: exposed?,
+        })
     })
 }
 
