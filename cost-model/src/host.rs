@@ -8,6 +8,7 @@ use crate::constant::{term, unsupported};
 use crate::profile::Profile;
 use crate::{attention, pointwise};
 use plan::Estimate;
+use plan::lower::Step;
 use plan::units::{Bytes, Seconds};
 use plan::work::{PointwiseKind, Work};
 
@@ -59,24 +60,30 @@ pub fn wait(work: &Work, profile: &Profile) -> Estimate<Seconds> {
     term(time, profile.spread.latency, blocking.grade)
 }
 
-/// Host time of experts besides their kernels: `t_routing` per pass of a layer, `t_expert` per
-/// expert of the rank and product.
+/// Time the host needs for a step of a layer: its launches, and what the framework does around them.
 ///
-/// Valid for frameworks that route in Python and launch the products of experts one by one.
-/// Source: the stack. Checked by `experts_keep_the_host_busy`.
+/// `kernels · t_launch + t_operator` for computation, `+ e · t_expert` for the products of `e` experts,
+/// which run one by one, `t_launch + t_collective + n·√k · t_staged` for
+/// a collective of `n` ranks on `k` nodes, where `t_staged` counts only while stages of a pipeline
+/// on different nodes (`staged`) exchange messages beside it. Casts belong to their products. Valid for
+/// eager frameworks. Source: the stack. Checked by `operators_and_collectives_occupy_the_host` and
+/// `experts_keep_the_host_busy`.
 #[must_use]
-pub fn routing(work: &Work, profile: &Profile) -> Estimate<Seconds> {
+pub fn occupied(step: &Step, staged: bool, profile: &Profile) -> Seconds {
     let host = &profile.stack.host;
-    let (time, grade) = match work {
-        Work::Pointwise(item) if item.kind == PointwiseKind::Permute => {
-            (host.routing.value.get(), host.routing.grade)
+    let around = match &step.work {
+        Work::Collective(item) => {
+            let each = if staged { host.staged_collective.value } else { Seconds::ZERO };
+            let nodes = f64::from(item.group.nodes.max(1));
+            host.collective.value + each * (f64::from(item.group.size) * nodes.sqrt())
         }
         Work::Gemm(item) if item.batch > 1 => {
-            (item.batch as f64 * host.expert.value.get(), host.expert.grade)
+            host.operator.value + host.expert.value * item.batch as f64
         }
-        _ => return Estimate::exact(Seconds::ZERO),
+        Work::Pointwise(item) if item.kind == PointwiseKind::Cast => Seconds::ZERO,
+        _ => host.operator.value,
     };
-    term(time, profile.spread.latency, grade)
+    launch(&step.work, profile).value + around
 }
 
 /// Time of a copy between device and host: `bytes / link`. Checked by
@@ -90,8 +97,8 @@ pub(crate) fn copy(bytes: Bytes, profile: &Profile) -> Estimate<Seconds> {
 mod tests {
     use super::*;
     use crate::fixtures;
-    use plan::units::Seconds;
-    use plan::work::{Gemm, Pass, Pointwise, Scan};
+    use plan::lower::StepRole;
+    use plan::work::{Collective, CollectiveOp, Gemm, Group, Scan};
     use plan::{Dtype, Grade, Sourced};
 
     #[test]
@@ -122,19 +129,34 @@ mod tests {
         assert!((time - 70e-6).abs() < 1e-12, "{time}");
     }
 
-    /// Four experts of 80 µs; 1 ms for the permutation of a pass; nothing for a plain product.
+    /// Four experts of 80 µs on top of a plain product.
     #[test]
     fn experts_keep_the_host_busy() {
         let mut stack = fixtures::stack();
-        stack.host.routing = of(Seconds::new(1e-3));
         stack.host.expert = of(Seconds::new(80e-6));
         let profile = fixtures::a100_with(&stack);
-        let time = |work: &Work| routing(work, &profile).value.get();
-        let (kind, dtype) = (PointwiseKind::Permute, Dtype::Fp16);
-        let there = Pointwise { kind, elements: 64, dtype, pass: Pass::Forward };
-        assert!((time(&gemm(4)) - 320e-6).abs() < 1e-12);
-        assert!((time(&Work::Pointwise(there)) - 1e-3).abs() < 1e-12);
-        assert_eq!(time(&gemm(1)), 0.0);
+        let step = |work| Step { op: "test", role: StepRole::Compute, work };
+        let time = |batch| occupied(&step(gemm(batch)), false, &profile).get();
+        assert!((time(4) - time(1) - 320e-6).abs() < 1e-12);
+    }
+
+    /// A product: one launch and one operator. An all-reduce of 4 ranks: one launch, one collective,
+    /// and 4 times what messages beside it cost.
+    #[test]
+    fn operators_and_collectives_occupy_the_host() {
+        let mut profile = fixtures::a100();
+        let us = |n: f64| fixtures::of(Seconds::new(n * 1e-6));
+        let host = &mut profile.stack.host;
+        (host.launch, host.operator, host.collective) = (us(8.0), us(50.0), us(20.0));
+        host.staged_collective = us(100.0);
+        let step = |work| Step { op: "test", role: StepRole::Compute, work };
+        let group = Group { size: 4, nodes: 1 };
+        let (op, bytes) = (CollectiveOp::AllReduce, Bytes::new(1e6));
+        let reduce = step(Work::Collective(Collective { op, bytes, group }));
+        let close = |time: Seconds, us: f64| assert!((time.get() * 1e6 - us).abs() < 1e-9);
+        close(occupied(&step(gemm(1)), true, &profile), 58.0);
+        close(occupied(&reduce, false, &profile), 28.0);
+        close(occupied(&reduce, true, &profile), 428.0);
     }
 
     /// 25 GB over 25 GB/s.
