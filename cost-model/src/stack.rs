@@ -89,6 +89,8 @@ pub struct ComputeStack {
     pub model: ComputeModel,
     /// Sustained efficiency in training relative to the device's own (power, layouts).
     pub derate: Sourced<f64>,
+    /// Bandwidth of memory-bound kernels relative to what the device streams.
+    pub stream_derate: Sourced<f64>,
     /// Efficiency of 8-bit products relative to 16-bit ones.
     pub fp8_relative: Sourced<f64>,
     /// Whether recompute stops before the last product of a layer (its output is not needed).
@@ -238,6 +240,8 @@ pub struct HostStack {
     pub staged_collective: Sourced<Seconds>,
     /// Processor time of a message between stages besides its launch.
     pub message: Sourced<Seconds>,
+    /// Time of a step outside of its passes: data, clipping, bookkeeping, and waiting for them.
+    pub step: Sourced<Seconds>,
     /// Relative slowdown per doubling of the number of nodes.
     pub jitter: Sourced<f64>,
     /// What every kernel costs on top where the host waits for its end.

@@ -51,7 +51,7 @@ pub struct SyncParts {
     pub gradients: Seconds,
     /// Embedding exchange, exposed: the table's gradient is the last to be known.
     pub exchange: Seconds,
-    /// Optimizer.
+    /// Optimizer, and what else the host does once per step.
     pub optimizer: Seconds,
     /// Training state.
     pub states: States,
@@ -256,7 +256,8 @@ impl<'a> Sync<'a> {
             + rows;
         let rule = self.request.model.spec.training.optimizer;
         let step = OptimizerStep { rule, parameters: parameters as u64 };
-        price(&Work::Optimizer(step), self.request.profile).value
+        let profile = self.request.profile;
+        price(&Work::Optimizer(step), profile).value + profile.stack().host.step.value
     }
 
     fn states(&self, sum: &LocalParameters, table: &TableShare, zero: Zero) -> States {

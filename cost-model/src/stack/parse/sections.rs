@@ -142,11 +142,13 @@ pub(super) fn compute(file: &Table<'_>, base: Option<&ComputeStack>) -> Option<C
         let s = (table, base);
         let model = compute_model(table, base.map(|b| &b.model));
         let derate = fraction(s, "derate", |b| &b.derate);
+        let stream = fraction(s, "stream_derate", |b| &b.stream_derate);
         let relative = fraction(s, "fp8_relative", |b| &b.fp8_relative);
         let early = flag(s, "recompute_early_stop", |b| &b.recompute_early_stop);
         Some(ComputeStack {
             model: model?,
             derate: derate?,
+            stream_derate: stream?,
             fp8_relative: relative?,
             recompute_early_stop: early?,
         })
@@ -375,6 +377,7 @@ pub(super) fn host(file: &Table<'_>, base: Option<&HostStack>) -> Option<HostSta
         let collective = quantity(s, "collective", |b| &b.collective);
         let staged = quantity(s, "staged_collective", |b| &b.staged_collective);
         let message = quantity(s, "message", |b| &b.message);
+        let step = quantity(s, "step", |b| &b.step);
         let jitter = part(s, "jitter", |b| &b.jitter);
         let skew = quantity(s, "skew", |b| &b.skew);
         let blocking = quantity(s, "blocking", |b| &b.blocking);
@@ -385,6 +388,7 @@ pub(super) fn host(file: &Table<'_>, base: Option<&HostStack>) -> Option<HostSta
             collective: collective?,
             staged_collective: staged?,
             message: message?,
+            step: step?,
             jitter: jitter?,
             blocking: blocking?,
             expert: expert?,
