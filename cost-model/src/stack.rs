@@ -191,6 +191,8 @@ pub struct CollectiveStack {
     pub tree_efficiency: Sourced<f64>,
     /// Bandwidth of an all-to-all inside a node relative to an all-reduce.
     pub all_to_all_efficiency: Sourced<f64>,
+    /// Whether rows for several experts of one place travel there once.
+    pub deduplicates: Sourced<bool>,
     /// Fixed time of an all-to-all.
     pub all_to_all_base: Sourced<Seconds>,
     /// Fixed time of a point-to-point message.
@@ -208,8 +210,12 @@ pub struct OverlapStack {
     pub tensor_backward: Sourced<f64>,
     /// The same with sequence parallelism.
     pub tensor_backward_sequence: Sourced<f64>,
+    /// Hidden part of the exchanges of tokens between experts.
+    pub expert: Sourced<f64>,
     /// Whether gradients are reduced while the backward pass still runs.
     pub data: Sourced<bool>,
+    /// Whether updated weights are gathered while the next forward pass runs.
+    pub gather: Sourced<bool>,
     /// Part of gradient communication that is exposed even where it overlaps (the last bucket).
     pub data_tail: Sourced<f64>,
     /// Hidden part of messages between pipeline stages.
@@ -238,6 +244,10 @@ pub struct HostStack {
     pub step: Sourced<Seconds>,
     /// Relative slowdown per doubling of the number of nodes.
     pub jitter: Sourced<f64>,
+    /// What every kernel costs on top where the host waits for its end.
+    pub blocking: Sourced<Seconds>,
+    /// Host time per expert of the rank and product.
+    pub expert: Sourced<Seconds>,
     /// What a step on several nodes takes longer because their hosts arrive apart.
     pub skew: Sourced<Seconds>,
 }

@@ -210,6 +210,9 @@ impl<'a> Sync<'a> {
         if zero == Zero::Gradients {
             return communication;
         }
+        // The next forward pass, about half as long, hides gathered weights where the stack can.
+        let hides_gather = zero == Zero::Optimizer && overlap.gather.value;
+        let window = if hides_gather { window * 1.5 } else { window };
         exposed_data_parallel(communication, window, overlap)
     }
 

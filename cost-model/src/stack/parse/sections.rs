@@ -322,6 +322,7 @@ pub(super) fn collective(
         let tree_efficiency = fraction(s, "tree_efficiency", |b| &b.tree_efficiency);
         let exchange = fraction(s, "all_to_all_efficiency", |b| &b.all_to_all_efficiency);
         let send_efficiency = fraction(s, "send_efficiency", |b| &b.send_efficiency);
+        let deduplicates = flag(s, "deduplicates", |b| &b.deduplicates);
         Some(CollectiveStack {
             shard_base: shard_base?,
             shard_ramp: shard_ramp?,
@@ -332,6 +333,7 @@ pub(super) fn collective(
             tree_hop_inter: tree_hop_inter?,
             tree_efficiency: tree_efficiency?,
             all_to_all_efficiency: exchange?,
+            deduplicates: deduplicates?,
             all_to_all_base: all_to_all_base?,
             send_base: send_base?,
             send_efficiency: send_efficiency?,
@@ -345,7 +347,9 @@ pub(super) fn overlap(file: &Table<'_>, base: Option<&OverlapStack>) -> Option<O
         let forward = part(s, "tensor_forward", |b| &b.tensor_forward);
         let backward = part(s, "tensor_backward", |b| &b.tensor_backward);
         let sequence = part(s, "tensor_backward_sequence", |b| &b.tensor_backward_sequence);
+        let expert = part(s, "expert", |b| &b.expert);
         let data = flag(s, "data", |b| &b.data);
+        let gather = flag(s, "gather", |b| &b.gather);
         let tail = part(s, "data_tail", |b| &b.data_tail);
         let send = part(s, "send", |b| &b.send);
         let contention = part(s, "contention", |b| &b.contention);
@@ -354,7 +358,9 @@ pub(super) fn overlap(file: &Table<'_>, base: Option<&OverlapStack>) -> Option<O
             tensor_forward: forward?,
             tensor_backward: backward?,
             tensor_backward_sequence: sequence?,
+            expert: expert?,
             data: data?,
+            gather: gather?,
             data_tail: tail?,
             send: send?,
             contention: contention?,
@@ -374,6 +380,8 @@ pub(super) fn host(file: &Table<'_>, base: Option<&HostStack>) -> Option<HostSta
         let step = quantity(s, "step", |b| &b.step);
         let jitter = part(s, "jitter", |b| &b.jitter);
         let skew = quantity(s, "skew", |b| &b.skew);
+        let blocking = quantity(s, "blocking", |b| &b.blocking);
+        let expert = quantity(s, "expert", |b| &b.expert);
         Some(HostStack {
             launch: launch?,
             operator: operator?,
@@ -382,6 +390,8 @@ pub(super) fn host(file: &Table<'_>, base: Option<&HostStack>) -> Option<HostSta
             message: message?,
             step: step?,
             jitter: jitter?,
+            blocking: blocking?,
+            expert: expert?,
             skew: skew?,
         })
     })
