@@ -1,10 +1,22 @@
 //! How far predictions are from published measurements: groups, errors, coverage.
 
+mod conformal;
+mod fits;
+mod flags;
 mod group;
 mod measures;
+mod ranking;
+mod summary;
 
-pub use group::{Axis, groups};
-pub use measures::{Errors, errors, mean, median, quantile, spearman};
+pub use conformal::fit as fit_intervals;
+pub use fits::Fits;
+pub use flags::{Flag, flags};
+pub use group::Axis;
+pub use measures::{Errors, mean};
+
+use measures::errors;
+pub use ranking::{Ranking, Sweep};
+pub use summary::{Rows, Summary, apply};
 
 use crate::published::Scored;
 use std::collections::BTreeMap;

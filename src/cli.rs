@@ -6,6 +6,7 @@ mod global;
 mod gpus;
 mod pins;
 mod plan;
+mod training;
 mod usage;
 pub mod values;
 
@@ -14,6 +15,7 @@ pub use global::{Format, Global};
 pub use gpus::{Gpus, GpusError};
 pub use pins::{Choice, read as read_pins};
 pub use plan::PlanArgs;
+pub use training::TrainingArgs;
 
 use crate::diagnostics::Failure;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -176,13 +178,20 @@ pub struct ValidateArgs {
     before_help = "Examples:
   meshwright calibrate --corpus text.txt -o corpus.toml
   meshwright calibrate --corpus text.txt --tokens byte
-  zcat text.gz | meshwright calibrate --corpus - -o corpus.toml",
+  zcat text.gz | meshwright calibrate --corpus - -o corpus.toml
+  meshwright calibrate --intervals -o scenarios/published/intervals.toml",
     after_help = "Next: `meshwright plan -m word-lm-1b --corpus corpus.toml` uses what was fitted."
 )]
 pub struct CalibrateArgs {
     /// Fit how many different tokens a batch holds, from this text (`-` for stdin).
-    #[arg(long, value_name = "FILE", required = true, value_hint = clap::ValueHint::FilePath)]
-    pub corpus: String,
+    #[arg(
+        long, value_name = "FILE", required_unless_present = "intervals",
+        value_hint = clap::ValueHint::FilePath
+    )]
+    pub corpus: Option<String>,
+    /// Fit how far measured steps lie from predictions, from the shipped tuning rows.
+    #[arg(long, conflicts_with = "corpus")]
+    pub intervals: bool,
     /// What a token is.
     #[arg(long, value_enum, value_name = "KIND", default_value_t = TokenKind::Word)]
     pub tokens: TokenKind,

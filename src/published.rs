@@ -5,9 +5,11 @@
 //! planner prices its own plans with. What cannot be expressed says why ([`skip`]), and what had to
 //! be assumed is listed.
 
+mod intervals;
 mod machine;
 mod model;
 mod predict;
+mod provenance;
 mod read;
 mod row;
 mod rules;
@@ -15,8 +17,10 @@ mod skip;
 mod split;
 mod words;
 
+pub use intervals::{Entry, Intervals, Kind, Knowledge, Regime, write as write_intervals};
 pub use machine::Workshop;
 pub use predict::{Parts, Prediction};
+pub use provenance::{Provenance, provenance};
 pub use read::{Table, read};
 pub use row::Row;
 pub use rules::{MemoryKind, Rules};
@@ -42,16 +46,14 @@ pub const SMALL_MEMORY: &str = include_str!(concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/scenarios/published/megatron_ci_memory.csv"
 ));
-const RULES: &str =
-    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/published/rules.toml"));
 
 /// A row with its prediction.
 #[derive(Clone, Debug)]
 pub struct Scored {
     /// The row.
     pub row: Row,
-    /// Generation of its device, where the device is known.
-    pub generation: String,
+    /// Its device; empty where it is not known.
+    pub device: String,
     /// The profile that priced it; empty where none did.
     pub stack: String,
     /// Whether words of the row named the stack.
@@ -80,7 +82,17 @@ impl Scored {
 /// # Errors
 /// All problems of the file: a bug, as it is shipped.
 pub fn shipped_rules() -> Result<Rules, Failure> {
-    rules::parse(RULES).map_err(|p| Failure::scenario("published/rules.toml", RULES, p))
+    let text = crate::catalog::shipped("published", "rules").unwrap_or_default();
+    rules::parse(text).map_err(|p| Failure::scenario("published/rules.toml", text, p))
+}
+
+/// The shipped intervals.
+///
+/// # Errors
+/// All problems of the file: a bug, as it is shipped.
+pub fn shipped_intervals() -> Result<Intervals, Failure> {
+    let text = crate::catalog::shipped("published", "intervals").unwrap_or_default();
+    intervals::parse(text).map_err(|p| Failure::scenario("published/intervals.toml", text, p))
 }
 
 /// Predicts every row, in order; the same whatever the number of threads.
@@ -153,9 +165,9 @@ struct Desk<'a> {
 
 impl Desk<'_> {
     fn unscored(&self, row: Row) -> Scored {
-        let generation = self.rules.gpu(&row.gpu, row.run.gpu_memory);
+        let gpu = self.rules.gpu(&row.gpu, row.run.gpu_memory);
         Scored {
-            generation: generation.map_or(String::new(), |g| g.generation.clone()),
+            device: gpu.map_or(String::new(), |g| g.device.clone()),
             stack: String::new(),
             is_named: false,
             measured: row.measured.step,

@@ -7,9 +7,10 @@ use plan::machine::{Device, GemmLaw, LatencyLaw, Link, NodeGroup, RecurrentLaw};
 use plan::units::{Bytes, BytesPerSecond, FlopsPerSecond, Seconds};
 use plan::work::AttentionKernel;
 use plan::{Dtype, Grade, Sourced};
+use std::collections::BTreeMap;
 
 /// The shipped stack files.
-pub(crate) const FILES: [(&str, &str); 13] = [
+pub(crate) const FILES: [(&str, &str); 14] = [
     ("cudnn-rnn", include_str!("../../scenarios/profiles/cudnn-rnn.toml")),
     ("deepspeed-pipe", include_str!("../../scenarios/profiles/deepspeed-pipe.toml")),
     ("llm-foundry", include_str!("../../scenarios/profiles/llm-foundry.toml")),
@@ -18,6 +19,7 @@ pub(crate) const FILES: [(&str, &str); 13] = [
     ("megatron-core", include_str!("../../scenarios/profiles/megatron-core.toml")),
     ("mesh-tensorflow", include_str!("../../scenarios/profiles/mesh-tensorflow.toml")),
     ("nanotron", include_str!("../../scenarios/profiles/nanotron.toml")),
+    ("pytorch-fsdp", include_str!("../../scenarios/profiles/pytorch-fsdp.toml")),
     ("pytorch-rnn-unrolled", include_str!("../../scenarios/profiles/pytorch-rnn-unrolled.toml")),
     ("roofline", include_str!("../../scenarios/profiles/roofline.toml")),
     ("tensorflow-rnn", include_str!("../../scenarios/profiles/tensorflow-rnn.toml")),
@@ -116,6 +118,7 @@ fn law(efficiency: f64) -> GemmLaw {
         tile_penalty: of(0.106),
         prologue: of(58.0),
         kernel_gap: of(Seconds::new(2e-6)),
+        formats: BTreeMap::new(),
     }
 }
 

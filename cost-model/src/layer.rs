@@ -119,7 +119,12 @@ pub fn layer_time(layer: &LoweredLayer, around: Surroundings, profile: &Profile)
     }
 }
 
-fn pass_time(steps: &[Step], pass: Pass, around: Surroundings, profile: &Profile) -> PassTime {
+pub(crate) fn pass_time(
+    steps: &[Step],
+    pass: Pass,
+    around: Surroundings,
+    profile: &Profile,
+) -> PassTime {
     let mut time = PassTime::zero();
     let mut launches = Seconds::ZERO;
     let mut attention = Seconds::ZERO;

@@ -14,6 +14,7 @@ pub mod bounds;
 pub mod collective;
 mod constant;
 pub mod corpus;
+pub mod events;
 pub mod exchange;
 pub mod flops;
 pub mod formulas;
@@ -30,6 +31,7 @@ pub mod recurrent;
 pub mod send;
 pub mod simulate;
 pub mod stack;
+pub mod training;
 
 pub use price::price;
 pub use profile::{Profile, ProfileError};

@@ -1,7 +1,7 @@
 //! Recurrent layers: steps that must run one after the other.
 //!
 //! ```text
-//! scan     = steps · (t_step + Σ body)
+//! scan     = steps · (t_step + t_host + Σ body)
 //! product in a scan = max(gemm, weight bytes / (e·BW)) + gap
 //! gradient = gemm(m, n, k·steps)                     batched over time
 //!          = steps · (gemm(m, n, k) + 3·m·n·size/W)  unrolled: read, read, write per step
@@ -22,10 +22,12 @@ use plan::Estimate;
 use plan::units::{Bytes, Seconds};
 use plan::work::{Gemm, RecurrentWeightGradient, Scan, Work};
 
-/// `steps · (t_step + Σ body)`. Checked by `a_scan_pays_overhead_and_body_once_per_step`.
+/// `steps · (t_step + t_host + Σ body)`. Checked by `a_scan_pays_overhead_and_body_once_per_step`.
 pub(crate) fn scan(scan: &Scan, profile: &Profile) -> Estimate<Seconds> {
     let Some(law) = profile.recurrent else { return unsupported() };
-    let step = term(law.step.value, profile.spread.latency, law.step.grade);
+    let host = &profile.stack.recurrent.step_host;
+    let step = term(law.step.value, profile.spread.latency, law.step.grade)
+        + term(host.value.get(), profile.spread.latency, host.grade);
     let body = scan.body.iter().fold(step, |sum, work| sum + in_scan(work, profile, &law));
     body * scan.steps as f64
 }

@@ -54,6 +54,18 @@ pub struct Stack {
     pub spread: SpreadStack,
     /// Where whole step times of this stack lie relative to the prediction.
     pub residual: ResidualBand,
+    /// What differs on devices whose names start with the key: the whole stack as it is there.
+    pub on: BTreeMap<String, Stack>,
+}
+
+impl Stack {
+    /// The stack as it is on a device: that of the longest beginning of its name, else the plain
+    /// one. Checked by `a_device_has_its_own_constants`.
+    #[must_use]
+    pub fn on(&self, device: &str) -> &Self {
+        let matching = self.on.iter().filter(|(start, _)| device.starts_with(start.as_str()));
+        matching.max_by_key(|(start, _)| start.len()).map_or(self, |(_, stack)| stack)
+    }
 }
 
 /// Which law prices a matrix product.
@@ -79,9 +91,6 @@ pub struct ComputeStack {
     pub derate: Sourced<f64>,
     /// Efficiency of 8-bit products relative to 16-bit ones.
     pub fp8_relative: Sourced<f64>,
-    /// Bytes moved per activation element and consumer to cast and transpose for 8-bit products,
-    /// forward; twice that backward.
-    pub fp8_cast_bytes: Sourced<f64>,
     /// Whether recompute stops before the last product of a layer (its output is not needed).
     pub recompute_early_stop: Sourced<bool>,
 }
@@ -114,6 +123,9 @@ pub struct AttentionStack {
 pub struct PointwiseCost {
     /// Bytes moved per element at 16 bit.
     pub bytes: Passes,
+    /// Bytes moved per element at 32 bit, where that is not twice as much: mixed precision works
+    /// on 32-bit tensors in some kernels either way.
+    pub wide: Option<Passes>,
     /// Kernels launched.
     pub kernels: Passes,
 }
@@ -125,6 +137,9 @@ pub struct RecurrentStack {
     pub batched_weight_gradient: Sourced<bool>,
     /// Reads and writes of the gradient per unrolled step, in passes over it.
     pub accumulation_passes: Sourced<f64>,
+    /// Time of one step in a loop of the host, on top of the device's own: waiting for a value that
+    /// decides what comes next, and starting over with an empty queue.
+    pub step_host: Sourced<Seconds>,
     /// Law used for devices that state none.
     pub fallback: Option<RecurrentLaw>,
 }
@@ -140,6 +155,9 @@ pub struct OptimizerStack {
     pub fixed: Sourced<Seconds>,
     /// Bytes per parameter and micro-batch of unfused gradient accumulation.
     pub accumulation_bytes: Sourced<f64>,
+    /// Bytes per parameter and micro-batch of casting 32-bit weights to 16 bit and gradients back,
+    /// where a framework casts at every use.
+    pub cast_bytes: Sourced<f64>,
     /// Bytes per parameter and micro-batch of casts and copies when parameters are sharded.
     pub shard_copy_bytes: Sourced<f64>,
 }
@@ -207,8 +225,6 @@ pub struct HostStack {
     /// What such a collective takes on top, per rank of its group, while stages of a pipeline on
     /// different nodes keep the processor busy with messages.
     pub staged_collective: Sourced<Seconds>,
-    /// Processor time of a message between stages besides its launch.
-    pub message: Sourced<Seconds>,
     /// Relative slowdown per doubling of the number of nodes.
     pub jitter: Sourced<f64>,
 }

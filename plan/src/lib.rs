@@ -15,11 +15,13 @@ pub mod lower;
 pub mod machine;
 pub mod mesh;
 pub mod model;
+pub mod program;
 pub mod quantity;
 pub mod report;
 pub mod scenario;
 pub mod schedule;
 pub mod suggest;
+pub mod timeline;
 pub mod units;
 pub mod work;
 

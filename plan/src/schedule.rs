@@ -1,11 +1,24 @@
 //! Pipeline schedules: which rank computes what, in which order. Compute only.
 //!
 //! A pipeline of `ranks` ranks holds `ranks × chunks` virtual stages; virtual stage `s` lives on
-//! rank `s mod ranks` (Narayanan et al. 2021, arXiv:2104.04473, section 2.2). An order lists, per
-//! rank, the forward and backward passes in the sequence in which the rank runs them.
+//! rank `s mod ranks` (Narayanan et al. 2021, arXiv:2104.04473, section 2.2), or, where the
+//! schedule runs down and up again, on the rank of [`Shape::home`]. An order lists, per rank, the
+//! passes in the sequence in which the rank runs them. [`csv`] reads and writes it as PyTorch's
+//! pipelining does, and [`timetable`] runs it in unit times.
+
+mod breadth_first;
+pub mod csv;
+mod fused;
+mod local;
+mod stale;
+pub mod timetable;
+mod zero_bubble;
+
+pub use local::LocalSteps;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// The family of a schedule.
 #[derive(
@@ -17,101 +30,243 @@ pub enum ScheduleKind {
     /// recurrent layers, where the micro-batches are chunks of the sequence).
     #[serde(rename = "gpipe")]
     GPipe,
-    /// One forward, one backward in steady state (PipeDream-Flush).
+    /// One forward, one backward in steady state (PipeDream-Flush). On one rank: no pipeline.
     #[serde(rename = "1f1b")]
     OneForwardOneBackward,
     /// 1F1B over several chunks per rank.
     Interleaved,
+    /// All micro-batches through one chunk before the next (Lamy-Poirier 2021, arXiv:2106.02679,
+    /// and 2022, arXiv:2211.05953): layered gradient accumulation, modular pipelines.
+    BreadthFirst,
+    /// Backward passes in two halves, weight gradients where 1F1B waits, memory as 1F1B
+    /// (Qi et al. 2023, arXiv:2401.10241).
+    ZeroBubbleH1,
+    /// As H1, with twice the activations and no bubble.
+    ZeroBubbleH2,
+    /// Two chunks per rank, down and up again: no bubble with the memory of 1F1B.
+    ZeroBubbleV,
+    /// Modules that do not wait for each other's gradients, one more than ranks: the last one is
+    /// on the first rank, beside the table that both share (Yang et al. 2019, arXiv:1909.06695).
+    /// Gradients are [stale](Shape::age).
+    Ouroboros,
 }
 
 impl ScheduleKind {
-    /// The name on screens and in files.
+    /// All families, in the order of the enum.
+    pub const ALL: [Self; 8] = [
+        Self::GPipe,
+        Self::OneForwardOneBackward,
+        Self::Interleaved,
+        Self::BreadthFirst,
+        Self::ZeroBubbleH1,
+        Self::ZeroBubbleH2,
+        Self::ZeroBubbleV,
+        Self::Ouroboros,
+    ];
+
+    /// The name on screens.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::GPipe => "GPipe",
             Self::OneForwardOneBackward => "1F1B",
             Self::Interleaved => "interleaved 1F1B",
+            Self::BreadthFirst => "breadth-first",
+            Self::ZeroBubbleH1 => "zero-bubble H1",
+            Self::ZeroBubbleH2 => "zero-bubble H2",
+            Self::ZeroBubbleV => "zero-bubble V",
+            Self::Ouroboros => "Ouroboros",
         }
+    }
+
+    /// The word in files and flags.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::GPipe => "gpipe",
+            Self::OneForwardOneBackward => "1f1b",
+            Self::Interleaved => "interleaved",
+            Self::BreadthFirst => "breadth-first",
+            Self::ZeroBubbleH1 => "zero-bubble-h1",
+            Self::ZeroBubbleH2 => "zero-bubble-h2",
+            Self::ZeroBubbleV => "zero-bubble-v",
+            Self::Ouroboros => "ouroboros",
+        }
+    }
+}
+
+/// What a rank computes at one place of its order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Task {
+    /// Forward pass.
+    Forward,
+    /// Whole backward pass.
+    Backward,
+    /// Gradients of inputs alone.
+    BackwardInput,
+    /// Gradients of weights alone; afterwards the activations can go.
+    BackwardWeight,
+}
+
+impl Task {
+    /// The letter in tables: `F`, `B`, `I`, `W`.
+    #[must_use]
+    pub fn letter(self) -> char {
+        match self {
+            Self::Forward => 'F',
+            Self::Backward => 'B',
+            Self::BackwardInput => 'I',
+            Self::BackwardWeight => 'W',
+        }
+    }
+
+    /// The task with this letter.
+    #[must_use]
+    pub fn from_letter(letter: char) -> Option<Self> {
+        let all = [Self::Forward, Self::Backward, Self::BackwardInput, Self::BackwardWeight];
+        all.into_iter().find(|task| task.letter() == letter)
+    }
+
+    /// Whether the activations of the pass can go afterwards.
+    #[must_use]
+    pub fn releases(self) -> bool {
+        matches!(self, Self::Backward | Self::BackwardWeight)
+    }
+
+    /// Whether it hands a gradient to the previous stage.
+    #[must_use]
+    pub fn hands_back(self) -> bool {
+        matches!(self, Self::Backward | Self::BackwardInput)
     }
 }
 
 /// One compute slot of a rank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot {
-    /// Forward or backward.
-    pub is_forward: bool,
+    /// What is computed.
+    pub task: Task,
     /// Virtual stage.
     pub stage: u32,
     /// Micro-batch.
     pub micro_batch: u32,
 }
 
+impl Slot {
+    /// Whether it is a forward pass.
+    #[must_use]
+    pub fn is_forward(&self) -> bool {
+        self.task == Task::Forward
+    }
+
+    /// The forward pass of a micro-batch.
+    #[must_use]
+    pub fn forward(stage: u32, micro_batch: u32) -> Self {
+        Self { task: Task::Forward, stage, micro_batch }
+    }
+
+    /// The whole backward pass of a micro-batch.
+    #[must_use]
+    pub fn backward(stage: u32, micro_batch: u32) -> Self {
+        Self { task: Task::Backward, stage, micro_batch }
+    }
+}
+
+/// `2F0`: stage, letter, micro-batch.
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}{}", self.stage, self.task.letter(), self.micro_batch)
+    }
+}
+
 /// Per rank, the compute slots in execution order.
 pub type Order = Vec<Vec<Slot>>;
 
+/// A schedule with its sizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Shape {
+    /// Family.
+    pub kind: ScheduleKind,
+    /// Pipeline ranks.
+    pub ranks: u32,
+    /// Micro-batches.
+    pub micro_batches: u32,
+    /// Virtual stages per rank.
+    pub chunks: u32,
+}
+
+impl Shape {
+    /// Virtual stages: `ranks · chunks`; Ouroboros has one module more than ranks.
+    #[must_use]
+    pub fn stages(&self) -> u32 {
+        match self.kind {
+            ScheduleKind::Ouroboros => self.ranks + 1,
+            _ => self.ranks * self.chunks,
+        }
+    }
+
+    /// The rank of a virtual stage.
+    #[must_use]
+    pub fn home(&self, stage: u32) -> u32 {
+        let place = stage % self.ranks.max(1);
+        let goes_up = self.kind == ScheduleKind::ZeroBubbleV && stage >= self.ranks;
+        if goes_up { self.ranks - 1 - place } else { place }
+    }
+
+    /// Steps between a forward pass of a stage and the backward pass that answers it: 0, but for
+    /// Ouroboros, whose module `k` of `K` works on gradients that are `K − k` steps old.
+    ///
+    /// Source: the delayed gradients of Huo et al. 2018 (arXiv:1804.10574), on which Yang et al.
+    /// 2019 (arXiv:1909.06695) build.
+    #[must_use]
+    pub fn age(&self, stage: u32) -> u32 {
+        match self.kind {
+            ScheduleKind::Ouroboros => self.stages().saturating_sub(stage + 1),
+            _ => 0,
+        }
+    }
+
+    /// The order, as [`order`].
+    #[must_use]
+    pub fn order(&self) -> Option<Order> {
+        order(self.kind, self.ranks, self.micro_batches, self.chunks)
+    }
+}
+
 /// The order of `kind` for `ranks` ranks with `chunks` virtual stages each.
 ///
-/// `None` where the schedule does not exist: nothing to do, several chunks outside of
-/// [`ScheduleKind::Interleaved`], or micro-batches that are no multiple of the ranks inside it.
+/// `None` where the schedule does not exist: nothing to do, a number of chunks that the family
+/// does not have, or micro-batches that are no multiple of the ranks where chunks interleave.
 #[must_use]
 pub fn order(kind: ScheduleKind, ranks: u32, micro_batches: u32, chunks: u32) -> Option<Order> {
-    if ranks == 0 || micro_batches == 0 || chunks == 0 {
+    use ScheduleKind as K;
+    if !exists(kind, ranks, micro_batches, chunks) {
         return None;
     }
-    match kind {
-        ScheduleKind::GPipe if chunks == 1 => {
-            Some((0..ranks).map(|rank| gpipe(rank, micro_batches)).collect())
-        }
-        ScheduleKind::OneForwardOneBackward if chunks == 1 => {
-            Some((0..ranks).map(|rank| one_f_one_b(rank, ranks, micro_batches)).collect())
-        }
-        ScheduleKind::Interleaved if ranks > 1 && micro_batches.is_multiple_of(ranks) => {
-            Some((0..ranks).map(|rank| interleaved(rank, ranks, micro_batches, chunks)).collect())
-        }
-        _ => None,
-    }
-}
-
-fn gpipe(rank: u32, m: u32) -> Vec<Slot> {
-    let forward = (0..m).map(|b| Slot { is_forward: true, stage: rank, micro_batch: b });
-    let backward = (0..m).rev().map(|b| Slot { is_forward: false, stage: rank, micro_batch: b });
-    forward.chain(backward).collect()
-}
-
-fn one_f_one_b(rank: u32, ranks: u32, m: u32) -> Vec<Slot> {
-    let warm_up = (ranks - 1 - rank).min(m);
-    let slot = |is_forward, micro_batch| Slot { is_forward, stage: rank, micro_batch };
-    let mut slots: Vec<Slot> = (0..warm_up).map(|b| slot(true, b)).collect();
-    for b in warm_up..m {
-        slots.push(slot(true, b));
-        slots.push(slot(false, b - warm_up));
-    }
-    slots.extend((m - warm_up..m).map(|b| slot(false, b)));
-    slots
-}
-
-/// Megatron's interleaved order: micro-batches advance in groups of `ranks` through the chunks.
-fn interleaved(rank: u32, ranks: u32, m: u32, chunks: u32) -> Vec<Slot> {
-    let total = m * chunks;
-    let warm_up = ((ranks - rank - 1) * 2 + (chunks - 1) * ranks).min(total);
-    let slot = |is_forward: bool, i: u32| {
-        let group = i / (ranks * chunks);
-        let within = i % (ranks * chunks);
-        let chunk = if is_forward { within / ranks } else { chunks - 1 - within / ranks };
-        Slot {
-            is_forward,
-            stage: chunk * ranks + rank,
-            micro_batch: group * ranks + within % ranks,
-        }
+    let m = micro_batches;
+    let of_rank = |rank| match kind {
+        K::GPipe => fused::gpipe(rank, m),
+        K::OneForwardOneBackward => fused::one_f_one_b(rank, ranks, m),
+        K::Interleaved => fused::interleaved(rank, ranks, m, chunks),
+        K::BreadthFirst => breadth_first::looped(rank, ranks, m, chunks),
+        K::ZeroBubbleH1 => zero_bubble::h1(rank, ranks, m),
+        K::ZeroBubbleH2 => zero_bubble::h2(rank, ranks, m),
+        K::ZeroBubbleV => zero_bubble::v(rank, ranks, m),
+        K::Ouroboros => stale::ouroboros(rank, ranks, m),
     };
-    let mut slots: Vec<Slot> = (0..warm_up).map(|i| slot(true, i)).collect();
-    for i in warm_up..total {
-        slots.push(slot(true, i));
-        slots.push(slot(false, i - warm_up));
-    }
-    slots.extend((total - warm_up..total).map(|i| slot(false, i)));
-    slots
+    Some((0..ranks).map(of_rank).collect())
+}
+
+fn exists(kind: ScheduleKind, ranks: u32, micro_batches: u32, chunks: u32) -> bool {
+    use ScheduleKind as K;
+    let has_work = ranks > 0 && micro_batches > 0 && chunks > 0;
+    has_work
+        && match kind {
+            K::Interleaved => ranks > 1 && micro_batches.is_multiple_of(ranks),
+            K::BreadthFirst => true,
+            K::ZeroBubbleV => chunks == 2,
+            K::GPipe | K::OneForwardOneBackward | K::ZeroBubbleH1 | K::ZeroBubbleH2 => chunks == 1,
+            K::Ouroboros => chunks == 1,
+        }
 }
 
 /// Most micro-batches whose activations a rank holds at once, counted in *chunk* activations,
@@ -121,10 +276,10 @@ pub fn in_flight(slots: &[Slot]) -> u32 {
     let mut live = 0u32;
     let mut peak = 0u32;
     for slot in slots {
-        if slot.is_forward {
+        if slot.is_forward() {
             live += 1;
             peak = peak.max(live);
-        } else {
+        } else if slot.task.releases() {
             live = live.saturating_sub(1);
         }
     }
@@ -150,62 +305,4 @@ pub fn in_flight_per_rank(kind: ScheduleKind, ranks: u32, micro_batches: u32) ->
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::collections::BTreeSet;
-
-    fn kinds() -> impl Strategy<Value = (ScheduleKind, u32)> {
-        prop_oneof![
-            Just((ScheduleKind::GPipe, 1)),
-            Just((ScheduleKind::OneForwardOneBackward, 1)),
-            (1u32..4).prop_map(|v| (ScheduleKind::Interleaved, v)),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn every_pass_runs_exactly_once((kind, chunks) in kinds(), ranks in 2u32..7, k in 1u32..5) {
-            let m = ranks * k;
-            let order = order(kind, ranks, m, chunks).unwrap();
-            for (rank, slots) in order.iter().enumerate() {
-                let unique: BTreeSet<Slot> = slots.iter().copied().collect();
-                prop_assert_eq!(unique.len(), slots.len());
-                prop_assert_eq!(slots.len() as u32, 2 * m * chunks);
-                prop_assert!(slots.iter().all(|s| s.stage % ranks == rank as u32));
-                for s in slots.iter().filter(|s| !s.is_forward) {
-                    let f = Slot { is_forward: true, ..*s };
-                    let at = |x: &Slot| slots.iter().position(|y| y == x);
-                    prop_assert!(at(&f) < at(s));
-                }
-            }
-        }
-
-        #[test]
-        fn one_f_one_b_holds_ranks_minus_stage(ranks in 1u32..9, m in 1u32..20) {
-            let order = order(ScheduleKind::OneForwardOneBackward, ranks, m, 1).unwrap();
-            for (rank, slots) in order.iter().enumerate() {
-                prop_assert_eq!(in_flight(slots), (ranks - rank as u32).min(m));
-            }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn short_orders_show_the_same_peaks(gpipe: bool, ranks in 1u32..9, m in 1u32..30) {
-            let kind = match gpipe {
-                true => ScheduleKind::GPipe,
-                false => ScheduleKind::OneForwardOneBackward,
-            };
-            let whole: Vec<u32> =
-                order(kind, ranks, m, 1).unwrap().iter().map(|s| in_flight(s)).collect();
-            prop_assert_eq!(in_flight_per_rank(kind, ranks, m), Some(whole));
-        }
-    }
-
-    #[test]
-    fn gpipe_holds_everything() {
-        let order = order(ScheduleKind::GPipe, 3, 5, 1).unwrap();
-        assert!(order.iter().all(|slots| in_flight(slots) == 5));
-    }
-}
+mod tests;

@@ -138,6 +138,8 @@ pub enum PointwiseKind {
     Permute,
     /// A plain copy or addition of one operand.
     Copy,
+    /// Operands of 8-bit products, cast from 16 bit and transposed for the gradients.
+    Cast,
 }
 
 /// A kernel that is bound by memory bandwidth.

@@ -217,7 +217,7 @@ fn peak(slots: &[Slot], kept: &[Bytes]) -> Bytes {
     let mut most = Bytes::ZERO;
     for slot in slots {
         let bytes = kept[slot.stage as usize];
-        live = if slot.is_forward { live + bytes } else { live - bytes };
+        live = if slot.is_forward() { live + bytes } else { live - bytes };
         most = most.max(live);
     }
     most

@@ -3,7 +3,7 @@
 //! [`plan()`] answers a [`request::Request`]: [`search`] walks the configurations of [`space`]
 //! best first; [`inner`] prices one as an inner problem; [`pipeline`] (and [`interleaved`]) solves
 //! it; [`evaluate`] takes the winner apart; [`report`], [`why`] and [`binding`] explain it, and
-//! [`validate`] checks it again.
+//! [`validate`] checks it again. [`mod@training`] asks for a whole run instead of a step.
 
 pub mod answer;
 pub mod binding;
@@ -23,6 +23,7 @@ pub mod setting;
 pub mod solution;
 pub mod space;
 pub mod sync;
+pub mod training;
 pub mod validate;
 pub mod why;
 

@@ -115,6 +115,14 @@ pub fn compute(request: &Request<'_>) -> Dtype {
     request.model.spec.training.precision.compute
 }
 
+/// Layers between embedding and head may run in 8 bit; the ends stay in 16.
+fn format_of(request: &Request<'_>, kind: &LayerKind) -> Dtype {
+    match kind.role {
+        LayerRole::Body => compute(request),
+        LayerRole::Embedding | LayerRole::Head => compute(request).between_products(),
+    }
+}
+
 /// Structural traits of a software stack. Single precision has no flash kernels.
 #[must_use]
 pub fn traits(profile: &Profile, compute: Dtype) -> Traits {
@@ -187,7 +195,7 @@ fn lower_kind(
         sizes: &sizes,
         layout: Layout::new(split.sequence_parallel),
         mesh: Mesh { degrees: Degrees { dp: ep, tp, pp: 1, cp, ep }, per_node: request.per_node() },
-        compute: compute(request),
+        compute: format_of(request, kind),
         traits,
     };
     check_divisible(&kind.graph, &context)?;

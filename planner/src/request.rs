@@ -56,11 +56,7 @@ impl Pins {
     pub fn flags(&self) -> Vec<String> {
         let number = |name: &str, value: Option<u64>| value.map(|v| format!("--{name} {v}"));
         let word = |name: &str, value: Option<&str>| value.map(|v| format!("--{name} {v}"));
-        let schedule = self.schedule.map(|s| match s {
-            ScheduleKind::GPipe => "gpipe",
-            ScheduleKind::OneForwardOneBackward => "1f1b",
-            ScheduleKind::Interleaved => "interleaved",
-        });
+        let schedule = self.schedule.map(ScheduleKind::word);
         let sp = self.sequence_parallel.map(|on| if on { "on" } else { "off" });
         [
             number("tp", self.tp.map(u64::from)),
@@ -99,12 +95,23 @@ pub enum Objective {
     GpuHours,
     /// Least money.
     Dollars,
+    /// Shortest run to a loss, where the batch is a decision; for a given batch the shortest step.
+    TimeToLoss,
+    /// Least electricity.
+    KilowattHours,
 }
 
 impl Objective {
     /// All objectives.
-    pub const ALL: [Self; 5] =
-        [Self::StepTime, Self::TokensPerSecond, Self::Memory, Self::GpuHours, Self::Dollars];
+    pub const ALL: [Self; 7] = [
+        Self::StepTime,
+        Self::TokensPerSecond,
+        Self::Memory,
+        Self::GpuHours,
+        Self::Dollars,
+        Self::TimeToLoss,
+        Self::KilowattHours,
+    ];
 
     /// The name used in flags and files.
     #[must_use]
@@ -115,6 +122,8 @@ impl Objective {
             Self::Memory => "memory",
             Self::GpuHours => "gpu-hours",
             Self::Dollars => "dollars",
+            Self::TimeToLoss => "time-to-loss",
+            Self::KilowattHours => "kwh",
         }
     }
 }

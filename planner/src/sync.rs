@@ -193,7 +193,7 @@ impl<'a> Sync<'a> {
             price(&work, self.request.profile).value
         };
         let wire = bytes(self.precision().wire_bytes);
-        let weights = bytes(self.precision().compute.size());
+        let weights = bytes(self.precision().compute.between_products().size());
         match zero {
             Zero::Off => time(CollectiveOp::AllReduce, wire),
             Zero::Optimizer => {

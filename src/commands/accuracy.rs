@@ -1,16 +1,18 @@
 //! `meshwright accuracy`: predictions against published measurements.
 
-use crate::accuracy::{assumed, groups, skipped};
+use crate::accuracy::{Rows, Summary, apply};
 use crate::catalog::Catalog;
 use crate::cli::{AccuracyArgs, Format};
 use crate::diagnostics::Failure;
 use crate::exit::Exit;
 use crate::files;
-use crate::output::Output;
-use crate::published::{RUNS, Row, Scored, read, score, shipped_rules};
-use crate::render::{accuracy as tables, json};
+use crate::output::{Output, Talk};
+use crate::published::{
+    FIT_LIMITS, RUNS, Row, SMALL_MEMORY, Scored, provenance, read, score, shipped_intervals,
+    shipped_rules,
+};
+use crate::render::{accuracy as screens, json};
 use crate::settings::Settings;
-use serde_json::json;
 
 /// Runs the command.
 ///
@@ -22,53 +24,99 @@ pub fn run(
     output: &mut Output,
 ) -> Result<Exit, Failure> {
     let catalog = Catalog::from_environment()?;
-    let rules = shipped_rules()?;
-    let (name, text) = match &flags.runs {
-        Some(path) => (files::shown(path).to_string(), files::read(path)?),
-        None => ("published_runs.csv".to_string(), RUNS.to_string()),
-    };
-    let table = read(&text).map_err(|problems| Failure::file(&name, &text, problems))?;
-    let mut exit = Exit::Done;
-    if !table.problems.is_empty() {
-        let failure = Failure::file(&name, &text, table.problems)
-            .hint("the other rows are scored; these are left out");
-        output.report(&failure);
-        exit = failure.exit();
+    let mut desk = Desk { catalog: &catalog, flags, output, exit: Exit::Done };
+    let rows = desk.rows()?;
+    let exit = desk.exit;
+    let summary = Summary::of(&rows, flags.by, &shipped_intervals()?, usize::from(flags.worst));
+    if let Some(path) = &flags.html {
+        files::write(output, Some(path), &screens::page(&summary, &rows.runs))?;
     }
-    let rows: Vec<Row> = table.rows.into_iter().filter(|row| wanted(flags, row)).collect();
-    let all = score(&catalog, &rules, rows);
+    if let Some(path) = &flags.svg {
+        files::write(output, Some(path), &screens::chart(&rows.runs))?;
+    }
     if let Some(path) = &flags.rows {
-        files::write(output, Some(path), &tables::rows(&all).csv())?;
+        let all: Vec<Scored> = [rows.runs, rows.limits, rows.memory_only].concat();
+        files::write(output, Some(path), &screens::rows(&all).csv())?;
     }
-    let text = answer(&all, flags, settings, output);
+    let text = answer(&summary, flags, settings, output)?;
     files::write(output, settings.output.as_deref(), &text)?;
     Ok(exit)
 }
 
-fn wanted(flags: &AccuracyArgs, row: &Row) -> bool {
-    let source = flags.source.as_ref().map(|word| word.to_lowercase());
-    let of_source = source.is_none_or(|word| {
-        row.group.to_lowercase().contains(&word) || row.source.to_lowercase().contains(&word)
-    });
-    of_source && flags.split.as_ref().is_none_or(|split| row.split == *split)
+/// Where tables are read and scored.
+struct Desk<'a> {
+    catalog: &'a Catalog,
+    flags: &'a AccuracyArgs,
+    output: &'a Output,
+    exit: Exit,
 }
 
-fn answer(all: &[Scored], flags: &AccuracyArgs, settings: &Settings, output: &Output) -> String {
-    let by = groups(all, flags.by);
-    let table = tables::groups(&by, flags.by.name());
-    let (skipped, assumed) = (skipped(all), assumed(all));
-    match settings.format {
-        Format::Csv => table.csv(),
-        Format::Markdown => table.markdown(),
-        Format::Json => json::document(&json!({"schema": "meshwright.accuracy/1"})),
-        Format::Human | Format::Plain => {
-            let width = output.out.width.max(120);
-            let more = [
-                table.text(width),
-                tables::counts(&skipped, "NOT SCORED: why").text(width),
-                tables::counts(&assumed, "ASSUMED where a row says nothing").text(width),
-            ];
-            output.out.text(&more.join("\n"))
-        }
+impl Desk<'_> {
+    /// The tables that flags name; what is shipped where they name none.
+    fn rows(&mut self) -> Result<Rows, Failure> {
+        let flags = self.flags;
+        let is_shipped = flags.runs.is_none() && flags.fit_limits.is_none();
+        let shipped = |name: &str, text: &str| (name.to_string(), text.to_string());
+        let runs = match &flags.runs {
+            Some(path) => Some((files::shown(path).to_string(), files::read(path)?)),
+            None => is_shipped.then(|| shipped("published_runs.csv", RUNS)),
+        };
+        let limits = match &flags.fit_limits {
+            Some(path) => Some((files::shown(path).to_string(), files::read(path)?)),
+            None => is_shipped.then(|| shipped("fit_limits.csv", FIT_LIMITS)),
+        };
+        let memory = is_shipped.then(|| shipped("megatron_ci_memory.csv", SMALL_MEMORY));
+        Ok(Rows {
+            runs: self.scored(runs)?,
+            limits: self.scored(limits)?,
+            memory_only: self.scored(memory)?,
+        })
     }
+
+    fn scored(&mut self, table: Option<(String, String)>) -> Result<Vec<Scored>, Failure> {
+        let Some((name, text)) = table else { return Ok(Vec::new()) };
+        let table = read(&text).map_err(|problems| Failure::file(&name, &text, problems))?;
+        if !table.problems.is_empty() {
+            let failure = Failure::file(&name, &text, table.problems)
+                .hint("the other rows are scored; these are left out");
+            self.output.report(&failure);
+            self.exit = failure.exit();
+        }
+        let rows: Vec<Row> = table.rows.into_iter().filter(|row| self.is_wanted(row)).collect();
+        let mut scored = score(self.catalog, &shipped_rules()?, rows);
+        apply(&shipped_intervals()?, &mut scored);
+        Ok(scored)
+    }
+
+    fn is_wanted(&self, row: &Row) -> bool {
+        let source = self.flags.source.as_ref().map(|word| word.to_lowercase());
+        let of_source = source.is_none_or(|word| {
+            row.group.to_lowercase().contains(&word) || row.source.to_lowercase().contains(&word)
+        });
+        of_source && self.flags.split.as_ref().is_none_or(|split| row.split == *split)
+    }
+}
+
+fn answer(
+    summary: &Summary,
+    flags: &AccuracyArgs,
+    settings: &Settings,
+    output: &Output,
+) -> Result<String, Failure> {
+    if flags.lock {
+        return Ok(screens::lock(summary));
+    }
+    Ok(match settings.format {
+        Format::Csv => screens::groups(summary, true).csv(),
+        Format::Markdown => screens::groups(summary, true).markdown(),
+        Format::Json => json::document(&screens::document(summary)),
+        Format::Human | Format::Plain => {
+            let origin = match &flags.source {
+                Some(group) => provenance(group)?,
+                None => None,
+            };
+            let is_verbose = output.talk >= Talk::Verbose;
+            output.out.text(&screens::screen(summary, &output.out, origin.as_ref(), is_verbose))
+        }
+    })
 }

@@ -1,4 +1,7 @@
-//! `calibrate --corpus`: how many different tokens a batch of a text holds.
+//! `calibrate --corpus`: how many different tokens a batch of a text holds. `calibrate --intervals`:
+//! how far measured steps lie from predicted ones.
+
+mod intervals;
 
 use crate::cli::{CalibrateArgs, TokenKind};
 use crate::diagnostics::Failure;
@@ -24,7 +27,7 @@ pub fn run(
     settings: &Settings,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let path = flags.corpus.as_str();
+    let Some(path) = flags.corpus.as_deref() else { return intervals::run(settings, output) };
     let types = count(path, flags.tokens, output).map_err(|e| files::unreadable(path, &e))?;
     let fitted = Fitted::new(&types).map_err(|error| too_short(path, &error))?;
     let text = corpus_file(path, flags.tokens, types.tokens(), &fitted);

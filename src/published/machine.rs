@@ -76,7 +76,8 @@ impl<'a> Workshop<'a> {
             assumed.add(format!("software: {}, by device and split", stack.stack));
         }
         let compute = compute(row, &mut device, assumed)?;
-        let wanted = kernel(row, &gpu.generation, assumed);
+        let own = self.stack(&stack.stack).map(|s| s.on(&device.name).attention.kernel.value);
+        let wanted = kernel(row, &gpu.generation, own.filter(|_| stack.is_named), assumed);
         let kernel = available(wanted, &device, assumed);
         let nodes = nodes(row);
         let parts = Parts { row, gpu, device, kernel, stack: &stack.stack, nodes };
@@ -137,7 +138,8 @@ impl<'a> Workshop<'a> {
         let named =
             |name: &str| Skip::Machine(format!("the rules name `{name}`, which is not there"));
         let base = self.cluster(&parts.gpu.cluster).ok_or_else(|| named(&parts.gpu.cluster))?;
-        let mut stack = self.stack(parts.stack).ok_or_else(|| named(parts.stack))?;
+        let stack = self.stack(parts.stack).ok_or_else(|| named(parts.stack))?;
+        let mut stack = stack.on(&parts.device.name).clone();
         let source = "the column attention_impl of the row";
         stack.attention.kernel = Sourced::new(parts.kernel, Grade::Published, source);
         let cluster = self.joined(base, parts)?;
@@ -246,12 +248,23 @@ fn tensor_float(device: &mut Device) {
     if let (Some(half), Some(single)) = (half, device.peak.get_mut(&Dtype::Fp32)) {
         let source = "half of the 16-bit peak: NVIDIA A100 and H100 data sheets";
         *single = Sourced::new(FlopsPerSecond::new(half), Grade::Derived, source);
+        // Tensor cores, not the units that full single precision runs on.
+        device.gemm.formats.remove(&Dtype::Fp32);
     }
 }
 
-/// The attention kernel that a row names.
-fn kernel(row: &Row, generation: &str, assumed: &mut Assumptions) -> AttentionKernel {
+/// The attention kernel that a row names; a flash kernel without a version is that of the software,
+/// where the row names it.
+fn kernel(
+    row: &Row,
+    generation: &str,
+    own: Option<AttentionKernel>,
+    assumed: &mut Assumptions,
+) -> AttentionKernel {
     let word = row.attention.as_str();
+    if let Some(own) = own.filter(|k| word == "flash" && *k != AttentionKernel::Unfused) {
+        return own;
+    }
     let is_cudnn = word.contains("cudnn") || word.contains("flash3") || word.contains("flash4");
     match word {
         _ if word.starts_with("unfused") || word == "local" => AttentionKernel::Unfused,

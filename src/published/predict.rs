@@ -7,6 +7,7 @@ use super::rules::{MemoryKind, MemoryRank, MemoryRule};
 use super::skip::{Assumptions, Skip};
 use super::split::{Split, stages};
 use cost_model::memory::{occupied, usable};
+use plan::exchange::Exchange;
 use plan::lower::Recompute;
 use plan::model::Model;
 use plan::units::{Bytes, Seconds};
@@ -208,7 +209,9 @@ impl<'a> Batch<'a> {
 
     fn request(&self, i: usize, question: &Question, c: &Configuration) -> Request<'a> {
         let replica = c.micro_sequences * u64::from(c.micro_batches);
-        let pins = Pins { zero: Some(question.split.zero), ..self.requests[i].1.pins };
+        // Trainers of Transformers sum the gradient of their table like every other one.
+        let exchange = (!question.model.is_recurrent).then_some(Exchange::Dense);
+        let pins = Pins { zero: Some(question.split.zero), exchange, ..self.requests[i].1.pins };
         Request {
             gpus: question.split.gpus,
             global_sequences: replica * u64::from(c.degrees.dp),

@@ -210,6 +210,13 @@ impl Rules {
         self.stacks.iter().find(|rule| rule.holds(subject))
     }
 
+    /// The rules of somebody who does not know the software of a row: device and split decide.
+    #[must_use]
+    pub fn without_names(&self) -> Self {
+        let stacks = self.stacks.iter().filter(|rule| !rule.is_named).cloned().collect();
+        Self { stacks, ..self.clone() }
+    }
+
     /// What a model's name says about its shape.
     #[must_use]
     pub fn shape(&self, model: &str) -> ShapeRule {

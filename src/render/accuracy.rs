@@ -1,177 +1,31 @@
-//! Tables of accuracy.
+//! Accuracy for people, programs and spreadsheets.
 
-use super::number::{grouped, signed_percent};
-use super::table::{Align, Table};
-use crate::accuracy::{Errors, Group, mean};
-use crate::published::Scored;
+mod chart;
+mod document;
+mod lock;
+mod page;
+mod rows;
+mod text;
 
-/// A fraction as percent.
+pub use chart::chart;
+pub use document::document;
+pub use lock::lock;
+pub use page::page;
+pub use rows::rows;
+pub use text::{groups, screen};
+
+/// A fraction in percent, to a tenth, without the sign.
 #[must_use]
-pub fn percent(fraction: f64) -> String {
-    format!("{:.1} %", fraction * 100.0)
+pub fn tenths(fraction: f64) -> String {
+    format!("{:.1}", fraction * 100.0)
 }
 
-fn of(errors: Option<Errors>, what: impl Fn(Errors) -> f64) -> String {
-    errors.map_or(String::new(), |e| percent(what(e)))
-}
-
-/// One line per group, and their unweighted mean.
+/// The same with a plus or minus.
 #[must_use]
-pub fn groups(all: &[Group], heading: &str) -> Table {
-    let heading = heading.to_uppercase();
-    let right = Align::Right;
-    let mut table = Table::new(&[
-        (heading.as_str(), Align::Left),
-        ("split", Align::Left),
-        ("rows", right),
-        ("scored", right),
-        ("mean", right),
-        ("median", right),
-        ("bias", right),
-        ("covered", right),
-        ("50 % of peak", right),
-        ("memory", right),
-    ]);
-    for group in all {
-        table.row(cells(group));
+pub fn signed(fraction: f64) -> String {
+    let text = format!("{:+.1}", fraction * 100.0);
+    match text.as_str() {
+        "+0.0" | "-0.0" => "0.0".to_string(),
+        _ => text.replace('-', "−"),
     }
-    table.row(unweighted(all));
-    table
-}
-
-fn cells(group: &Group) -> Vec<String> {
-    vec![
-        format!("  {}", group.name),
-        group.splits.clone(),
-        grouped(group.rows as u64),
-        grouped(group.scored as u64),
-        of(group.errors, |e| e.mean),
-        of(group.errors, |e| e.median),
-        group.errors.map_or(String::new(), |e| signed_percent(e.bias)),
-        group.coverage.map_or(String::new(), percent),
-        of(group.baseline, |e| e.mean),
-        group.memory.map_or(String::new(), |(_, e)| percent(e.mean)),
-    ]
-}
-
-/// Every group counts once, however many rows it has.
-fn unweighted(all: &[Group]) -> Vec<String> {
-    let average = |of: &dyn Fn(&Group) -> Option<f64>| {
-        let values: Vec<f64> = all.iter().filter_map(of).collect();
-        mean(&values)
-    };
-    let shown = |value: Option<f64>| value.map_or(String::new(), percent);
-    let sum = |of: &dyn Fn(&Group) -> usize| grouped(all.iter().map(of).sum::<usize>() as u64);
-    vec![
-        "  mean of groups".to_string(),
-        String::new(),
-        sum(&|g| g.rows),
-        sum(&|g| g.scored),
-        shown(average(&|g| g.errors.map(|e| e.mean))),
-        shown(average(&|g| g.errors.map(|e| e.median))),
-        average(&|g| g.errors.map(|e| e.bias)).map_or(String::new(), signed_percent),
-        shown(average(&|g| g.coverage)),
-        shown(average(&|g| g.baseline.map(|e| e.mean))),
-        shown(average(&|g| g.memory.map(|(_, e)| e.mean))),
-    ]
-}
-
-/// Texts and how often each occurs.
-#[must_use]
-pub fn counts(all: &[(String, usize)], heading: &str) -> Table {
-    let mut table = Table::new(&[("rows", Align::Right), (heading, Align::Left)]);
-    for (text, count) in all {
-        table.row([grouped(*count as u64), text.clone()]);
-    }
-    table
-}
-
-/// Every row with everything that is known about it, for spreadsheets and fits.
-#[must_use]
-pub fn rows(all: &[Scored]) -> Table {
-    const FIRST: [&str; 34] = [
-        "id",
-        "group",
-        "tier",
-        "split",
-        "source",
-        "model",
-        "family",
-        "gpu",
-        "gpus",
-        "tp",
-        "pp",
-        "vp",
-        "dp",
-        "cp",
-        "ep",
-        "zero",
-        "sp",
-        "recompute",
-        "micro_batch",
-        "global_batch",
-        "seq",
-        "precision",
-        "stack",
-        "measured_s",
-        "predicted_s",
-        "ratio",
-        "low_s",
-        "high_s",
-        "baseline_s",
-        "memory_kind",
-        "memory_measured_gib",
-        "memory_predicted_gib",
-        "fill",
-        "parameters",
-    ];
-    let parts = crate::published::Parts::default().all();
-    let names = FIRST.into_iter().chain(parts.iter().map(|(name, _)| *name));
-    let names = names.chain(["assumed", "skipped"]);
-    let columns: Vec<(&str, Align)> = names.map(|name| (name, Align::Left)).collect();
-    let mut table = Table::new(&columns);
-    for scored in all {
-        table.row(row(scored));
-    }
-    table
-}
-
-fn row(scored: &Scored) -> Vec<String> {
-    const GIB: f64 = 1_073_741_824.0;
-    let (row, run) = (&scored.row, &scored.row.run);
-    let prediction = scored.prediction.as_ref().ok();
-    let count = |value: Option<u64>| value.map_or(String::new(), |v| v.to_string());
-    let number = |value: Option<f64>| value.map_or(String::new(), |v| format!("{v:.6}"));
-    let mut cells = vec![
-        row.id.clone(),
-        row.group.clone(),
-        row.tier.clone(),
-        row.split.clone(),
-        row.source.clone(),
-        row.model.clone(),
-        row.family.clone(),
-        row.gpu.clone(),
-    ];
-    cells.extend([run.gpus, run.tp, run.pp, run.chunks, run.dp, run.cp, run.ep].map(count));
-    cells.extend([run.zero, run.sequence_parallel].map(count));
-    cells.push(prediction.map_or(row.recompute.clone(), |p| p.recompute.name().to_string()));
-    let micro = prediction.map_or(run.micro_batch, |p| Some(p.micro_batch));
-    cells.extend([micro, run.global_batch, row.shape.seq].map(count));
-    cells.extend([row.precision.clone(), scored.stack.clone()]);
-    cells.extend([scored.measured, prediction.map(|p| p.step.get()), scored.ratio()].map(number));
-    let interval = prediction.map(|p| (p.low.get(), p.high.get(), p.baseline.get()));
-    cells.extend([interval.map(|i| i.0), interval.map(|i| i.1), interval.map(|i| i.2)].map(number));
-    cells.push(scored.memory.map_or(String::new(), |(_, kind)| kind.name().to_string()));
-    cells.push(number(scored.memory.map(|(bytes, _)| bytes / GIB)));
-    cells.push(number(prediction.map(|p| p.memory.get() / GIB)));
-    cells.push(number(prediction.map(|p| p.fill)));
-    cells.push(count(prediction.map(|p| p.parameters)));
-    match prediction {
-        Some(p) => cells.extend(p.parts.all().iter().map(|(_, s)| format!("{s:.6}"))),
-        None => cells.extend(std::iter::repeat_n(String::new(), 13)),
-    }
-    let assumed = prediction.map(|p| p.assumed.0.iter().map(ToString::to_string).collect());
-    cells.push(assumed.map_or(String::new(), |all: Vec<String>| all.join("; ")));
-    cells.push(scored.prediction.as_ref().err().map_or(String::new(), ToString::to_string));
-    cells
 }

@@ -216,6 +216,40 @@ pub(super) const ALL: &[Formula] = &[
         test: "a_scan_pays_overhead_and_body_once_per_step",
     },
     Formula {
+        id: "training.allocation",
+        title: "loss of a Transformer over parameters and tokens",
+        equation: "L = E + A·N^−α + B·D^−β",
+        letters: "N parameters, D tokens; E 1.8172, A 482.01, B 2085.43, α 0.3478, β 0.3658",
+        source: "arXiv:2404.10102, the data of arXiv:2203.15556 fitted again",
+        test: "loss_and_tokens_are_inverses",
+    },
+    Formula {
+        id: "training.critical-batch",
+        title: "steps to a loss over the batch",
+        equation: "S = (E_min/B)·(1 + B/B_crit), B_crit = 2·10⁸·L^(−1/0.21) tokens",
+        letters: "B tokens per step, E_min tokens that tiny batches need, L loss in nats per token",
+        source: "arXiv:1812.06162 section 2.2; B_crit over L: arXiv:2001.08361 table 5",
+        test: "twice_the_steps_and_twice_the_tokens_at_the_critical_batch",
+    },
+    Formula {
+        id: "training.energy",
+        title: "electricity of a run",
+        equation: "E = T·(n·u·P + nodes·P_rest)·PUE",
+        letters: "T wall clock, n devices of rated power P drawn to the share u, P_rest of the rest \
+                  of a node, PUE of the building",
+        source: "definition",
+        test: "a_hand_computed_run",
+    },
+    Formula {
+        id: "training.goodput",
+        title: "share of the wall clock that trains",
+        equation: "g = 1/(1 + δ/τ + (τ/2 + δ + R)/M), τ = √(2·δ·M) − δ",
+        letters: "δ pause for a checkpoint, τ between checkpoints, R restart, M mean time between \
+                  interruptions of the job",
+        source: "Young 1974, Daly 2006, to first order",
+        test: "no_other_interval_loses_less",
+    },
+    Formula {
         id: "vocabulary.heaps",
         title: "different tokens among many",
         equation: "U(N) = min(V, N, a·N^β)",

@@ -1,6 +1,6 @@
 //! From an order table to slots in an executable sequence with their predecessors.
 
-use plan::schedule::{Order, Slot};
+use plan::schedule::{Order, Slot, Task};
 use thiserror::Error;
 
 /// "No predecessor."
@@ -26,6 +26,16 @@ pub enum OrderError {
         micro_batches: u64,
         /// Passes needed.
         needed: u64,
+    },
+    /// A backward pass in halves.
+    #[error(
+        "rank {rank} lists {slot}, half of a backward pass; the recurrence knows whole ones only"
+    )]
+    Halved {
+        /// The rank.
+        rank: usize,
+        /// The pass.
+        slot: Slot,
     },
     /// A pass appears twice.
     #[error("rank {rank} lists {slot:?}, which the order lists already")]
@@ -131,6 +141,12 @@ impl Shape {
     fn of(order: &Order) -> Result<Self, OrderError> {
         let slots = || order.iter().flatten();
         let listed = slots().count();
+        for (rank, slots) in order.iter().enumerate() {
+            let is_half = |s: &&Slot| !matches!(s.task, Task::Forward | Task::Backward);
+            if let Some(&slot) = slots.iter().find(is_half) {
+                return Err(OrderError::Halved { rank, slot });
+            }
+        }
         let stages = slots().map(|s| u64::from(s.stage) + 1).max().ok_or(OrderError::Empty)?;
         let micro_batches = slots().map(|s| u64::from(s.micro_batch) + 1).max().unwrap_or(0);
         let needed = stages.saturating_mul(micro_batches).saturating_mul(2);
@@ -143,24 +159,28 @@ impl Shape {
 
     fn key(self, slot: &Slot) -> usize {
         let forward = slot.stage as usize * self.micro_batches + slot.micro_batch as usize;
-        if slot.is_forward { forward } else { forward + self.stages * self.micro_batches }
+        if slot.is_forward() { forward } else { forward + self.stages * self.micro_batches }
     }
 
     /// The pass that produces the input of `slot`.
     fn input(self, slot: &Slot) -> Option<Slot> {
-        if slot.is_forward {
+        if slot.is_forward() {
             slot.stage.checked_sub(1).map(|stage| Slot { stage, ..*slot })
         } else if slot.stage as usize + 1 < self.stages {
             Some(Slot { stage: slot.stage + 1, ..*slot })
         } else {
-            Some(Slot { is_forward: true, ..*slot })
+            Some(Slot { task: Task::Forward, ..*slot })
         }
     }
 
     /// The virtual stage that consumes the output of `slot`.
     fn consumer(self, slot: &Slot) -> Option<usize> {
         let stage = slot.stage as usize;
-        if slot.is_forward { Some((stage + 1).min(self.stages - 1)) } else { stage.checked_sub(1) }
+        if slot.is_forward() {
+            Some((stage + 1).min(self.stages - 1))
+        } else {
+            stage.checked_sub(1)
+        }
     }
 }
 
@@ -260,7 +280,7 @@ impl<'a> Builder<'a> {
             return Err(OrderError::Repeated { rank, slot });
         }
         let node = self.nodes.len() as u32;
-        let Slot { stage, is_forward, .. } = slot;
+        let (stage, is_forward) = (slot.stage, slot.is_forward());
         self.nodes.push(Node { stage, is_forward, before: self.before[rank], input });
         self.placed[key] = node;
         self.node_of_slot[self.first_slot[rank] + self.next[rank]] = node;

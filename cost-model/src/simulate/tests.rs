@@ -1,7 +1,7 @@
 use super::*;
 use petgraph::algo::bellman_ford;
 use petgraph::graph::{DiGraph, NodeIndex};
-use plan::schedule::{Order, ScheduleKind, Slot, order};
+use plan::schedule::{Order, ScheduleKind, Slot, Task, order};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -36,18 +36,19 @@ fn longest_path(order: &Order, times: &Times) -> f64 {
     }
     let cost = |s: &Slot| {
         let t = &times.stages[s.stage as usize];
-        if s.is_forward { t.forward.get() } else { t.backward.get() }
+        if s.is_forward() { t.forward.get() } else { t.backward.get() }
     };
     for (slot, at) in &node {
         graph.add_edge(source, *at, 0.0);
-        let tail = if slot.is_forward { 0.0 } else { times.stages[slot.stage as usize].tail.get() };
+        let tail =
+            if slot.is_forward() { 0.0 } else { times.stages[slot.stage as usize].tail.get() };
         graph.add_edge(*at, sink, -cost(slot) - tail);
-        if slot.is_forward && slot.stage + 1 < stages {
+        if slot.is_forward() && slot.stage + 1 < stages {
             let to = node[&Slot { stage: slot.stage + 1, ..*slot }];
             let send = times.boundaries[slot.stage as usize].forward.get();
             graph.add_edge(*at, to, -cost(slot) - send);
-        } else if slot.is_forward {
-            graph.add_edge(*at, node[&Slot { is_forward: false, ..*slot }], -cost(slot));
+        } else if slot.is_forward() {
+            graph.add_edge(*at, node[&Slot { task: Task::Backward, ..*slot }], -cost(slot));
         } else if slot.stage > 0 {
             let to = node[&Slot { stage: slot.stage - 1, ..*slot }];
             let send = times.boundaries[slot.stage as usize - 1].backward.get();
@@ -100,9 +101,8 @@ fn two_stages_by_hand() {
 
 #[test]
 fn an_order_that_waits_in_a_circle_is_refused() {
-    let slot = |is_forward, stage, micro_batch| Slot { is_forward, stage, micro_batch };
-    let rank0 = vec![slot(true, 0, 0), slot(false, 0, 0)];
-    let rank1 = vec![slot(false, 1, 0), slot(true, 1, 0)];
+    let rank0 = vec![Slot::forward(0, 0), Slot::backward(0, 0)];
+    let rank1 = vec![Slot::backward(1, 0), Slot::forward(1, 0)];
     let error = Recurrence::new(&vec![rank0.clone(), rank1]).unwrap_err();
     assert!(matches!(error, OrderError::Deadlock { .. }), "{error}");
     let error = Recurrence::new(&vec![rank0.clone(), rank0.clone()]).unwrap_err();
@@ -111,6 +111,9 @@ fn an_order_that_waits_in_a_circle_is_refused() {
     assert!(matches!(error, OrderError::TwoHomes { stage: 0, .. }), "{error}");
     let error = Recurrence::new(&vec![vec![rank0[0], rank0[0]]]).unwrap_err();
     assert!(matches!(error, OrderError::Repeated { rank: 0, .. }), "{error}");
+    let half = Slot { task: Task::BackwardInput, ..rank0[1] };
+    let error = Recurrence::new(&vec![vec![rank0[0], half]]).unwrap_err();
+    assert_eq!(error, OrderError::Halved { rank: 0, slot: half });
     assert_eq!(Recurrence::new(&vec![vec![], vec![]]).unwrap_err(), OrderError::Empty);
 }
 

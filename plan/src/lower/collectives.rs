@@ -174,7 +174,7 @@ fn step(
     let whole = if is_split { elements.saturating_mul(parts) } else { elements };
     // An all-to-all moves what one rank holds.
     let count = if op == CollectiveOp::AllToAll { whole / parts } else { whole };
-    let bytes = Bytes::from_count(count.saturating_mul(context.compute.size()));
+    let bytes = Bytes::from_count(count.saturating_mul(context.compute.between_products().size()));
     let work = Work::Collective(Collective { op, bytes, group: context.mesh.group(axis) });
     let step = Step { op: data.name, role: StepRole::Communication(axis), work };
     Some(Placed { step, in_scan: what.in_scan })

@@ -133,6 +133,7 @@ const POINTWISE_NAMES: [&str; POINTWISE.len()] = [
     "gate",
     "permute",
     "copy",
+    "cast",
 ];
 
 pub(super) fn compute(file: &Table<'_>, base: Option<&ComputeStack>) -> Option<ComputeStack> {
@@ -141,13 +142,11 @@ pub(super) fn compute(file: &Table<'_>, base: Option<&ComputeStack>) -> Option<C
         let model = compute_model(table, base.map(|b| &b.model));
         let derate = fraction(s, "derate", |b| &b.derate);
         let relative = fraction(s, "fp8_relative", |b| &b.fp8_relative);
-        let cast = number(s, "fp8_cast_bytes", |b| &b.fp8_cast_bytes);
         let early = flag(s, "recompute_early_stop", |b| &b.recompute_early_stop);
         Some(ComputeStack {
             model: model?,
             derate: derate?,
             fp8_relative: relative?,
-            fp8_cast_bytes: cast?,
             recompute_early_stop: early?,
         })
     })
@@ -243,8 +242,9 @@ pub(super) fn pointwise(file: &Table<'_>, base: Option<&PointwiseTable>) -> Opti
 fn kernel_cost(item: &Item<'_>) -> Option<PointwiseCost> {
     item.table(|table| {
         let bytes = table.required("bytes", passes);
+        let wide = table.optional("wide", passes);
         let kernels = table.required("kernels", passes);
-        Some(PointwiseCost { bytes: bytes?, kernels: kernels? })
+        Some(PointwiseCost { bytes: bytes?, wide, kernels: kernels? })
     })
 }
 
@@ -253,11 +253,13 @@ pub(super) fn recurrent(file: &Table<'_>, base: Option<&RecurrentStack>) -> Opti
         let s = (table, base);
         let batched = flag(s, "batched_weight_gradient", |b| &b.batched_weight_gradient);
         let accumulation = number(s, "accumulation_passes", |b| &b.accumulation_passes);
+        let step_host = quantity(s, "step_host", |b| &b.step_host);
         let inherited = base.and_then(|b| b.fallback.clone());
         let fallback = table.table_optional("fallback", fallback).or(inherited);
         Some(RecurrentStack {
             batched_weight_gradient: batched?,
             accumulation_passes: accumulation?,
+            step_host: step_host?,
             fallback,
         })
     })
@@ -275,6 +277,7 @@ pub(super) fn optimizer(file: &Table<'_>, base: Option<&OptimizerStack>) -> Opti
         let kernels = number(s, "kernels", |b| &b.kernels);
         let fixed = quantity(s, "fixed", |b| &b.fixed);
         let accumulation = number(s, "accumulation_bytes", |b| &b.accumulation_bytes);
+        let casts = number(s, "cast_bytes", |b| &b.cast_bytes);
         let copies = number(s, "shard_copy_bytes", |b| &b.shard_copy_bytes);
         let mut bytes = base.map(|b| b.bytes.clone()).unwrap_or_default();
         for (name, rule) in RULE_NAMES {
@@ -287,6 +290,7 @@ pub(super) fn optimizer(file: &Table<'_>, base: Option<&OptimizerStack>) -> Opti
             kernels: kernels?,
             fixed: fixed?,
             accumulation_bytes: accumulation?,
+            cast_bytes: casts?,
             shard_copy_bytes: copies?,
         })
     })
@@ -358,14 +362,12 @@ pub(super) fn host(file: &Table<'_>, base: Option<&HostStack>) -> Option<HostSta
         let operator = quantity(s, "operator", |b| &b.operator);
         let collective = quantity(s, "collective", |b| &b.collective);
         let staged = quantity(s, "staged_collective", |b| &b.staged_collective);
-        let message = quantity(s, "message", |b| &b.message);
         let jitter = part(s, "jitter", |b| &b.jitter);
         Some(HostStack {
             launch: launch?,
             operator: operator?,
             collective: collective?,
             staged_collective: staged?,
-            message: message?,
             jitter: jitter?,
         })
     })

@@ -1,0 +1,292 @@
+//! Self-attention: projections, positions, heads, output.
+
+use crate::comm::{Fault, part};
+use crate::float::Float;
+use crate::gemm::{add_product, product};
+use crate::matrix::{Matrix, View, add_rows};
+use crate::model::embedding::{SMALL, sinusoids};
+use crate::model::layer::Context;
+use crate::model::parameter::{Builder, Cut, Gradients, Init};
+use crate::ops::attention::{self, Operands, Relative, Shape};
+use crate::ops::linear;
+use crate::ops::rope::Rope;
+use plan::model::{Positions, Stacks, Transformer};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Places of the parameters, and the sizes that are held here.
+#[derive(Clone, Debug)]
+pub(super) struct Attention {
+    qkv: usize,
+    qkv_bias: Option<usize>,
+    out: usize,
+    out_bias: Option<usize>,
+    /// Projection of relative positions, content bias, position bias.
+    relative: Option<[usize; 3]>,
+    heads: usize,
+    kv_heads: usize,
+    head_dim: usize,
+    is_causal: bool,
+    turns: bool,
+}
+
+/// What the backward pass needs.
+#[derive(Clone, Debug)]
+pub(super) struct Saved<T> {
+    x: Arc<Matrix<T>>,
+    qkv: Matrix<T>,
+    context: Matrix<T>,
+    sums: Vec<T>,
+    distances: Option<Distances<T>>,
+}
+
+/// Relative positions before and after their projection.
+#[derive(Clone, Debug)]
+struct Distances<T> {
+    waves: Matrix<T>,
+    projected: Matrix<T>,
+}
+
+/// What is left for the gradients of the weights.
+#[derive(Debug)]
+pub(super) struct Pending<T> {
+    x: Arc<Matrix<T>>,
+    dqkv: Matrix<T>,
+    context: Matrix<T>,
+    dy: Arc<Matrix<T>>,
+    relative: Option<RelativeGradients<T>>,
+}
+
+#[derive(Debug)]
+struct RelativeGradients<T> {
+    waves: Matrix<T>,
+    distances: Matrix<T>,
+    content: Vec<T>,
+    position: Vec<T>,
+}
+
+impl<T: Float> Saved<T> {
+    pub fn bytes(&self) -> usize {
+        let distances = self.distances.as_ref().map_or(0, |d| d.waves.bytes() + d.projected.bytes());
+        let sums = self.sums.len() * T::BYTES;
+        self.x.bytes() + self.qkv.bytes() + self.context.bytes() + sums + distances
+    }
+}
+
+impl Attention {
+    pub fn new(b: &mut Builder, t: &Transformer, (place, size): (usize, usize)) -> Self {
+        let (heads, kv, dim) = (t.heads as usize, t.kv_heads as usize, t.head_dim as usize);
+        let width = t.d_model as usize;
+        let own = |heads: usize, from: usize| {
+            let held = part(heads, size, place);
+            (from + held.start) * dim..(from + held.end) * dim
+        };
+        let columns = vec![own(heads, 0), own(kv, heads), own(kv, heads + kv)];
+        let cut = |cut| if size == 1 { Cut::Whole } else { cut };
+        let all = (heads + 2 * kv) * dim;
+        let qkv = b.add("w_qkv", (width, all), cut(Cut::Columns(columns.clone())), SMALL);
+        let zero = Init::Constant(0.0);
+        let qkv_bias = (t.bias || t.qkv_bias)
+            .then(|| b.add("b_qkv", (1, all), cut(Cut::Columns(columns)), zero));
+        let rows = own(heads, 0);
+        let relative = (t.positions == Positions::Relative).then(|| {
+            let mine = || cut(Cut::Columns(vec![rows.clone()]));
+            let w = b.add("w_r", (width, heads * dim), mine(), SMALL);
+            let u = b.add("content_bias", (1, heads * dim), mine(), zero);
+            [w, u, b.add("position_bias", (1, heads * dim), mine(), zero)]
+        });
+        let out = b.add("w_out", (heads * dim, width), cut(Cut::Rows(rows)), deep(t));
+        let out_bias = t.bias.then(|| b.vector("b_out", width, zero));
+        Self {
+            qkv,
+            qkv_bias,
+            out,
+            out_bias,
+            relative,
+            heads: heads / size,
+            kv_heads: kv / size,
+            head_dim: dim,
+            is_causal: t.stacks == Stacks::Decoder,
+            turns: t.positions == Positions::Rope,
+        }
+    }
+
+    fn columns(&self) -> [Range<usize>; 3] {
+        let (q, kv) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
+        [0..q, q..q + kv, q + kv..q + 2 * kv]
+    }
+
+    fn shape<T>(&self, c: &Context<'_, T>, keys: usize) -> Shape {
+        let (batch, queries) = (c.batch.sequences, c.batch.length);
+        let Self { heads, kv_heads, head_dim, is_causal, .. } = *self;
+        Shape { batch, queries, keys: keys / batch, heads, kv_heads, head_dim, is_causal }
+    }
+
+    fn rope(&self, sequence: usize) -> Rope {
+        let heads = self.heads + self.kv_heads;
+        Rope { heads, head_dim: self.head_dim, sequence, first: 0 }
+    }
+
+    /// Queries of present positions: with a cache, rows of `qkv` include cached ones.
+    fn queries<T: Float>(&self, qkv: &Matrix<T>, shape: &Shape) -> Matrix<T> {
+        let columns = self.columns()[0].clone();
+        let cached = shape.keys - shape.queries;
+        let row = |i: usize| {
+            let (sequence, position) = (i / shape.queries, i % shape.queries);
+            sequence * shape.keys + cached + position
+        };
+        Matrix::from_fn(shape.batch * shape.queries, columns.len(), |i, j| qkv.row(row(i))[j])
+    }
+
+    fn distances<T: Float>(&self, c: &Context<'_, T>, keys: usize) -> Option<Distances<T>> {
+        let [w, ..] = self.relative?;
+        let w = c.weights.matrix(w);
+        let waves = sinusoids(keys, w.rows());
+        let projected = product(waves.view(), w);
+        Some(Distances { waves, projected })
+    }
+
+    fn operands<'a, T: Float>(
+        &self,
+        c: &Context<'a, T>,
+        qkv: &'a Matrix<T>,
+        q: &'a Matrix<T>,
+        distances: Option<&'a Distances<T>>,
+    ) -> Operands<'a, T> {
+        let [_, k, v] = self.columns();
+        let relative = self.relative.zip(distances).map(|([_, u, w], d)| Relative {
+            distances: d.projected.view(),
+            content: c.weights.vector(u),
+            position: c.weights.vector(w),
+        });
+        let columns = |range| qkv.view().columns(range);
+        Operands { q: q.view(), k: columns(k), v: columns(v), relative }
+    }
+
+    pub fn forward<T: Float>(
+        &self,
+        c: &Context<'_, T>,
+        x: Arc<Matrix<T>>,
+    ) -> Result<(Matrix<T>, Saved<T>), Fault> {
+        let shape = self.shape(c, x.rows());
+        let bias = self.qkv_bias.map(|place| c.weights.vector(place));
+        let mut qkv = linear::forward(x.view(), c.weights.matrix(self.qkv), bias);
+        if self.turns {
+            self.rope(shape.keys).forward(qkv.view_mut());
+        }
+        let q = self.queries(&qkv, &shape);
+        let distances = self.distances(c, shape.keys);
+        let operands = self.operands(c, &qkv, &q, distances.as_ref());
+        let (context, sums) = attention::forward(&shape, &operands);
+        let mut y = product(context.view(), c.weights.matrix(self.out));
+        c.tensor.sum(y.data_mut())?;
+        if let Some(bias) = self.out_bias {
+            linear::add_bias(&mut y, c.weights.vector(bias));
+        }
+        Ok((y, Saved { x, qkv, context, sums, distances }))
+    }
+
+    pub fn backward<T: Float>(
+        &self,
+        c: &Context<'_, T>,
+        saved: Saved<T>,
+        dy: Arc<Matrix<T>>,
+    ) -> Result<(Matrix<T>, Pending<T>), Fault> {
+        let Saved { x, qkv, context, sums, distances } = saved;
+        let shape = self.shape(c, x.rows());
+        let dcontext = linear::backward_input(c.weights.matrix(self.out), dy.view());
+        let q = self.queries(&qkv, &shape);
+        let operands = self.operands(c, &qkv, &q, distances.as_ref());
+        let mut gradients = HeadGradients::new(&shape, distances.as_ref());
+        let into = gradients.views();
+        attention::backward(&shape, &operands, (&context, &sums), &dcontext, into);
+        let mut dqkv = self.join(&shape, &gradients);
+        if self.turns {
+            self.rope(shape.keys).backward(dqkv.view_mut());
+        }
+        let mut dx = linear::backward_input(c.weights.matrix(self.qkv), dqkv.view());
+        c.tensor.sum(dx.data_mut())?;
+        let relative = distances.map(|d| RelativeGradients {
+            waves: d.waves,
+            distances: gradients.distances,
+            content: gradients.content,
+            position: gradients.position,
+        });
+        Ok((dx, Pending { x, dqkv, context, dy, relative }))
+    }
+
+    /// Gradients of queries, keys and values beside each other, as they were projected.
+    fn join<T: Float>(&self, shape: &Shape, g: &HeadGradients<T>) -> Matrix<T> {
+        let [q, k, v] = self.columns();
+        let mut all = Matrix::zeros(shape.batch * shape.keys, v.end);
+        let cached = shape.keys - shape.queries;
+        for row in 0..all.rows() {
+            let (sequence, position) = (row / shape.keys, row % shape.keys);
+            let into = all.row_mut(row);
+            into[k.clone()].copy_from_slice(g.k.row(row));
+            into[v.clone()].copy_from_slice(g.v.row(row));
+            if let Some(position) = position.checked_sub(cached) {
+                into[q.clone()].copy_from_slice(g.q.row(sequence * shape.queries + position));
+            }
+        }
+        all
+    }
+
+    pub fn add<T: Float>(&self, pending: Pending<T>, g: &mut Gradients<'_, T>) {
+        let Pending { x, dqkv, context, dy, relative } = pending;
+        let bias = self.qkv_bias.map(|place| g.vector(place));
+        linear::backward_weight(x.view(), dqkv.view(), g.matrix(self.qkv), bias);
+        add_product(g.matrix(self.out), context.view().t(), dy.view());
+        if let Some(bias) = self.out_bias {
+            add_rows(g.vector(bias), dy.view());
+        }
+        if let (Some([w, u, p]), Some(relative)) = (self.relative, relative) {
+            add_product(g.matrix(w), relative.waves.view().t(), relative.distances.view());
+            crate::matrix::add(g.vector(u), &relative.content);
+            crate::matrix::add(g.vector(p), &relative.position);
+        }
+    }
+}
+
+/// Gradients of the operands of the heads.
+struct HeadGradients<T> {
+    q: Matrix<T>,
+    k: Matrix<T>,
+    v: Matrix<T>,
+    distances: Matrix<T>,
+    content: Vec<T>,
+    position: Vec<T>,
+}
+
+impl<T: Float> HeadGradients<T> {
+    fn new(s: &Shape, distances: Option<&Distances<T>>) -> Self {
+        let (q, kv) = (s.heads * s.head_dim, s.kv_heads * s.head_dim);
+        let projected = distances.map(|d| d.projected.view());
+        let (rows, cols) = projected.as_ref().map_or((0, 0), |v: &View<'_, T>| (v.rows(), v.cols()));
+        Self {
+            q: Matrix::zeros(s.batch * s.queries, q),
+            k: Matrix::zeros(s.batch * s.keys, kv),
+            v: Matrix::zeros(s.batch * s.keys, kv),
+            distances: Matrix::zeros(rows, cols),
+            content: vec![T::ZERO; cols],
+            position: vec![T::ZERO; cols],
+        }
+    }
+
+    fn views(&mut self) -> attention::Gradients<'_, T> {
+        let has_relative = self.distances.rows() > 0;
+        let relative = (self.distances.view_mut(), &mut self.content[..], &mut self.position[..]);
+        attention::Gradients {
+            q: self.q.view_mut(),
+            k: self.k.view_mut(),
+            v: self.v.view_mut(),
+            relative: has_relative.then_some(relative),
+        }
+    }
+}
+
+/// Outputs into the residual stream start smaller the more of them there are (Radford et al. 2019,
+/// GPT-2: by `1/√(2 layers)`).
+pub(super) fn deep(t: &Transformer) -> Init {
+    Init::Normal { deviation: 0.02 / (2.0 * f64::from(t.layers)).sqrt() }
+}

@@ -1,0 +1,203 @@
+//! Layers of all kinds behind one enum.
+
+use super::batch::MicroBatch;
+use super::block::{self, Block};
+use super::embedding::{self, Embedding};
+use super::head::{self, Head};
+use super::parameter::{Gradients, Parameter, Weights};
+use super::recurrent::{self, Recurrent};
+use crate::comm::Fault;
+use crate::float::Float;
+use crate::matrix::Matrix;
+use crate::ops::loss::Across;
+use crate::ops::lstm;
+use std::sync::Arc;
+
+/// The ranks that share the layers of a stage, as layers see them.
+pub type Tensor<'a, T> = &'a dyn Across<T>;
+
+/// What a layer hands from one piece of a sequence to the next, and from one step to the next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Carry<T> {
+    /// Nothing.
+    None,
+    /// State and cell of an LSTM.
+    Lstm(lstm::Carry<T>),
+    /// State of a recurrent highway layer.
+    State(Matrix<T>),
+    /// Inputs of earlier positions, one sequence after the other; no gradient flows into them.
+    Memory(Arc<Matrix<T>>),
+}
+
+/// One layer of the chain.
+#[derive(Clone, Debug)]
+pub enum Layer {
+    /// Token table.
+    Embedding(Embedding),
+    /// Attention and feed-forward part.
+    Block(Box<Block>),
+    /// LSTM, mLSTM or recurrent highway layer.
+    Recurrent(Recurrent),
+    /// Output distribution and loss.
+    Head(Head),
+}
+
+/// What comes out of a layer.
+#[derive(Clone, Debug)]
+pub enum Out<T> {
+    /// Activations.
+    Activation(Arc<Matrix<T>>),
+    /// Sum of the losses of all predictions.
+    Loss(f64),
+}
+
+/// What a layer keeps for its backward pass.
+#[derive(Clone, Debug)]
+pub enum Saved<T> {
+    /// Of an embedding.
+    Embedding(embedding::Saved<T>),
+    /// Of a block.
+    Block(Box<block::Saved<T>>),
+    /// Of a recurrent layer.
+    Recurrent(Box<recurrent::Saved<T>>),
+    /// Of a head.
+    Head(Box<head::Saved<T>>),
+}
+
+/// What is left for the gradients of the weights.
+#[derive(Debug)]
+pub enum Pending<T> {
+    /// Of an embedding.
+    Embedding(embedding::Pending<T>),
+    /// Of a block.
+    Block(Box<block::Pending<T>>),
+    /// Of a recurrent layer.
+    Recurrent(Box<recurrent::Pending<T>>),
+    /// Of a head.
+    Head(Box<head::Saved<T>>),
+}
+
+/// What a layer works with.
+#[derive(Clone)]
+pub struct Context<'a, T> {
+    /// Its weights.
+    pub weights: Weights<'a, T>,
+    /// Tokens.
+    pub batch: &'a MicroBatch,
+    /// Ranks that share it.
+    pub tensor: Tensor<'a, T>,
+}
+
+impl Layer {
+    /// Parameters, in the order in which they lie.
+    #[must_use]
+    pub fn parameters(&self) -> &[Parameter] {
+        match self {
+            Self::Embedding(layer) => &layer.parameters,
+            Self::Block(layer) => &layer.parameters,
+            Self::Recurrent(layer) => &layer.parameters,
+            Self::Head(layer) => &layer.parameters,
+        }
+    }
+
+    /// The carry before the first piece of all.
+    #[must_use]
+    pub fn start<T: Float>(&self, batch: &MicroBatch) -> Carry<T> {
+        match self {
+            Self::Recurrent(layer) => layer.start(batch.sequences),
+            Self::Block(layer) => layer.start(batch.sequences),
+            Self::Embedding(_) | Self::Head(_) => Carry::None,
+        }
+    }
+
+    /// Forward pass. The embedding takes no activations.
+    ///
+    /// # Errors
+    /// The ranks that share the layer cannot go on.
+    pub fn forward<T: Float>(
+        &self,
+        c: &Context<'_, T>,
+        x: &Arc<Matrix<T>>,
+        carry: Carry<T>,
+    ) -> Result<(Out<T>, Carry<T>, Saved<T>), Fault> {
+        Ok(match self {
+            Self::Embedding(layer) => {
+                let (y, saved) = layer.forward(c)?;
+                (Out::Activation(y), Carry::None, Saved::Embedding(saved))
+            }
+            Self::Block(layer) => {
+                let (y, carry, saved) = layer.forward(c, x, carry)?;
+                (Out::Activation(y), carry, Saved::Block(Box::new(saved)))
+            }
+            Self::Recurrent(layer) => {
+                let (y, carry, saved) = layer.forward(c, x, carry);
+                (Out::Activation(y), carry, Saved::Recurrent(Box::new(saved)))
+            }
+            Self::Head(layer) => {
+                let (loss, saved) = layer.forward(c, x)?;
+                (Out::Loss(loss), Carry::None, Saved::Head(Box::new(saved)))
+            }
+        })
+    }
+
+    /// Gradient of the input and of the carry before, from those of the output and the carry after.
+    ///
+    /// # Errors
+    /// The ranks that share the layer cannot go on.
+    pub fn backward<T: Float>(
+        &self,
+        c: &Context<'_, T>,
+        saved: Saved<T>,
+        dy: Arc<Matrix<T>>,
+        after: Carry<T>,
+    ) -> Result<(Option<Arc<Matrix<T>>>, Carry<T>, Pending<T>), Fault> {
+        Ok(match (self, saved) {
+            (Self::Block(layer), Saved::Block(saved)) => {
+                let (dx, pending) = layer.backward(c, *saved, dy)?;
+                (Some(Arc::new(dx)), Carry::None, Pending::Block(Box::new(pending)))
+            }
+            (Self::Recurrent(layer), Saved::Recurrent(saved)) => {
+                let (dx, before, pending) = layer.backward(c, *saved, &dy, after);
+                (Some(Arc::new(dx)), before, Pending::Recurrent(Box::new(pending)))
+            }
+            (Self::Head(layer), Saved::Head(mut saved)) => {
+                let dx = layer.backward(c, &mut saved)?;
+                (Some(Arc::new(dx)), Carry::None, Pending::Head(saved))
+            }
+            (Self::Embedding(layer), Saved::Embedding(saved)) => {
+                let pending = layer.backward(c, saved, dy);
+                (None, Carry::None, Pending::Embedding(pending))
+            }
+            _ => unreachable!("a layer gets back what it kept"),
+        })
+    }
+
+    /// Adds the gradients of the weights.
+    pub fn add<T: Float>(&self, c: &Context<'_, T>, pending: Pending<T>, g: Gradients<'_, T>) {
+        match (self, pending) {
+            (Self::Embedding(layer), Pending::Embedding(p)) => layer.add(c.batch, &p, g),
+            (Self::Block(layer), Pending::Block(p)) => layer.add(*p, g),
+            (Self::Recurrent(layer), Pending::Recurrent(p)) => layer.add(c, *p, g),
+            (Self::Head(layer), Pending::Head(p)) => layer.add(&p, g),
+            _ => unreachable!("a layer gets back what it left"),
+        }
+    }
+}
+
+impl<T: Float> Saved<T> {
+    /// Bytes held besides what neighbours hold too.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Embedding(saved) => saved.bytes(),
+            Self::Block(saved) => saved.bytes(),
+            Self::Recurrent(saved) => saved.bytes(),
+            Self::Head(saved) => saved.bytes(),
+        }
+    }
+}
+
+/// Standard deviation with which `inputs` summed terms keep their size.
+pub(super) fn fan_in(inputs: usize) -> super::Init {
+    super::Init::Normal { deviation: 1.0 / (inputs as f64).sqrt() }
+}

@@ -1,0 +1,120 @@
+//! Which models can be run, and what is assumed about them.
+
+use plan::model::{Family, Model, Positions, Stacks, Transformer};
+use plan::work::OptimizerRule;
+use thiserror::Error;
+
+/// Why a plan cannot be run here.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum Unsupported {
+    /// A kind of model.
+    #[error("{model} is {what}, which can be planned but not executed yet; {instead}")]
+    Model {
+        /// The model.
+        model: String,
+        /// What it is.
+        what: &'static str,
+        /// What works.
+        instead: &'static str,
+    },
+    /// Tensor parallelism that does not divide.
+    #[error("{what} = {value} does not divide by tp = {tp}; plan with a tp that divides it")]
+    Uneven {
+        /// What is split.
+        what: &'static str,
+        /// Its size.
+        value: u64,
+        /// Tensor-parallel degree.
+        tp: usize,
+    },
+    /// A decision of a plan.
+    #[error("{what} cannot be executed yet; {instead}")]
+    Decision {
+        /// Which decision.
+        what: String,
+        /// What works.
+        instead: &'static str,
+    },
+}
+
+/// Whether a model can be run with this tensor-parallel degree.
+///
+/// # Errors
+/// What cannot be run, and what can.
+pub fn check(model: &Model, tp: usize) -> Result<(), Unsupported> {
+    let name = &model.spec.name;
+    let refuse = |what, instead| {
+        Err(Unsupported::Model { model: name.clone(), what, instead })
+    };
+    match &model.spec.family {
+        Family::Einsum(_) => refuse("a free einsum graph", "write it as a transformer"),
+        Family::Transformer(t) => transformer(t, tp, refuse),
+        _ if tp > 1 => refuse("a recurrent model split by tp", "plan it with --tp 1"),
+        _ => Ok(()),
+    }?;
+    match model.spec.training.optimizer {
+        OptimizerRule::Adafactor | OptimizerRule::Lamb => {
+            refuse("trained with Adafactor or LAMB", "take SGD, momentum, AdaGrad or Adam")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn transformer(
+    t: &Transformer,
+    tp: usize,
+    refuse: impl Fn(&'static str, &'static str) -> Result<(), Unsupported>,
+) -> Result<(), Unsupported> {
+    if matches!(t.stacks, Stacks::EncoderDecoder { .. }) {
+        return refuse("an encoder–decoder", "decoders and encoders run");
+    }
+    if t.adaptive.is_some() {
+        return refuse("a model with adaptive softmax", "a full softmax runs");
+    }
+    if t.stacks == Stacks::Encoder && t.memory_length > 0 {
+        return refuse("an encoder with cached positions", "a decoder with them runs");
+    }
+    if t.positions == Positions::Relative && t.memory_length == 0 {
+        return refuse("a model with relative positions but no cache", "give it a memory length");
+    }
+    if t.memory_length > 0 && t.kv_heads != t.heads {
+        return refuse("a model with a cache and shared key heads", "give every head its keys");
+    }
+    if t.experts.is_some() && tp > 1 {
+        return refuse("a mixture of experts split by tp", "plan it with --tp 1");
+    }
+    let degree = tp as u64;
+    for (what, value) in [("heads", t.heads), ("kv_heads", t.kv_heads), ("d_ff", t.d_ff)] {
+        if !value.is_multiple_of(degree) {
+            return Err(Unsupported::Uneven { what, value, tp });
+        }
+    }
+    Ok(())
+}
+
+/// What a run assumes that the model's description leaves open; each a sentence for people.
+#[must_use]
+pub fn assumptions(model: &Model) -> Vec<String> {
+    let mut found = Vec::new();
+    if let Family::Transformer(t) = &model.spec.family {
+        if t.dropout {
+            found.push("no dropout: the model file says that there is some, not how much".into());
+        }
+        if !t.gated {
+            found.push("GELU in its tanh form in the feed-forward part".into());
+        }
+        if t.positions == Positions::Rope {
+            found.push("rotary positions turn with base 10000".into());
+        }
+        if t.positions == Positions::Relative {
+            found.push("every layer has position biases of its own".into());
+        }
+    }
+    found
+}
+
+/// Whether rows of activations are ordered by time first: recurrent layers step through them.
+#[must_use]
+pub fn runs_in_time(model: &Model) -> bool {
+    model.is_recurrent
+}
