@@ -10,7 +10,7 @@ use plan::{Dtype, Grade, Sourced};
 use std::collections::BTreeMap;
 
 /// The shipped stack files.
-pub(crate) const FILES: [(&str, &str); 14] = [
+pub(crate) const FILES: [(&str, &str); 16] = [
     ("cudnn-rnn", include_str!("../../scenarios/profiles/cudnn-rnn.toml")),
     ("deepspeed-pipe", include_str!("../../scenarios/profiles/deepspeed-pipe.toml")),
     ("llm-foundry", include_str!("../../scenarios/profiles/llm-foundry.toml")),
@@ -19,6 +19,8 @@ pub(crate) const FILES: [(&str, &str); 14] = [
     ("megatron-core", include_str!("../../scenarios/profiles/megatron-core.toml")),
     ("mesh-tensorflow", include_str!("../../scenarios/profiles/mesh-tensorflow.toml")),
     ("nanotron", include_str!("../../scenarios/profiles/nanotron.toml")),
+    ("pytorch-amp", include_str!("../../scenarios/profiles/pytorch-amp.toml")),
+    ("pytorch-amp-eager", include_str!("../../scenarios/profiles/pytorch-amp-eager.toml")),
     ("pytorch-fsdp", include_str!("../../scenarios/profiles/pytorch-fsdp.toml")),
     ("pytorch-rnn-unrolled", include_str!("../../scenarios/profiles/pytorch-rnn-unrolled.toml")),
     ("roofline", include_str!("../../scenarios/profiles/roofline.toml")),

@@ -236,6 +236,10 @@ pub struct MemoryStack {
     pub context: Sourced<Bytes>,
     /// Buffers of communicators.
     pub communicators: Sourced<Bytes>,
+    /// Whether values stay a view of the product that made queries, keys and values at once.
+    pub qkv_views: Sourced<bool>,
+    /// Tensors of every rank that belong to no layer: tables of positions, library workspaces.
+    pub workspace: Sourced<Bytes>,
     /// What the allocator reserves beyond what is allocated, as a fraction.
     pub fragmentation: Sourced<f64>,
 }

@@ -115,8 +115,9 @@ impl<'a> Workshop<'a> {
             assumed.add("devices per node: as in the shipped cluster");
         }
         let tf32 = parts.row.precision == "tf32";
+        let fabric = self.rules.fabric(&parts.row.words());
         format!(
-            "{} {intra} {} {:?} {spans} {:?} {network:?} {} {tf32}",
+            "{} {intra} {} {:?} {spans} {:?} {network:?} {} {tf32} {fabric:?}",
             parts.gpu.device, parts.gpu.intra_share, run.per_node, parts.kernel, parts.stack
         )
     }
@@ -164,7 +165,7 @@ impl<'a> Workshop<'a> {
         let stated = row.run.per_node.and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
         let per_node = stated.unwrap_or(group.devices_per_node);
         let inter = if parts.nodes > 1 {
-            Some(self.network(row.run.network, per_node, group.inter.as_ref()))
+            Some(self.network(row, per_node, group.inter.as_ref()))
         } else {
             group.inter.clone()
         };
@@ -182,12 +183,15 @@ impl<'a> Workshop<'a> {
     }
 
     /// A network between nodes: the stated rate shared by the devices of a node.
-    fn network(&self, stated: Option<f64>, per_node: u32, base: Option<&Link>) -> Link {
-        let rule = self.rules.network;
+    fn network(&self, row: &Row, per_node: u32, base: Option<&Link>) -> Link {
+        let (rule, fabric) = (self.rules.network, self.rules.fabric(&row.words()));
+        let most = fabric.and_then(|f| f.most).unwrap_or(f64::INFINITY);
+        let efficiency = fabric.map_or(rule.efficiency, |f| f.efficiency);
+        let stated = row.run.network.map(|gbps| gbps.min(most));
         let hop = Seconds::new(14e-6);
         let hop = Sourced::new(hop, Grade::Assumed, "as InfiniBand with NCCL");
         let latency = base.map_or(LatencyLaw::PerHop { hop }, |link| link.latency.clone());
-        let share = |gbps: f64| BytesPerSecond::new(gbps * 1e9 / 8.0 * rule.efficiency);
+        let share = |gbps: f64| BytesPerSecond::new(gbps * 1e9 / 8.0 * efficiency);
         let of = |gbps, source: &str| Link {
             label: "network of the row".into(),
             bandwidth: Sourced::new(share(gbps), Grade::Assumed, source),

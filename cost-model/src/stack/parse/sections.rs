@@ -377,10 +377,14 @@ pub(super) fn memory(file: &Table<'_>, base: Option<&MemoryStack>) -> Option<Mem
     section(file, "memory", base, |table| {
         let context = quantity((table, base), "context", |b| &b.context);
         let communicators = quantity((table, base), "communicators", |b| &b.communicators);
+        let views = flag((table, base), "qkv_views", |b| &b.qkv_views);
+        let workspace = quantity((table, base), "workspace", |b| &b.workspace);
         let fragmentation = part((table, base), "fragmentation", |b| &b.fragmentation);
         Some(MemoryStack {
             context: context?,
             communicators: communicators?,
+            qkv_views: views?,
+            workspace: workspace?,
             fragmentation: fragmentation?,
         })
     })
