@@ -100,6 +100,8 @@ pub struct ComputeStack {
 pub struct AttentionStack {
     /// The kernel the stack runs.
     pub kernel: Sourced<AttentionKernel>,
+    /// Speed of flash kernels relative to the device's own.
+    pub derate: Sourced<f64>,
     /// Bytes per score of an unfused softmax at 16 bit.
     pub softmax_bytes: Sourced<Passes>,
     /// Bytes per score of an unfused dropout at 16 bit.
@@ -137,6 +139,9 @@ pub struct RecurrentStack {
     pub batched_weight_gradient: Sourced<bool>,
     /// Reads and writes of the gradient per unrolled step, in passes over it.
     pub accumulation_passes: Sourced<f64>,
+    /// Bandwidth of those passes at 16 bit relative to streaming kernels, where a thread adds one
+    /// element per load.
+    pub narrow_accumulation: Sourced<f64>,
     /// Time of one step in a loop of the host, on top of the device's own: waiting for a value that
     /// decides what comes next, and starting over with an empty queue.
     pub step_host: Sourced<Seconds>,
@@ -227,6 +232,8 @@ pub struct HostStack {
     pub staged_collective: Sourced<Seconds>,
     /// Relative slowdown per doubling of the number of nodes.
     pub jitter: Sourced<f64>,
+    /// What a step on several nodes takes longer because their hosts arrive apart.
+    pub skew: Sourced<Seconds>,
 }
 
 /// Memory besides the model's own.

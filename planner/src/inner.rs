@@ -199,7 +199,8 @@ impl PassBuilder<'_> {
     /// in another format than they are computed in.
     fn shard_copies(&self, kind: &PricedKind) -> Seconds {
         let precision = &self.request.model.spec.training.precision;
-        let (compute, wire) = (precision.compute.size(), precision.wire_bytes);
+        let wire = precision.wire_bytes;
+        let compute = precision.compute.between_products().size();
         let cast = if wire > compute { compute + wire } else { 0 };
         let copies = self.request.profile.stack().optimizer.shard_copy_bytes.value;
         let each = copies + cast as f64;

@@ -76,13 +76,14 @@ pub fn split(
 
 fn degrees(row: &Row, assumed: &mut Assumptions) -> Result<(Degrees, u32), Skip> {
     let run = &row.run;
-    let gpus = run.gpus.filter(|n| *n > 0).ok_or(Skip::Missing("gpus"))?;
-    if gpus > MOST_DEVICES {
-        return Err(Skip::Large("the number of devices"));
-    }
     let or_one = |value: Option<u64>| value.filter(|v| *v > 0).unwrap_or(1);
     let (tp, pp, cp) = (or_one(run.tp), or_one(run.pp), or_one(run.cp));
     let model = [tp, pp, cp].into_iter().try_fold(1u64, u64::checked_mul).ok_or(Skip::Degrees)?;
+    let product = run.dp.filter(|n| *n > 0).and_then(|dp| dp.checked_mul(model));
+    let gpus = run.gpus.filter(|n| *n > 0).or(product).ok_or(Skip::Missing("gpus"))?;
+    if gpus > MOST_DEVICES {
+        return Err(Skip::Large("the number of devices"));
+    }
     if !gpus.is_multiple_of(model) {
         return Err(Skip::Degrees);
     }
@@ -118,14 +119,19 @@ fn batches(
     degrees: &Degrees,
     assumed: &mut Assumptions,
 ) -> Result<Vec<(u64, u32)>, Skip> {
-    let global = row.run.global_batch.filter(|n| *n > 0).ok_or(Skip::Missing("global_batch"))?;
     let dp = u64::from(degrees.dp);
+    let micro = row.run.micro_batch.filter(|n| *n > 0);
+    let global = row.run.global_batch.filter(|n| *n > 0).or_else(|| {
+        assumed.add("global batch: one micro-batch per replica");
+        micro?.checked_mul(dp)
+    });
+    let global = global.ok_or(Skip::Missing("global_batch"))?;
     if !global.is_multiple_of(dp) {
         return Err(Skip::Batch);
     }
     let replica = global / dp;
     let divides = |micro: &u64| replica.is_multiple_of(*micro);
-    let micro = match row.run.micro_batch.filter(|n| *n > 0) {
+    let micro = match micro {
         Some(stated) if divides(&stated) => vec![stated],
         Some(stated) => {
             assumed.add("micro-batch: the largest divisor below the stated one");
@@ -204,6 +210,11 @@ fn recompute(row: &Row, rules: &Rules, assumed: &mut Assumptions) -> Option<Reco
         "" => {
             assumed.add("recomputation: the least that fits");
             None
+        }
+        // A policy of JAX that keeps queries, keys and values and repeats the rest.
+        word if word.contains("selective") && row.notes.contains("(qkv_proj") => {
+            assumed.add("recomputation of all but queries, keys and values: full");
+            Some(Recompute::Full)
         }
         word if word.contains("selective") => Some(Recompute::Selective),
         word if word.contains("full") => Some(Recompute::Full),

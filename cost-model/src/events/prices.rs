@@ -45,9 +45,10 @@ impl Prices {
     #[must_use]
     pub fn new(program: &Program, profile: &Profile, host: Host) -> Self {
         let overlap = &profile.stack().overlap;
-        let staged = program.charges.iter().any(sends_between_nodes);
+        let staged = has_messages_between_nodes(program);
+        let price = |c| charge(c, staged, profile, host);
         Self {
-            charges: program.charges.iter().map(|c| charge(c, staged, profile, host)).collect(),
+            charges: program.charges.iter().map(price).collect(),
             contention: overlap.contention.value,
             overlaps_gradients: overlap.data.value,
         }
@@ -131,6 +132,16 @@ impl Durations<'_> {
     }
 }
 
+/// Whether stages of a pipeline on different nodes exchange messages.
+fn has_messages_between_nodes(program: &Program) -> bool {
+    program.charges.iter().any(|charge| match charge {
+        Charge::Items(items) => {
+            items.iter().any(|item| matches!(item, Work::Send(send) if send.crosses_nodes))
+        }
+        _ => false,
+    })
+}
+
 fn charge(charge: &Charge, staged: bool, profile: &Profile, host: Host) -> ChargePrice {
     let mut parts = PassTime::zero();
     let mut launch = Seconds::ZERO;
@@ -166,11 +177,6 @@ fn charge(charge: &Charge, staged: bool, profile: &Profile, host: Host) -> Charg
 
 fn launches<'a>(work: impl IntoIterator<Item = &'a Work>, profile: &Profile) -> Seconds {
     work.into_iter().map(|item| host::launch(item, profile).value).sum()
-}
-
-fn sends_between_nodes(charge: &Charge) -> bool {
-    let crosses = |work: &Work| matches!(work, Work::Send(send) if send.crosses_nodes);
-    matches!(charge, Charge::Items(items) if items.iter().any(crosses))
 }
 
 /// Sequence parallelism gathers and scatters where plain tensor parallelism reduces.

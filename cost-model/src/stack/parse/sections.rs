@@ -134,6 +134,7 @@ const POINTWISE_NAMES: [&str; POINTWISE.len()] = [
     "permute",
     "copy",
     "cast",
+    "shift",
 ];
 
 pub(super) fn compute(file: &Table<'_>, base: Option<&ComputeStack>) -> Option<ComputeStack> {
@@ -171,6 +172,8 @@ pub(super) fn attention(file: &Table<'_>, base: Option<&AttentionStack>) -> Opti
         let s = (table, base);
         let kernel =
             value(table, "kernel", base.map(|b| &b.kernel), |item| item.choice(&KERNEL_NAMES));
+        let derate =
+            value(table, "derate", base.map(|b| &b.derate), |item| item.number(0.01..=2.0));
         let softmax = value(table, "softmax_bytes", base.map(|b| &b.softmax_bytes), passes);
         let dropout = value(table, "dropout_bytes", base.map(|b| &b.dropout_bytes), passes);
         let score = part(s, "score_efficiency", |b| &b.score_efficiency);
@@ -181,6 +184,7 @@ pub(super) fn attention(file: &Table<'_>, base: Option<&AttentionStack>) -> Opti
         let tiles = half_tiles(table, base.map(|b| &b.half_tiles));
         Some(AttentionStack {
             kernel: kernel?,
+            derate: derate?,
             softmax_bytes: softmax?,
             dropout_bytes: dropout?,
             score_efficiency: score?,
@@ -253,12 +257,14 @@ pub(super) fn recurrent(file: &Table<'_>, base: Option<&RecurrentStack>) -> Opti
         let s = (table, base);
         let batched = flag(s, "batched_weight_gradient", |b| &b.batched_weight_gradient);
         let accumulation = number(s, "accumulation_passes", |b| &b.accumulation_passes);
+        let narrow = fraction(s, "narrow_accumulation", |b| &b.narrow_accumulation);
         let step_host = quantity(s, "step_host", |b| &b.step_host);
         let inherited = base.and_then(|b| b.fallback.clone());
         let fallback = table.table_optional("fallback", fallback).or(inherited);
         Some(RecurrentStack {
             batched_weight_gradient: batched?,
             accumulation_passes: accumulation?,
+            narrow_accumulation: narrow?,
             step_host: step_host?,
             fallback,
         })
@@ -363,12 +369,14 @@ pub(super) fn host(file: &Table<'_>, base: Option<&HostStack>) -> Option<HostSta
         let collective = quantity(s, "collective", |b| &b.collective);
         let staged = quantity(s, "staged_collective", |b| &b.staged_collective);
         let jitter = part(s, "jitter", |b| &b.jitter);
+        let skew = quantity(s, "skew", |b| &b.skew);
         Some(HostStack {
             launch: launch?,
             operator: operator?,
             collective: collective?,
             staged_collective: staged?,
             jitter: jitter?,
+            skew: skew?,
         })
     })
 }
