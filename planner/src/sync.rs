@@ -57,7 +57,7 @@ pub struct SyncParts {
     pub states: States,
     /// Buffers of the embedding exchange.
     pub exchange_buffer: Bytes,
-    /// Buffers of sharded parameters.
+    /// Buffers of sharded parameters, and tensors that belong to no layer.
     pub shard_buffer: Bytes,
 }
 
@@ -149,7 +149,8 @@ impl<'a> Sync<'a> {
             optimizer: self.optimizer(&held.parameters, &table, zero),
             states: self.states(&held.parameters, &table, zero),
             exchange_buffer: input.1 + output.1,
-            shard_buffer: shard_buffers(held.largest, self.precision(), zero),
+            shard_buffer: shard_buffers(held.largest, self.precision(), zero)
+                + self.request.profile.stack().memory.workspace.value,
         }
     }
 

@@ -14,7 +14,7 @@ use plan::work::{CollectiveOp, Work};
 /// Who accounts for the time that the host needs to launch kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Host {
-    /// Each layer pays its own wait, as in [`crate::layer`]: `max(device, kernels·t_launch)`.
+    /// Each layer pays its own wait, as in [`crate::layer`]: `∛(device³ + host³)`.
     InPrices,
     /// A lane of its own: the host launches actions in the order of issue and runs ahead of the
     /// device as far as it can. Never slower than layer by layer.
@@ -154,7 +154,9 @@ fn charge(charge: &Charge, staged: bool, profile: &Profile, host: Host) -> Charg
                 let around = Surroundings { sequence_parallel, staged };
                 let time = pass_time(&layer.steps, *pass, around, profile);
                 parts = parts.plus(&time.times(times));
-                launch += launches(layer.steps.iter().map(|s| &s.work), profile) * times;
+                let steps = layer.steps.iter();
+                let host: Seconds = steps.map(|s| host::occupied(s, staged, profile)).sum();
+                launch += host * times;
             }
         }
         Charge::Items(items) => {
