@@ -238,7 +238,7 @@ struct Case<'a> {
 impl Case<'_> {
     fn predict(&self, book: &mut PriceBook<'_>) -> Result<Prediction, Skip> {
         let (request, c) = (self.request, self.c);
-        let kinds = book.get(PriceSplit::of(&c)).as_ref().map_err(unpriced)?;
+        let kinds = book.get(PriceSplit::of(request, &c)).as_ref().map_err(unpriced)?;
         let inner = Inner::new(request, c, kinds);
         let none = || Skip::Unpriced("no setting of sharding and exchange applies".into());
         let setting = settings(request, c.degrees.dp * c.degrees.cp).into_iter().next();
