@@ -10,11 +10,7 @@ use plan::{Dtype, Grade, Sourced};
 use std::collections::BTreeMap;
 
 /// The shipped stack files.
-<<<<<<< HEAD
-pub(crate) const FILES: [(&str, &str); 16] = [
-=======
-pub(crate) const FILES: [(&str, &str); 14] = [
->>>>>>> 666a5a54a082318850d0da59ec611c58a7c1200c
+pub(crate) const FILES: [(&str, &str); 17] = [
     ("cudnn-rnn", include_str!("../../scenarios/profiles/cudnn-rnn.toml")),
     ("deepspeed-pipe", include_str!("../../scenarios/profiles/deepspeed-pipe.toml")),
     ("jax-xla", include_str!("../../scenarios/profiles/jax-xla.toml")),
@@ -23,11 +19,8 @@ pub(crate) const FILES: [(&str, &str); 14] = [
     ("megatron-2022", include_str!("../../scenarios/profiles/megatron-2022.toml")),
     ("megatron-core", include_str!("../../scenarios/profiles/megatron-core.toml")),
     ("mesh-tensorflow", include_str!("../../scenarios/profiles/mesh-tensorflow.toml")),
-<<<<<<< HEAD
-    ("pytorch-2020", include_str!("../../scenarios/profiles/pytorch-2020.toml")),
-=======
     ("nanotron", include_str!("../../scenarios/profiles/nanotron.toml")),
->>>>>>> 666a5a54a082318850d0da59ec611c58a7c1200c
+    ("pytorch-2020", include_str!("../../scenarios/profiles/pytorch-2020.toml")),
     ("pytorch-fsdp", include_str!("../../scenarios/profiles/pytorch-fsdp.toml")),
     ("pytorch-rnn-unrolled", include_str!("../../scenarios/profiles/pytorch-rnn-unrolled.toml")),
     ("roofline", include_str!("../../scenarios/profiles/roofline.toml")),

@@ -363,12 +363,6 @@ pub(super) fn overlap(file: &Table<'_>, base: Option<&OverlapStack>) -> Option<O
 
 pub(super) fn host(file: &Table<'_>, base: Option<&HostStack>) -> Option<HostStack> {
     section(file, "host", base, |table| {
-<<<<<<< HEAD
-        let launch = quantity((table, base), "launch", |b| &b.launch);
-        let jitter = part((table, base), "jitter", |b| &b.jitter);
-        let skew = quantity((table, base), "skew", |b| &b.skew);
-        Some(HostStack { launch: launch?, jitter: jitter?, skew: skew? })
-=======
         let s = (table, base);
         let launch = quantity(s, "launch", |b| &b.launch);
         let operator = quantity(s, "operator", |b| &b.operator);
@@ -376,6 +370,7 @@ pub(super) fn host(file: &Table<'_>, base: Option<&HostStack>) -> Option<HostSta
         let staged = quantity(s, "staged_collective", |b| &b.staged_collective);
         let message = quantity(s, "message", |b| &b.message);
         let jitter = part(s, "jitter", |b| &b.jitter);
+        let skew = quantity(s, "skew", |b| &b.skew);
         Some(HostStack {
             launch: launch?,
             operator: operator?,
@@ -383,8 +378,8 @@ pub(super) fn host(file: &Table<'_>, base: Option<&HostStack>) -> Option<HostSta
             staged_collective: staged?,
             message: message?,
             jitter: jitter?,
+            skew: skew?,
         })
->>>>>>> 666a5a54a082318850d0da59ec611c58a7c1200c
     })
 }
 
