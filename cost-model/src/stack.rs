@@ -176,6 +176,8 @@ pub struct CollectiveStack {
     pub shard_base: Sourced<f64>,
     /// Latency ramp of all-gather and reduce-scatter relative to all-reduce, inside a node.
     pub shard_ramp: Sourced<f64>,
+    /// Whether one device of a node holds the variables and sums the gradients of all.
+    pub central: Sourced<bool>,
     /// Fixed time of a ring across nodes.
     pub ring_base: Sourced<Seconds>,
     /// Time that every node of a ring adds besides the hops of its links: threads of the library

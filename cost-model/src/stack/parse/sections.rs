@@ -312,6 +312,7 @@ pub(super) fn collective(
         let s = (table, base);
         let shard_base = part(s, "shard_base", |b| &b.shard_base);
         let shard_ramp = part(s, "shard_ramp", |b| &b.shard_ramp);
+        let central = flag(s, "central", |b| &b.central);
         let ring_base = quantity(s, "ring_base", |b| &b.ring_base);
         let ring_node = quantity(s, "ring_node", |b| &b.ring_node);
         let tree_base = quantity(s, "tree_base", |b| &b.tree_base);
@@ -326,6 +327,7 @@ pub(super) fn collective(
         Some(CollectiveStack {
             shard_base: shard_base?,
             shard_ramp: shard_ramp?,
+            central: central?,
             ring_base: ring_base?,
             ring_node: ring_node?,
             tree_base: tree_base?,
