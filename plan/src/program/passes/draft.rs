@@ -219,6 +219,12 @@ fn shape(d: &Decision) -> Result<Shape, LowerError> {
 
 fn supported(model: &Model, d: &Decision, settings: &Settings) -> Result<(), LowerError> {
     let no = |what, instead| Err(LowerError::Unsupported { what, instead });
+    if d.embedding.is_some_and(|e| e.pieces > 1) {
+        return no(
+            "a token table in pieces on several stages has no lowering",
+            "keep it on one stage, or shard it over replicas",
+        );
+    }
     let chunks = d.batch.time_chunks.max(1);
     if chunks > 1 && (d.schedule != ScheduleKind::GPipe || !model.is_recurrent) {
         return no(
