@@ -96,8 +96,8 @@ fn lives<'a>(simulation: &'a Simulation<'_>, instance: usize) -> Vec<Life<'a>> {
         if task == NONE {
             continue;
         }
-        let start = simulation.run.start[task as usize];
-        let end = simulation.run.end[task as usize];
+        let start = simulation.run.start(task);
+        let end = simulation.run.end(task);
         for access in action.writes.iter().chain(&action.reads) {
             if let Some(life) = lives.get_mut(access.buffer.0 as usize) {
                 touch(&mut life.versions, access.version, start, end);
