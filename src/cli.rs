@@ -82,7 +82,8 @@ pub enum Command {
     before_help = "Examples:
   meshwright explain plan.json
   meshwright explain plan.json --why-not tp=2
-  meshwright explain --formula comm.hierarchical",
+  meshwright explain --formula comm.hierarchical
+  meshwright explain plan.json --program rank=3",
     after_help = "Next: `meshwright compare --help` puts plans side by side."
 )]
 pub struct ExplainArgs {
@@ -110,6 +111,12 @@ pub struct ExplainArgs {
     /// Show the id of every part; --path takes them.
     #[arg(long)]
     pub ids: bool,
+    /// Show the program of a rank: every action in order, such as rank=3.
+    #[arg(
+        long, value_parser = values::rank, value_name = "RANK",
+        conflicts_with_all = ["path", "why_not", "ids", "formula", "binds"]
+    )]
+    pub program: Option<u32>,
     /// Files that the plan was made from, where they are not in the catalog.
     #[command(flatten)]
     pub sources: SourceArgs,
