@@ -16,6 +16,7 @@ pub mod layout_search;
 pub mod pieces;
 pub mod pipeline;
 pub mod prices;
+pub mod programs;
 pub mod report;
 pub mod request;
 pub mod search;

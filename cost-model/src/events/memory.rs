@@ -38,7 +38,7 @@ pub fn memory(simulation: &Simulation<'_>, instance: usize) -> MemoryCurve {
     let mut changes: Vec<(f64, f64)> = Vec::new();
     for life in lives(simulation, instance) {
         let size = life.buffer.size.max.get();
-        if life.buffer.kind.is_resident() || life.buffer.is_carried {
+        if life.buffer.is_carried {
             changes.push((0.0, life.buffer.footprint().get()));
             changes.push((end, -life.buffer.footprint().get()));
             continue;

@@ -317,6 +317,7 @@ impl Single {
             element: Element::Mixed,
             home: Home::Device,
             versions: 1,
+            writes: 1,
             is_carried,
             offset: None,
         });
