@@ -15,7 +15,7 @@ pub use group::Axis;
 pub use measures::{Errors, mean};
 
 use measures::errors;
-pub use ranking::{Ranking, Sweep};
+pub use ranking::Ranking;
 pub use summary::{Rows, Summary, apply};
 
 use crate::published::Scored;

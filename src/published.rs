@@ -5,6 +5,8 @@
 //! planner prices its own plans with. What cannot be expressed says why ([`skip`]), and what had to
 //! be assumed is listed.
 
+#[cfg(test)]
+mod fixtures;
 mod intervals;
 mod machine;
 mod model;
@@ -21,13 +23,14 @@ pub use intervals::{Entry, Intervals, Kind, Knowledge, Regime, write as write_in
 pub use machine::Workshop;
 pub use predict::{Parts, Prediction};
 pub use provenance::{Provenance, provenance};
-pub use read::{Table, read};
+pub use read::read;
 pub use row::Row;
 pub use rules::{MemoryKind, Rules};
-pub use skip::{Assumption, Assumptions, Skip};
+pub use skip::{Assumptions, Skip};
 
 use crate::catalog::Catalog;
 use crate::diagnostics::Failure;
+use cost_model::Stack;
 use plan::model::Model;
 use predict::{Batch, Question, measured_step};
 use std::collections::BTreeMap;
@@ -38,6 +41,9 @@ use std::thread;
 /// Measured steps that are shipped.
 pub const RUNS: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/published/published_runs.csv"));
+/// Measured steps of the papers that the models are from, shipped.
+pub const SEEDS: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/published/seeds_runs.csv"));
 /// Shipped configurations that did not run, or just about.
 pub const FIT_LIMITS: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/published/fit_limits.csv"));
@@ -98,7 +104,19 @@ pub fn shipped_intervals() -> Result<Intervals, Failure> {
 /// Predicts every row, in order; the same whatever the number of threads.
 #[must_use]
 pub fn score(catalog: &Catalog, rules: &Rules, rows: Vec<Row>) -> Vec<Scored> {
-    let mut desk = Desk { workshop: Workshop::new(catalog, rules), rules, models: BTreeMap::new() };
+    score_under(catalog, rules, rows, &BTreeMap::new())
+}
+
+/// As [`score`], with other software stacks in the place of those with their names.
+#[must_use]
+pub fn score_under(
+    catalog: &Catalog,
+    rules: &Rules,
+    rows: Vec<Row>,
+    stacks: &BTreeMap<String, Stack>,
+) -> Vec<Scored> {
+    let workshop = Workshop::with(catalog, rules, stacks);
+    let mut desk = Desk { workshop, rules, models: BTreeMap::new() };
     let mut all = Vec::with_capacity(rows.len());
     let mut batches: BTreeMap<String, Vec<(usize, Question)>> = BTreeMap::new();
     for (index, row) in rows.into_iter().enumerate() {
@@ -200,7 +218,7 @@ impl Desk<'_> {
                 built
             }
         };
-        let split = split::split(row, model.layers(), &mut assumed)?;
+        let split = split::split(row, model.layers(), self.rules, &mut assumed)?;
         if let plan::model::Family::Transformer(shape) = &model.spec.family {
             scored.head_dim = shape.head_dim;
         }
@@ -215,3 +233,6 @@ impl Desk<'_> {
         Ok((shared, Question { model, machine, split, memory, assumed }))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ use plan::program::{Granularity, Settings as Lowering};
 use plan::timeline::{RankSummary, SIMULATION_SCHEMA, Simulation, Timeline};
 use plan::units::Seconds;
 use planner::answer::detail_of;
-use planner::programs::Priced;
+use planner::events::Priced;
 use planner::request::Request;
 use planner::solution::{Solution, unjittered};
 

@@ -70,7 +70,7 @@ fn training(
     assumed: &mut Assumptions,
 ) -> Result<Training, Skip> {
     let sequence = row.shape.seq.filter(|s| *s > 0).ok_or(Skip::Missing("seq"))?;
-    let global = row.run.global_batch.filter(|b| *b > 0).ok_or(Skip::Missing("global_batch"))?;
+    let global = row.run.global_batch.unwrap_or(1);
     if sequence.checked_mul(global).is_none_or(|tokens| tokens >= 1 << 50) {
         return Err(Skip::Large("the batch"));
     }

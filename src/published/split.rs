@@ -2,7 +2,7 @@
 //! them. Nothing is optimised here.
 
 use super::row::Row;
-use super::rules::Cut;
+use super::rules::{Cut, Rules};
 use super::skip::{Assumptions, Skip};
 use cost_model::memory::Zero;
 use plan::lower::Recompute;
@@ -37,7 +37,12 @@ const MOST_DEVICES: u64 = 1 << 20;
 ///
 /// # Errors
 /// Degrees and batches that contradict each other.
-pub fn split(row: &Row, layers: u32, assumed: &mut Assumptions) -> Result<Split, Skip> {
+pub fn split(
+    row: &Row,
+    layers: u32,
+    rules: &Rules,
+    assumed: &mut Assumptions,
+) -> Result<Split, Skip> {
     let (degrees, gpus) = degrees(row, assumed)?;
     let batches = batches(row, &degrees, assumed)?;
     if degrees.pp > layers {
@@ -66,18 +71,19 @@ pub fn split(row: &Row, layers: u32, assumed: &mut Assumptions) -> Result<Split,
     };
     let configurations = batches.into_iter().map(&mut configuration).collect();
     let zero = zero(row, assumed);
-    Ok(Split { configurations, zero, recompute: recompute(row, assumed), gpus })
+    Ok(Split { configurations, zero, recompute: recompute(row, rules, assumed), gpus })
 }
 
 fn degrees(row: &Row, assumed: &mut Assumptions) -> Result<(Degrees, u32), Skip> {
     let run = &row.run;
-    let gpus = run.gpus.filter(|n| *n > 0).ok_or(Skip::Missing("gpus"))?;
-    if gpus > MOST_DEVICES {
-        return Err(Skip::Large("the number of devices"));
-    }
     let or_one = |value: Option<u64>| value.filter(|v| *v > 0).unwrap_or(1);
     let (tp, pp, cp) = (or_one(run.tp), or_one(run.pp), or_one(run.cp));
     let model = [tp, pp, cp].into_iter().try_fold(1u64, u64::checked_mul).ok_or(Skip::Degrees)?;
+    let product = run.dp.filter(|n| *n > 0).and_then(|dp| dp.checked_mul(model));
+    let gpus = run.gpus.filter(|n| *n > 0).or(product).ok_or(Skip::Missing("gpus"))?;
+    if gpus > MOST_DEVICES {
+        return Err(Skip::Large("the number of devices"));
+    }
     if !gpus.is_multiple_of(model) {
         return Err(Skip::Degrees);
     }
@@ -113,14 +119,19 @@ fn batches(
     degrees: &Degrees,
     assumed: &mut Assumptions,
 ) -> Result<Vec<(u64, u32)>, Skip> {
-    let global = row.run.global_batch.filter(|n| *n > 0).ok_or(Skip::Missing("global_batch"))?;
     let dp = u64::from(degrees.dp);
+    let micro = row.run.micro_batch.filter(|n| *n > 0);
+    let global = row.run.global_batch.filter(|n| *n > 0).or_else(|| {
+        assumed.add("global batch: one micro-batch per replica");
+        micro?.checked_mul(dp)
+    });
+    let global = global.ok_or(Skip::Missing("global_batch"))?;
     if !global.is_multiple_of(dp) {
         return Err(Skip::Batch);
     }
     let replica = global / dp;
     let divides = |micro: &u64| replica.is_multiple_of(*micro);
-    let micro = match row.run.micro_batch.filter(|n| *n > 0) {
+    let micro = match micro {
         Some(stated) if divides(&stated) => vec![stated],
         Some(stated) => {
             assumed.add("micro-batch: the largest divisor below the stated one");
@@ -188,13 +199,22 @@ fn zero(row: &Row, assumed: &mut Assumptions) -> Zero {
     })
 }
 
-fn recompute(row: &Row, assumed: &mut Assumptions) -> Option<Recompute> {
+fn recompute(row: &Row, rules: &Rules, assumed: &mut Assumptions) -> Option<Recompute> {
+    if let Some(level) = rules.recompute(&row.words()) {
+        assumed.add(format!("recomputation: {}, though its column differs", level.name()));
+        return Some(level);
+    }
     match row.recompute.as_str() {
         "full" => Some(Recompute::Full),
         "none" | "0" | "no" | "off" => Some(Recompute::None),
         "" => {
             assumed.add("recomputation: the least that fits");
             None
+        }
+        // A policy of JAX that keeps queries, keys and values and repeats the rest.
+        word if word.contains("selective") && row.notes.contains("(qkv_proj") => {
+            assumed.add("recomputation of all but queries, keys and values: full");
+            Some(Recompute::Full)
         }
         word if word.contains("selective") => Some(Recompute::Selective),
         word if word.contains("full") => Some(Recompute::Full),

@@ -244,6 +244,8 @@ impl<'a> Builder<'a> {
             ranks: self.order.len() as u32 * self.replicas,
             micro_batches: m,
             time_chunks: 1,
+            send_budget: u32::MAX,
+            capacity: None,
             communicators: vec![replicas(self.replicas)],
             channels: self.channels,
             charges: vec![Charge::Free; charges.len()],
@@ -317,7 +319,11 @@ impl Single {
             element: Element::Mixed,
             home: Home::Device,
             versions: 1,
+<<<<<<< HEAD
             writes: 1,
+=======
+            writes: 0,
+>>>>>>> 753cd3bd1e8273fc90390a282f0876900d7146a0
             is_carried,
             offset: None,
         });
@@ -331,6 +337,8 @@ impl Single {
             ranks,
             micro_batches: 1,
             time_chunks: 1,
+            send_budget: u32::MAX,
+            capacity: None,
             communicators: vec![replicas(ranks)],
             channels: vec![],
             charges: vec![Charge::Free; self.charges.len()],

@@ -43,9 +43,7 @@ pub enum Unsupported {
 /// What cannot be run, and what can.
 pub fn check(model: &Model, tp: usize) -> Result<(), Unsupported> {
     let name = &model.spec.name;
-    let refuse = |what, instead| {
-        Err(Unsupported::Model { model: name.clone(), what, instead })
-    };
+    let refuse = |what, instead| Err(Unsupported::Model { model: name.clone(), what, instead });
     match &model.spec.family {
         Family::Einsum(_) => refuse("a free einsum graph", "write it as a transformer"),
         Family::Transformer(t) => transformer(t, tp, refuse),
@@ -76,6 +74,9 @@ fn transformer(
     }
     if t.positions == Positions::Relative && t.memory_length == 0 {
         return refuse("a model with relative positions but no cache", "give it a memory length");
+    }
+    if t.memory_length > 0 && t.positions != Positions::Relative {
+        return refuse("a model with a cache but no relative positions", "make them relative");
     }
     if t.memory_length > 0 && t.kv_heads != t.heads {
         return refuse("a model with a cache and shared key heads", "give every head its keys");

@@ -6,5 +6,6 @@ mod exchange;
 mod frontier;
 mod megatron;
 mod programs;
+mod scaling;
 mod whole_search;
 mod world;

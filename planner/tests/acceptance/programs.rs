@@ -1,7 +1,7 @@
 //! Plans as programs: how far the closed form is from the simulation of every action.
 
 use crate::world::{World, fastest};
-use planner::programs::scored;
+use planner::events::scored;
 use planner::request::Pins;
 
 /// Model, cluster, devices, pins.

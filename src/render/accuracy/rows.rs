@@ -44,9 +44,11 @@ pub fn rows(all: &[Scored]) -> Table {
         "parameters",
     ];
     let parts = crate::published::Parts::default().all();
-    let names = FIRST.into_iter().chain(parts.iter().map(|(name, _)| *name));
-    let names = names.chain(["doubts", "assumed", "skipped"]);
-    let columns: Vec<(&str, Align)> = names.map(|name| (name, Align::Left)).collect();
+    let names = FIRST.into_iter().map(str::to_string);
+    let names = names.chain(parts.iter().map(|(name, _)| format!("{name}_s")));
+    let names = names.chain(["doubts", "assumed", "skipped"].map(str::to_string));
+    let names: Vec<String> = names.collect();
+    let columns: Vec<(&str, Align)> = names.iter().map(|n| (n.as_str(), Align::Left)).collect();
     let mut table = Table::new(&columns);
     for scored in all {
         table.row(row(scored));

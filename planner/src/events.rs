@@ -5,15 +5,13 @@
 //! which bucket is ready when, which link is busy, what the host is launching. [`scored`] says how
 //! far the two are apart.
 
-use crate::exchange::table;
-use crate::prices::{compute, mesh_of, traits};
+use crate::program::program;
 use crate::report::decision;
 use crate::request::Request;
 use crate::solution::{Solution, unjittered};
-use crate::space::Configuration;
 use cost_model::events::{Durations, EventError, Fold, Gradients, Host, Options, Prepared, Prices};
-use cost_model::memory::{Zero, usable};
-use plan::program::{DifferentTokens, Facts, Granularity, LowerError, Program, Settings, lower};
+use cost_model::memory::Zero;
+use plan::program::{Granularity, LowerError, Program, Settings};
 use plan::units::Seconds;
 use thiserror::Error;
 
@@ -34,33 +32,6 @@ pub enum Unscored {
         /// Limit.
         most: u64,
     },
-}
-
-/// What lowering needs to know about machine and data.
-#[must_use]
-pub fn facts(request: &Request<'_>, c: &Configuration) -> Facts {
-    let group = mesh_of(request, c.degrees).replica_group();
-    let tokens = request.corpus.and_then(|_| table(request, c, group));
-    let different = tokens.map(|t| DifferentTokens { own: t.unique_own, all: t.unique_all });
-    Facts {
-        per_node: request.per_node(),
-        traits: traits(request.profile, compute(request)),
-        different,
-        capacity: Some(usable(request.limit(), &request.profile.stack().memory)),
-    }
-}
-
-/// The program of a solution.
-///
-/// # Errors
-/// [`LowerError`] where it asks for what has no lowering.
-pub fn program(
-    request: &Request<'_>,
-    solution: &Solution,
-    settings: &Settings,
-) -> Result<Program, LowerError> {
-    let facts = facts(request, &solution.configuration);
-    lower(request.model, &decision(request, solution), &facts, settings)
 }
 
 /// What stacks do with the gradients of a solution's backward passes.
@@ -108,7 +79,7 @@ impl Priced {
         solution: &Solution,
         settings: &Settings,
     ) -> Result<Self, LowerError> {
-        let program = program(request, solution, settings)?;
+        let program = program(request, &decision(request, solution), settings)?;
         let prices = Self::prices(&program, request, solution);
         Ok(Self { program, prices })
     }
