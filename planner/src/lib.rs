@@ -17,10 +17,7 @@ pub mod layout_search;
 pub mod pieces;
 pub mod pipeline;
 pub mod prices;
-<<<<<<< HEAD
-=======
 pub mod program;
->>>>>>> 753cd3bd1e8273fc90390a282f0876900d7146a0
 pub mod report;
 pub mod request;
 pub mod search;

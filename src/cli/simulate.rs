@@ -165,7 +165,8 @@ mod tests {
         assert_eq!(kind("hop=50us"), Ok(ChangeKind::Hop(Seconds::new(50e-6))));
         let slow = ChangeKind::Straggler { rank: 3, factor: 1.2 };
         assert_eq!(kind("straggler=3:1.2"), Ok(slow));
-        for wrong in ["link", "link=fast", "link=0GB/s", "speed=2", "straggler=3", "straggler=3:0"] {
+        for wrong in ["link", "link=fast", "link=0GB/s", "speed=2", "straggler=3", "straggler=3:0"]
+        {
             assert!(kind(wrong).is_err(), "{wrong}");
         }
     }

@@ -60,12 +60,8 @@ impl Prices {
         let staged = has_messages_between_nodes(program);
         let price = |c| charge(c, staged, profile, host);
         Self {
-<<<<<<< HEAD
-            charges: program.charges.iter().map(|c| charge(c, profile, host)).collect(),
-            gradients: handling(program, profile, gradients),
-=======
             charges: program.charges.iter().map(price).collect(),
->>>>>>> 753cd3bd1e8273fc90390a282f0876900d7146a0
+            gradients: handling(program, profile, gradients),
             contention: overlap.contention.value,
             overlaps_gradients: overlap.data.value,
         }
@@ -152,7 +148,6 @@ impl Durations<'_> {
     }
 }
 
-<<<<<<< HEAD
 /// Time that backward passes spend on gradients: [`crate::stack::OptimizerStack`] says how many
 /// bytes per parameter.
 fn handling(program: &Program, profile: &Profile, gradients: Gradients) -> Vec<Vec<f64>> {
@@ -184,8 +179,6 @@ fn gradient_of(class: &Class, action: &Action) -> Bytes {
     buffers.filter(|b| b.kind == BufferKind::Gradient).map(|b| b.size.max).sum()
 }
 
-fn charge(charge: &Charge, profile: &Profile, host: Host) -> ChargePrice {
-=======
 /// Whether stages of a pipeline on different nodes exchange messages.
 fn has_messages_between_nodes(program: &Program) -> bool {
     program.charges.iter().any(|charge| match charge {
@@ -197,7 +190,6 @@ fn has_messages_between_nodes(program: &Program) -> bool {
 }
 
 fn charge(charge: &Charge, staged: bool, profile: &Profile, host: Host) -> ChargePrice {
->>>>>>> 753cd3bd1e8273fc90390a282f0876900d7146a0
     let mut parts = PassTime::zero();
     let mut launch = Seconds::ZERO;
     match charge {

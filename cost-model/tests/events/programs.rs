@@ -319,11 +319,7 @@ impl Single {
             element: Element::Mixed,
             home: Home::Device,
             versions: 1,
-<<<<<<< HEAD
             writes: 1,
-=======
-            writes: 0,
->>>>>>> 753cd3bd1e8273fc90390a282f0876900d7146a0
             is_carried,
             offset: None,
         });

@@ -30,7 +30,13 @@ fn closed_forms_are_near_their_programs() {
         let Some(planned) = fastest(&request) else { continue };
         let start = std::time::Instant::now();
         let scored = scored(&request, &planned.solution, planned.detail.step.value);
-        println!("{model:12} {gpus:5} {:?} {scored:?} {:?}", planned.solution.configuration, start.elapsed());
-        if let Ok(s) = scored { println!("     {:+.2} %", s.difference() * 100.0); }
+        println!(
+            "{model:12} {gpus:5} {:?} {scored:?} {:?}",
+            planned.solution.configuration,
+            start.elapsed()
+        );
+        if let Ok(s) = scored {
+            println!("     {:+.2} %", s.difference() * 100.0);
+        }
     }
 }

@@ -5,9 +5,7 @@ use crate::cli::{Change, ChangeKind, SimulateArgs};
 use crate::diagnostics::Failure;
 use crate::render::number::grouped;
 use cost_model::Profile;
-use cost_model::events::{
-    Failures, Fold, Noise, checkpoint_interval, goodput, percentile,
-};
+use cost_model::events::{Failures, Fold, Noise, checkpoint_interval, goodput, percentile};
 use plan::document::Plan;
 use plan::machine::{Cluster, LatencyLaw, Link};
 use plan::timeline::{Goodput, Jitter, WhatIf};
@@ -22,8 +20,7 @@ impl Simulated<'_> {
         calm: f64,
         flags: &SimulateArgs,
     ) -> Result<Option<Jitter>, Failure> {
-        let noise =
-            Noise { common: flags.jitter, rank: flags.rank_jitter, seed: flags.seed };
+        let noise = Noise { common: flags.jitter, rank: flags.rank_jitter, seed: flags.seed };
         if noise.common == 0.0 && noise.rank == 0.0 {
             return Ok(None);
         }
