@@ -6,6 +6,7 @@ mod global;
 mod gpus;
 mod pins;
 mod plan;
+mod simulate;
 mod training;
 mod usage;
 pub mod values;
@@ -15,6 +16,7 @@ pub use global::{Format, Global};
 pub use gpus::{Gpus, GpusError};
 pub use pins::{Choice, read as read_pins};
 pub use plan::PlanArgs;
+pub use simulate::{Change, ChangeKind, Detail, SimulateArgs};
 pub use training::TrainingArgs;
 
 use crate::diagnostics::Failure;
@@ -56,6 +58,8 @@ pub enum Command {
     Plan(Box<PlanArgs>),
     /// Show every number of a plan, and why it was chosen.
     Explain(ExplainArgs),
+    /// Run a plan in simulated time, action by action.
+    Simulate(Box<SimulateArgs>),
     /// Show two or more plans side by side.
     Compare(CompareArgs),
     /// Check plan and scenario files.

@@ -8,6 +8,7 @@
 pub mod answer;
 pub mod binding;
 pub mod evaluate;
+pub mod events;
 pub mod exchange;
 pub mod inner;
 pub mod interleaved;

@@ -319,7 +319,7 @@ impl Single {
             element: Element::Mixed,
             home: Home::Device,
             versions: 1,
-            writes: 0,
+            writes: 1,
             is_carried,
             offset: None,
         });
