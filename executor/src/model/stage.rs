@@ -182,6 +182,28 @@ impl Stage {
         Ok((Output::Activation(x), Kept { layers: kept }))
     }
 
+    /// Runs layers again that kept their input only, so that the backward pass finds everything.
+    ///
+    /// # Errors
+    /// The ranks that share the stage cannot go on.
+    pub fn again<T: Float>(
+        &self,
+        weights: &[T],
+        batch: &MicroBatch,
+        tensor: Tensor<'_, T>,
+        kept: Kept<T>,
+    ) -> Result<Kept<T>, Fault> {
+        let one = |(i, kept)| match kept {
+            KeptLayer::Input(x, before) => {
+                let c = self.context(i, weights, batch, tensor);
+                Ok(KeptLayer::All(self.layers[i].forward(&c, &x, before)?.2))
+            }
+            all @ KeptLayer::All(_) => Ok(all),
+        };
+        let layers: Result<_, Fault> = kept.layers.into_iter().enumerate().map(one).collect();
+        Ok(Kept { layers: layers? })
+    }
+
     /// Backward pass: the gradient for the stage before (the first stage has none). `dy` comes from
     /// the stage behind; the last one takes none. Gradients of carries go from after to before.
     ///

@@ -1,6 +1,6 @@
 //! Whole models: gradients, sizes, and that splits change nothing.
 
-mod small;
+pub(crate) mod small;
 mod splits;
 
 use super::*;
