@@ -81,7 +81,7 @@ impl Rank<'_> {
         if block.span.first > 0 && x.is_none() {
             return Err(self.unsupported(call, "no activations are there for this pass"));
         }
-        let start = || block.stage.start(&batch);
+        let start = || block.stage.start(batch.sequences);
         let carries = self.carries.entry((at, sequences)).or_insert_with(start);
         let again = self.tables.recomputed.contains(&at);
         let (out, kept) =
@@ -123,7 +123,7 @@ impl Rank<'_> {
             return Err(self.unsupported(call, "no gradient is there for this pass"));
         }
         let sequences = micro / self.job.program.time_chunks.max(1);
-        let start = || block.stage.start(&batch);
+        let start = || block.stage.start(batch.sequences);
         let carries = self.now.carries.entry((at, sequences)).or_insert_with(start);
         let (dx, left) =
             block.stage.backward(&block.weights, &batch, &tensor, kept, dy, carries)?;

@@ -94,8 +94,7 @@ impl<'a> Rank<'a> {
         let (class, _) = job.program.class_of(rank).ok_or_else(missing)?;
         let class = &job.program.classes[class];
         let tables = Tables::new(class);
-        let mut made =
-            Self::bare(job, place, class, links, tables);
+        let mut made = Self::bare(job, place, class, links, tables);
         made.make_blocks()?;
         Ok(made)
     }

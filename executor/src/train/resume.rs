@@ -58,6 +58,7 @@ impl Rank<'_> {
         let call = self.other("writing a checkpoint");
         let mut message = Vec::new();
         self.pieces().iter().for_each(|piece| piece.write(&mut message));
+        self.carried().iter().for_each(|piece| piece.write(&mut message));
         let world = self.links.world();
         let mut messages = vec![Vec::new(); world.size()];
         messages[0] = message;
@@ -98,13 +99,71 @@ impl Rank<'_> {
                     _ => &block.weights[own.clone()],
                 };
                 let slots = self.job.recipe.rule.slots().iter();
-                let states = slots.zip(block.state(i)).map(|(slot, v)| (format!("{slot}/"), &v[..]));
+                let states =
+                    slots.zip(block.state(i)).map(|(slot, v)| (format!("{slot}/"), &v[..]));
                 for (prefix, values) in std::iter::once((String::new(), weights)).chain(states) {
                     pieces.extend(self.cut(block, own.clone(), &prefix, values));
                 }
             }
         }
         pieces
+    }
+
+    /// The sequences of a micro-batch of sequences, among those of a step.
+    fn sequences(&self, number: u32) -> std::ops::Range<u64> {
+        let each = self.job.decision.batch.micro_sequences;
+        let number = self.place.data * self.job.batches_per_replica() + number;
+        u64::from(number) * each..u64::from(number + 1) * each
+    }
+
+    /// What layers carry from text to text, one row per sequence.
+    fn carried(&self) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        let mine = self.carries.iter().filter(|_| self.place.tensor == 0);
+        for (&(block, number), carries) in mine {
+            let (first, sequences) = (self.blocks[block].span.first, self.sequences(number));
+            for (layer, carry) in (first..).zip(&carries.0) {
+                for (part, matrix) in carry.parts().into_iter().enumerate() {
+                    let each = (sequences.end - sequences.start) as usize;
+                    let width = matrix.data().len() / each.max(1);
+                    let start = sequences.start * width as u64;
+                    pieces.push(Piece {
+                        name: carry_name(layer, part),
+                        shape: [self.job.decision.batch.global_sequences as usize, width],
+                        indices: (start..).take(matrix.data().len()).collect(),
+                        values: matrix.data().to_vec(),
+                    });
+                }
+            }
+        }
+        pieces
+    }
+
+    /// Takes what layers carry out of a checkpoint. With another number of sequences per step they
+    /// read other places of the text, and start afresh.
+    fn restore_carries(&mut self, checkpoint: &Checkpoint) {
+        let all = self.job.decision.batch.global_sequences as usize;
+        for at in 0..self.blocks.len() {
+            for number in 0..self.job.batches_per_replica() {
+                let sequences = self.sequences(number);
+                let block = &self.blocks[at];
+                let each = (sequences.end - sequences.start) as usize;
+                let mut carries = block.stage.start(each);
+                for (layer, carry) in (block.span.first..).zip(&mut carries.0) {
+                    let rows = |part: usize| {
+                        let tensor = checkpoint.tensors.get(&carry_name(layer, part))?;
+                        let width = *tensor.shape.get(1).filter(|_| tensor.shape[0] == all)?;
+                        let rows = sequences.start as usize * width..sequences.end as usize * width;
+                        tensor.values.get(rows).map(<[f32]>::to_vec)
+                    };
+                    let parts: Option<Vec<_>> = (0..carry.parts().len()).map(rows).collect();
+                    if let Some(restored) = parts.and_then(|parts| carry.with(parts)) {
+                        *carry = restored;
+                    }
+                }
+                self.carries.insert((at, number), carries);
+            }
+        }
     }
 
     /// Cuts consecutive elements of a block into pieces of its parameters.
@@ -160,10 +219,15 @@ impl Rank<'_> {
             }
             block.store();
         }
+        self.restore_carries(checkpoint);
         (self.step, self.updates) = (checkpoint.step, checkpoint.updates);
         self.scale = checkpoint.scale.unwrap_or(self.scale);
         Ok(())
     }
+}
+
+fn carry_name(layer: u32, part: usize) -> String {
+    format!("carry/{layer}/{part}")
 }
 
 /// Takes the parts of a block's parameters out of a checkpoint.
@@ -210,10 +274,9 @@ impl Piece {
 
     fn put(self, tensors: &mut BTreeMap<String, Tensor>) {
         let [rows, cols] = self.shape;
-        let tensor = tensors.entry(self.name).or_insert_with(|| Tensor {
-            shape: vec![rows, cols],
-            values: vec![0.0; rows * cols],
-        });
+        let tensor = tensors
+            .entry(self.name)
+            .or_insert_with(|| Tensor { shape: vec![rows, cols], values: vec![0.0; rows * cols] });
         for (index, value) in self.indices.into_iter().zip(self.values) {
             if let Some(element) = tensor.values.get_mut(index as usize) {
                 *element = value;

@@ -67,7 +67,8 @@ struct RelativeGradients<T> {
 
 impl<T: Float> Saved<T> {
     pub fn bytes(&self) -> usize {
-        let distances = self.distances.as_ref().map_or(0, |d| d.waves.bytes() + d.projected.bytes());
+        let distances =
+            self.distances.as_ref().map_or(0, |d| d.waves.bytes() + d.projected.bytes());
         let sums = self.sums.len() * T::BYTES;
         self.x.bytes() + self.qkv.bytes() + self.context.bytes() + sums + distances
     }
@@ -88,8 +89,7 @@ impl Attention {
         let zero = Init::Constant(0.0);
         // Transformer-XL projects queries, keys and values without bias.
         let has_bias = (t.bias || t.qkv_bias) && t.memory_length == 0;
-        let qkv_bias = has_bias
-            .then(|| b.add("b_qkv", (1, all), cut(Cut::Columns(columns)), zero));
+        let qkv_bias = has_bias.then(|| b.add("b_qkv", (1, all), cut(Cut::Columns(columns)), zero));
         let rows = own(heads, 0);
         let relative = (t.positions == Positions::Relative).then(|| {
             let mine = || cut(Cut::Columns(vec![rows.clone()]));
@@ -264,7 +264,8 @@ impl<T: Float> HeadGradients<T> {
     fn new(s: &Shape, distances: Option<&Distances<T>>) -> Self {
         let (q, kv) = (s.heads * s.head_dim, s.kv_heads * s.head_dim);
         let projected = distances.map(|d| d.projected.view());
-        let (rows, cols) = projected.as_ref().map_or((0, 0), |v: &View<'_, T>| (v.rows(), v.cols()));
+        let (rows, cols) =
+            projected.as_ref().map_or((0, 0), |v: &View<'_, T>| (v.rows(), v.cols()));
         Self {
             q: Matrix::zeros(s.batch * s.queries, q),
             k: Matrix::zeros(s.batch * s.keys, kv),

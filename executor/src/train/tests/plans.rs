@@ -8,11 +8,11 @@ use plan::document::{
     BatchDecision, Decision, LayerRange, PrecisionDecision, RecomputeCount, StageDecision,
 };
 use plan::exchange::SamplingSeeds;
-use plan::lower::{AttentionKernel, Recompute, Traits};
+use plan::lower::{Recompute, Traits};
 use plan::mesh::Degrees;
 use plan::model::Model;
 use plan::program::Facts;
-use plan::schedule::ScheduleKind;
+use plan::schedule::{ScheduleKind, Shape};
 use plan::work::OptimizerRule;
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,6 +96,8 @@ impl Plan {
             .flat_map(|run| (0..run.layers).map(|_| model.kinds[run.kind].name))
             .collect();
         let count = self.pp * self.chunks;
+        let (kind, micro_batches) = (self.schedule, self.micro_batches * self.time_chunks);
+        let shape = Shape { kind, ranks: self.pp, micro_batches, chunks: self.chunks };
         let stage = |i: u32| {
             let range = crate::comm::part(kinds.len(), count as usize, i as usize);
             let level = if self.recompute { Recompute::Full } else { Recompute::None };
@@ -110,7 +112,7 @@ impl Plan {
             }
             StageDecision {
                 layers: LayerRange { first: range.start as u32, last: range.end as u32 - 1 },
-                pipeline_rank: i % self.pp,
+                pipeline_rank: shape.home(i),
                 zero: self.zero,
                 recompute,
             }
@@ -138,9 +140,8 @@ pub fn job_with(plan: &Plan, name: &str, rate: f64) -> Job {
         limit: Duration::from_secs(60),
         threads: 1,
     };
-    let traits = Traits { attention: AttentionKernel::Flash, early_stop: false };
-    let facts =
-        Facts { per_node: 8, traits, different: None, capacity: None };
+    let traits = Traits { attention: plan::work::AttentionKernel::Flash2, early_stop: false };
+    let facts = Facts { per_node: 8, traits, different: None, capacity: None };
     let made = Job::new(model, decision, &facts, batches, recipe);
     made.unwrap_or_else(|e| panic!("{name} {plan:?}: {e}"))
 }
