@@ -20,9 +20,9 @@ impl Random {
     /// For a purpose, by name.
     #[must_use]
     pub fn new(seed: u64, purpose: &str) -> Self {
-        let key = purpose.bytes().fold(mix(seed ^ STEP), |key, byte| {
-            mix(key.wrapping_add(STEP) ^ u64::from(byte))
-        });
+        let key = purpose
+            .bytes()
+            .fold(mix(seed ^ STEP), |key, byte| mix(key.wrapping_add(STEP) ^ u64::from(byte)));
         Self { key }
     }
 

@@ -34,11 +34,11 @@ pub fn run(
     if let Some(path) = &flags.svg {
         files::write(output, Some(path), &screens::chart(&rows.runs))?;
     }
+    let text = answer(&summary, &rows, flags, settings, output)?;
     if let Some(path) = &flags.rows {
         let all: Vec<Scored> = [rows.runs, rows.limits, rows.memory_only].concat();
         files::write(output, Some(path), &screens::rows(&all).csv())?;
     }
-    let text = answer(&summary, flags, settings, output)?;
     files::write(output, settings.output.as_deref(), &text)?;
     Ok(exit)
 }
@@ -99,6 +99,7 @@ impl Desk<'_> {
 
 fn answer(
     summary: &Summary,
+    rows: &Rows,
     flags: &AccuracyArgs,
     settings: &Settings,
     output: &Output,
@@ -109,7 +110,7 @@ fn answer(
     Ok(match settings.format {
         Format::Csv => screens::groups(summary, true).csv(),
         Format::Markdown => screens::groups(summary, true).markdown(),
-        Format::Json => json::document(&screens::document(summary)),
+        Format::Json => json::document(&screens::document(summary, rows)),
         Format::Human | Format::Plain => {
             let origin = match &flags.source {
                 Some(group) => provenance(group)?,

@@ -103,7 +103,9 @@ impl Parameter {
             *value = T::of(match self.init {
                 Init::Normal { deviation } => deviation * draw.normal(index as u64),
                 Init::Constant(value) => value,
-                Init::Gate { value, from, to } if (from..to).contains(&(index % self.cols)) => value,
+                Init::Gate { value, from, to } if (from..to).contains(&(index % self.cols)) => {
+                    value
+                }
                 Init::Gate { .. } => 0.0,
             });
         }

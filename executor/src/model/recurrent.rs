@@ -135,7 +135,11 @@ impl Recurrent {
         }
     }
 
-    fn lstm_weights<'a, T: Float>(&self, c: &Context<'a, T>, projects: bool) -> lstm::Weights<'a, T> {
+    fn lstm_weights<'a, T: Float>(
+        &self,
+        c: &Context<'a, T>,
+        projects: bool,
+    ) -> lstm::Weights<'a, T> {
         lstm::Weights {
             input: c.weights.matrix(0),
             bias: c.weights.vector(1),
@@ -208,12 +212,7 @@ impl Recurrent {
     }
 
     /// Adds the gradients of the weights.
-    pub fn add<T: Float>(
-        &self,
-        c: &Context<'_, T>,
-        pending: Pending<T>,
-        mut g: Gradients<'_, T>,
-    ) {
+    pub fn add<T: Float>(&self, c: &Context<'_, T>, pending: Pending<T>, mut g: Gradients<'_, T>) {
         match (self.cell, pending) {
             (Cell::Lstm { projects }, Pending::Lstm(pending)) => pending.add(lstm::Gradients {
                 input: g.matrix(0),
@@ -224,8 +223,7 @@ impl Recurrent {
             (Cell::Mlstm { weight_norm: false }, Pending::Mlstm(pending)) => {
                 let [input_factor, state_factor, input, recurrent] = MLSTM.map(|i| g.matrix(i));
                 let bias = g.vector(BIAS);
-                let into =
-                    mlstm::Gradients { input_factor, state_factor, input, recurrent, bias };
+                let into = mlstm::Gradients { input_factor, state_factor, input, recurrent, bias };
                 pending.add(into);
             }
             (Cell::Mlstm { weight_norm: true }, Pending::Mlstm(pending)) => {

@@ -1,5 +1,6 @@
 //! Consecutive layers that one rank holds, and their passes.
 
+use super::MicroBatch;
 use super::block::Block;
 use super::embedding::Embedding;
 use super::head::Head;
@@ -7,7 +8,6 @@ use super::layer::{Carry, Context, Layer, Out, Pending, Saved, Tensor};
 use super::parameter::{Gradients, Parameter, Weights};
 use super::recurrent::Recurrent;
 use super::support::{Unsupported, check};
-use super::MicroBatch;
 use crate::comm::Fault;
 use crate::float::Float;
 use crate::matrix::Matrix;

@@ -43,9 +43,7 @@ pub enum Unsupported {
 /// What cannot be run, and what can.
 pub fn check(model: &Model, tp: usize) -> Result<(), Unsupported> {
     let name = &model.spec.name;
-    let refuse = |what, instead| {
-        Err(Unsupported::Model { model: name.clone(), what, instead })
-    };
+    let refuse = |what, instead| Err(Unsupported::Model { model: name.clone(), what, instead });
     match &model.spec.family {
         Family::Einsum(_) => refuse("a free einsum graph", "write it as a transformer"),
         Family::Transformer(t) => transformer(t, tp, refuse),

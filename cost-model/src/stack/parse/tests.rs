@@ -45,7 +45,10 @@ fn a_device_has_its_own_constants() {
     };
     let at = |name, device| load_stack(name, &text).unwrap().on(device).compute.derate.value;
     assert_eq!([at("quiet", "a100"), at("quiet", "h100-pcie")], [0.5, 0.6]);
-    assert_eq!([at("loud", "a100"), at("loud", "h100-pcie"), at("loud", "h100-sxm")], [0.7, 0.7, 0.8]);
+    assert_eq!(
+        [at("loud", "a100"), at("loud", "h100-pcie"), at("loud", "h100-sxm")],
+        [0.7, 0.7, 0.8]
+    );
     assert_eq!(load_stack("loud", &text).unwrap().on("h100-sxm").name, "loud");
     let wrong = loud.replace("h100-sxm.compute", "h100-sxm.computer");
     let error = parse_stack(&wrong, Some(&stack())).unwrap_err().to_string();

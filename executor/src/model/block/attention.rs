@@ -67,7 +67,8 @@ struct RelativeGradients<T> {
 
 impl<T: Float> Saved<T> {
     pub fn bytes(&self) -> usize {
-        let distances = self.distances.as_ref().map_or(0, |d| d.waves.bytes() + d.projected.bytes());
+        let distances =
+            self.distances.as_ref().map_or(0, |d| d.waves.bytes() + d.projected.bytes());
         let sums = self.sums.len() * T::BYTES;
         self.x.bytes() + self.qkv.bytes() + self.context.bytes() + sums + distances
     }
@@ -262,7 +263,8 @@ impl<T: Float> HeadGradients<T> {
     fn new(s: &Shape, distances: Option<&Distances<T>>) -> Self {
         let (q, kv) = (s.heads * s.head_dim, s.kv_heads * s.head_dim);
         let projected = distances.map(|d| d.projected.view());
-        let (rows, cols) = projected.as_ref().map_or((0, 0), |v: &View<'_, T>| (v.rows(), v.cols()));
+        let (rows, cols) =
+            projected.as_ref().map_or((0, 0), |v: &View<'_, T>| (v.rows(), v.cols()));
         Self {
             q: Matrix::zeros(s.batch * s.queries, q),
             k: Matrix::zeros(s.batch * s.keys, kv),
