@@ -178,6 +178,7 @@ pub struct ValidateArgs {
     before_help = "Examples:
   meshwright calibrate --corpus text.txt -o corpus.toml
   meshwright calibrate --corpus text.txt --tokens byte
+  meshwright calibrate --published llm-foundry -o mine.toml
   zcat text.gz | meshwright calibrate --corpus - -o corpus.toml
   meshwright calibrate --intervals -o scenarios/published/intervals.toml",
     after_help = "Next: `meshwright plan -m word-lm-1b --corpus corpus.toml` uses what was fitted."
@@ -185,16 +186,31 @@ pub struct ValidateArgs {
 pub struct CalibrateArgs {
     /// Fit how many different tokens a batch holds, from this text (`-` for stdin).
     #[arg(
-        long, value_name = "FILE", required_unless_present = "intervals",
+        long, value_name = "FILE", required_unless_present_any = ["published", "intervals"],
         value_hint = clap::ValueHint::FilePath
     )]
     pub corpus: Option<String>,
     /// Fit how far measured steps lie from predictions, from the shipped tuning rows.
-    #[arg(long, conflicts_with = "corpus")]
+    #[arg(long, conflicts_with_all = ["corpus", "published"])]
     pub intervals: bool,
     /// What a token is.
     #[arg(long, value_enum, value_name = "KIND", default_value_t = TokenKind::Word)]
     pub tokens: TokenKind,
+    /// Fit constants of software stacks to measured steps whose group or source contains this.
+    #[arg(long, value_name = "WORD", conflicts_with_all = ["corpus", "tokens"])]
+    pub published: Option<String>,
+    /// Use only rows of this split.
+    #[arg(long, value_name = "SPLIT", default_value = "tune", requires = "published")]
+    pub split: String,
+    /// The measured steps, where they are not the shipped ones; `-` is stdin.
+    #[arg(
+        long, value_name = "FILE", requires = "published",
+        value_hint = clap::ValueHint::FilePath
+    )]
+    pub runs: Option<String>,
+    /// Constants to fit, such as compute.derate,overlap.contention; all that matter otherwise.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', requires = "published")]
+    pub free: Vec<String>,
 }
 
 /// What a token is.

@@ -5,6 +5,7 @@
 
 mod accuracy;
 mod bug;
+mod calibration;
 mod catalog;
 mod cli;
 mod commands;

@@ -30,6 +30,7 @@ pub use skip::{Assumptions, Skip};
 
 use crate::catalog::Catalog;
 use crate::diagnostics::Failure;
+use cost_model::Stack;
 use plan::model::Model;
 use predict::{Batch, Question, measured_step};
 use std::collections::BTreeMap;
@@ -40,6 +41,9 @@ use std::thread;
 /// Measured steps that are shipped.
 pub const RUNS: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/published/published_runs.csv"));
+/// Measured steps of the papers that the models are from, shipped.
+pub const SEEDS: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/published/seeds_runs.csv"));
 /// Shipped configurations that did not run, or just about.
 pub const FIT_LIMITS: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/published/fit_limits.csv"));
@@ -100,7 +104,19 @@ pub fn shipped_intervals() -> Result<Intervals, Failure> {
 /// Predicts every row, in order; the same whatever the number of threads.
 #[must_use]
 pub fn score(catalog: &Catalog, rules: &Rules, rows: Vec<Row>) -> Vec<Scored> {
-    let mut desk = Desk { workshop: Workshop::new(catalog, rules), rules, models: BTreeMap::new() };
+    score_under(catalog, rules, rows, &BTreeMap::new())
+}
+
+/// As [`score`], with other software stacks in the place of those with their names.
+#[must_use]
+pub fn score_under(
+    catalog: &Catalog,
+    rules: &Rules,
+    rows: Vec<Row>,
+    stacks: &BTreeMap<String, Stack>,
+) -> Vec<Scored> {
+    let workshop = Workshop::with(catalog, rules, stacks);
+    let mut desk = Desk { workshop, rules, models: BTreeMap::new() };
     let mut all = Vec::with_capacity(rows.len());
     let mut batches: BTreeMap<String, Vec<(usize, Question)>> = BTreeMap::new();
     for (index, row) in rows.into_iter().enumerate() {
@@ -202,7 +218,7 @@ impl Desk<'_> {
                 built
             }
         };
-        let split = split::split(row, model.layers(), &mut assumed)?;
+        let split = split::split(row, model.layers(), self.rules, &mut assumed)?;
         if let plan::model::Family::Transformer(shape) = &model.spec.family {
             scored.head_dim = shape.head_dim;
         }

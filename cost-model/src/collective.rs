@@ -2,11 +2,11 @@
 //!
 //! Letters: `S` bytes of the whole tensor, `n` ranks over `k` nodes, `g = n/k` ranks of the group
 //! per node, `B` bus bandwidth inside a node, `N` one device's share of the network cards, `h`
-//! time of a hop; `f` is `2(n−1)/n` for all-reduce and `(n−1)/n` else, `r` is 2 or 1 likewise.
+//! time of a hop, `q` what a node adds to a ring; `f` is `2(n−1)/n` for all-reduce and `(n−1)/n` else, `r` is 2 or 1 likewise.
 //!
 //! ```text
 //! node    = (a₀ + a₁·S/(S + S₁))·min(1, n/8 + ¼) + f·S/B        gather, scatter: 0.7a₀, 0.6a₁
-//! ring    = base + r·((n − k)·h_in + (k − 1)·h_out) + max(f·S/B, r·S·(k − 1)/k / (g·N))
+//! ring    = base + r·((n − k)·h_in + (k − 1)·h_out + k·q) + max(f·S/B, r·S·(k − 1)/k / (g·N))
 //! tree    = base + 2·((g − 1)·h_in + log₂k·h_out) + max(…)/0.8   all-reduce only
 //! all-to-all = base + S·(k − 1)/k / N + S/k · (g − 1)/g / (0.8B)
 //! ```
@@ -175,8 +175,10 @@ impl Shape {
 fn ring(shape: &Shape, profile: &Profile) -> Option<CollectiveCost> {
     let (intra, inter) = (profile.intra, profile.inter?);
     let base = Constant::from(&profile.stack.collective.ring_base, |t| t.get());
-    let hops =
-        (shape.ranks - shape.nodes) * intra.hop.value + (shape.nodes - 1.0) * inter.hop.value;
+    let node = Constant::from(&profile.stack.collective.ring_node, |t| t.get());
+    let hops = (shape.ranks - shape.nodes) * intra.hop.value
+        + (shape.nodes - 1.0) * inter.hop.value
+        + shape.nodes * node.value;
     let inside = if shape.per_node > 1.0 { shape.size * shape.bus_factor } else { 0.0 };
     let wire = intra.bandwidth_of(shape.per_node);
     Some(CollectiveCost {
@@ -185,7 +187,7 @@ fn ring(shape: &Shape, profile: &Profile) -> Option<CollectiveCost> {
         intra: Seconds::new(inside / wire.value),
         inter: Seconds::new(shape.network / inter.bandwidth.value),
         pipelined: true,
-        grade: [intra.hop, inter.hop, wire, inter.bandwidth]
+        grade: [intra.hop, inter.hop, node, wire, inter.bandwidth]
             .iter()
             .fold(base.grade, |grade, constant| grade.max(constant.grade)),
     })

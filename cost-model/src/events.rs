@@ -173,7 +173,7 @@ impl<'a> Prepared<'a> {
     pub fn run_slowed(&'a self, slowdown: Vec<f64>) -> Result<Simulation<'a>, EventError> {
         let run = engine::run(&self.compiled.graph, &slowdown);
         self.complete(&run)?;
-        let makespan = run.end.iter().copied().fold(0.0, f64::max);
+        let makespan = run.ends().fold(0.0, f64::max);
         Ok(Simulation { prepared: self, run, slowdown, makespan })
     }
 
@@ -182,8 +182,8 @@ impl<'a> Prepared<'a> {
         if run.done == all {
             return Ok(());
         }
-        let stuck = |o: &(&graph::Origin, &f64)| o.1.is_infinite() && o.0.action != NONE;
-        let origins = self.compiled.graph.origins.iter().zip(&run.end).filter(stuck);
+        let stuck = |o: &(&graph::Origin, f64)| o.1.is_infinite() && o.0.action != NONE;
+        let origins = self.compiled.graph.origins.iter().zip(run.ends()).filter(stuck);
         let first = origins.map(|(o, _)| (o.step, o.action, o.instance)).min();
         let (_, action, instance) = first.unwrap_or((0, 0, 0));
         let rank = self.fold.ranks[instance as usize];
@@ -213,8 +213,7 @@ impl Simulation<'_> {
     /// Length of each step: from the end of the one before on the rank that ends last.
     #[must_use]
     pub fn steps(&self) -> Vec<Seconds> {
-        let last =
-            |ends: &Vec<u32>| ends.iter().map(|&t| self.run.end[t as usize]).fold(0.0, f64::max);
+        let last = |ends: &Vec<u32>| ends.iter().map(|&t| self.run.end(t)).fold(0.0, f64::max);
         let ends: Vec<f64> = self.prepared.compiled.ends.iter().map(last).collect();
         let starts = std::iter::once(0.0).chain(ends.iter().copied());
         ends.iter().zip(starts).map(|(end, start)| Seconds::new(end - start)).collect()
@@ -225,8 +224,8 @@ impl Simulation<'_> {
     #[must_use]
     pub fn span(&self, step: usize, instance: usize, action: usize) -> Option<(Seconds, Seconds)> {
         let task = *self.prepared.compiled.tasks.get(step)?.get(instance)?.get(action)?;
-        let at = |times: &[f64]| times.get(task as usize).map(|t| Seconds::new(*t));
-        Some((at(&self.run.start)?, at(&self.run.end)?))
+        let runs = task != NONE;
+        runs.then(|| (Seconds::new(self.run.start(task)), Seconds::new(self.run.end(task))))
     }
 
     fn action(&self, task: u32) -> Option<&Action> {

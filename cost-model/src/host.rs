@@ -7,6 +7,7 @@ use crate::constant::{term, unsupported};
 use crate::profile::Profile;
 use crate::{attention, pointwise};
 use plan::Estimate;
+use plan::lower::Step;
 use plan::units::{Bytes, Seconds};
 use plan::work::Work;
 
@@ -48,6 +49,26 @@ pub fn launch(work: &Work, profile: &Profile) -> Estimate<Seconds> {
     term(time, profile.spread.latency, launch.grade)
 }
 
+/// Time the host needs for a step of a layer: its launches, and what the framework does around them.
+///
+/// `kernels · t_launch + t_operator` for computation, `t_launch + t_collective + n·√k · t_staged` for
+/// a collective of `n` ranks on `k` nodes, where `t_staged` counts only while stages of a pipeline
+/// on different nodes (`staged`) exchange messages beside it. Valid for eager frameworks. Source: the stack.
+/// Checked by `operators_and_collectives_occupy_the_host`.
+#[must_use]
+pub fn occupied(step: &Step, staged: bool, profile: &Profile) -> Seconds {
+    let host = &profile.stack.host;
+    let around = match &step.work {
+        Work::Collective(item) => {
+            let each = if staged { host.staged_collective.value } else { Seconds::ZERO };
+            let nodes = f64::from(item.group.nodes.max(1));
+            host.collective.value + each * (f64::from(item.group.size) * nodes.sqrt())
+        }
+        _ => host.operator.value,
+    };
+    launch(&step.work, profile).value + around
+}
+
 /// Time of a copy between device and host: `bytes / link`. Checked by
 /// `a_host_copy_takes_the_host_link`.
 pub(crate) fn copy(bytes: Bytes, profile: &Profile) -> Estimate<Seconds> {
@@ -60,7 +81,8 @@ mod tests {
     use super::*;
     use crate::fixtures;
     use plan::Dtype;
-    use plan::work::{Gemm, Scan};
+    use plan::lower::StepRole;
+    use plan::work::{Collective, CollectiveOp, Gemm, Group, Scan};
 
     #[test]
     fn a_scan_launches_its_body_per_step() {
@@ -70,6 +92,26 @@ mod tests {
         assert_eq!(kernels(&scan, &profile), 20.0);
         let each = profile.stack.host.launch.value;
         assert_eq!(launch(&scan, &profile).value, each * 20.0);
+    }
+
+    /// A product: one launch and one operator. An all-reduce of 4 ranks: one launch, one collective,
+    /// and 4 times what messages beside it cost.
+    #[test]
+    fn operators_and_collectives_occupy_the_host() {
+        let mut profile = fixtures::a100();
+        let us = |n: f64| fixtures::of(Seconds::new(n * 1e-6));
+        let host = &mut profile.stack.host;
+        (host.launch, host.operator, host.collective) = (us(8.0), us(50.0), us(20.0));
+        host.staged_collective = us(100.0);
+        let step = |work| Step { op: "test", role: StepRole::Compute, work };
+        let gemm = Work::Gemm(Gemm { batch: 1, m: 64, n: 64, k: 64, dtype: Dtype::Fp16 });
+        let group = Group { size: 4, nodes: 1 };
+        let (op, bytes) = (CollectiveOp::AllReduce, Bytes::new(1e6));
+        let reduce = step(Work::Collective(Collective { op, bytes, group }));
+        let close = |time: Seconds, us: f64| assert!((time.get() * 1e6 - us).abs() < 1e-9);
+        close(occupied(&step(gemm), true, &profile), 58.0);
+        close(occupied(&reduce, false, &profile), 28.0);
+        close(occupied(&reduce, true, &profile), 428.0);
     }
 
     /// 25 GB over 25 GB/s.

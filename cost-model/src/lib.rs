@@ -16,6 +16,7 @@ mod constant;
 pub mod corpus;
 pub mod events;
 pub mod exchange;
+pub mod fit;
 pub mod flops;
 pub mod formulas;
 pub mod gemm;

@@ -17,6 +17,7 @@
 //! | cross-entropy | `T·vocab` local |
 //! | gate | elements of one gate times gates |
 //! | permute | `T·top_k·d_model`: to the experts and back together |
+//! | shift | scores of relative positions: `T·heads·keys` local |
 //! | copy | elements copied |
 //! | cast | elements of the operand of an 8-bit product: its input, the gradient of its output |
 

@@ -99,7 +99,7 @@ pub(crate) struct Spread {
 }
 
 /// Kinds of memory-bound kernels, with their variants.
-pub(crate) const POINTWISE_KINDS: usize = 15;
+pub(crate) const POINTWISE_KINDS: usize = 16;
 
 impl Profile {
     /// The software stack, with the source of every constant.
@@ -256,6 +256,7 @@ pub(crate) const POINTWISE: [PointwiseKind; POINTWISE_KINDS] = [
     PointwiseKind::Permute,
     PointwiseKind::Copy,
     PointwiseKind::Cast,
+    PointwiseKind::Shift,
 ];
 
 pub(crate) fn pointwise_index(kind: PointwiseKind) -> usize {
@@ -273,6 +274,7 @@ pub(crate) fn pointwise_index(kind: PointwiseKind) -> usize {
         PointwiseKind::Permute => 12,
         PointwiseKind::Copy => 13,
         PointwiseKind::Cast => 14,
+        PointwiseKind::Shift => 15,
     }
 }
 

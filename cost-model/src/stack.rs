@@ -100,6 +100,8 @@ pub struct ComputeStack {
 pub struct AttentionStack {
     /// The kernel the stack runs.
     pub kernel: Sourced<AttentionKernel>,
+    /// Speed of flash kernels relative to the device's own.
+    pub derate: Sourced<f64>,
     /// Bytes per score of an unfused softmax at 16 bit.
     pub softmax_bytes: Sourced<Passes>,
     /// Bytes per score of an unfused dropout at 16 bit.
@@ -137,6 +139,9 @@ pub struct RecurrentStack {
     pub batched_weight_gradient: Sourced<bool>,
     /// Reads and writes of the gradient per unrolled step, in passes over it.
     pub accumulation_passes: Sourced<f64>,
+    /// Bandwidth of those passes at 16 bit relative to streaming kernels, where a thread adds one
+    /// element per load.
+    pub narrow_accumulation: Sourced<f64>,
     /// Time of one step in a loop of the host, on top of the device's own: waiting for a value that
     /// decides what comes next, and starting over with an empty queue.
     pub step_host: Sourced<Seconds>,
@@ -151,6 +156,8 @@ pub struct OptimizerStack {
     pub bytes: BTreeMap<OptimizerRule, Sourced<f64>>,
     /// Kernels of one update.
     pub kernels: Sourced<f64>,
+    /// Time of a step that depends on nothing: loops over parameters, norms, logging, loading.
+    pub fixed: Sourced<Seconds>,
     /// Bytes per parameter and micro-batch of unfused gradient accumulation.
     pub accumulation_bytes: Sourced<f64>,
     /// Bytes per parameter and micro-batch of casting 32-bit weights to 16 bit and gradients back,
@@ -169,6 +176,9 @@ pub struct CollectiveStack {
     pub shard_ramp: Sourced<f64>,
     /// Fixed time of a ring across nodes.
     pub ring_base: Sourced<Seconds>,
+    /// Time that every node of a ring adds besides the hops of its links: threads of the library
+    /// that pass data on and have to be scheduled.
+    pub ring_node: Sourced<Seconds>,
     /// Fixed time of a tree.
     pub tree_base: Sourced<Seconds>,
     /// Time per rank of a tree inside a node.
@@ -213,8 +223,19 @@ pub struct OverlapStack {
 pub struct HostStack {
     /// Processor time to launch one kernel.
     pub launch: Sourced<Seconds>,
+    /// Processor time of one operator besides its launches: modules, differentiation, hooks.
+    pub operator: Sourced<Seconds>,
+    /// Processor time of one collective inside a layer besides its launch.
+    pub collective: Sourced<Seconds>,
+    /// What such a collective takes on top, per rank of its group, while stages of a pipeline on
+    /// different nodes keep the processor busy with messages.
+    pub staged_collective: Sourced<Seconds>,
+    /// Processor time of a message between stages besides its launch.
+    pub message: Sourced<Seconds>,
     /// Relative slowdown per doubling of the number of nodes.
     pub jitter: Sourced<f64>,
+    /// What a step on several nodes takes longer because their hosts arrive apart.
+    pub skew: Sourced<Seconds>,
 }
 
 /// Memory besides the model's own.

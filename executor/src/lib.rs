@@ -5,11 +5,14 @@
 //! they learn, [`comm`] lets ranks talk, [`data`] feeds them text, [`checkpoint`] keeps what was
 //! learnt, [`train`] runs ranks. [`machine`] says what the machine at hand is.
 
+pub mod checkpoint;
 pub mod comm;
+pub mod data;
 pub mod float;
 pub mod gemm;
 pub mod machine;
 pub mod matrix;
 pub mod model;
 pub mod ops;
+pub mod optimizer;
 pub mod random;

@@ -30,12 +30,26 @@
 mod action;
 mod buffer;
 mod charge;
+mod digest;
+mod error;
+mod lower;
+mod passes;
 mod peers;
+mod text;
+pub mod validate;
 
 pub use action::{Action, ActionId, At, Cadence, Cause, Lane, LayerSpan, Op, Token};
 pub use buffer::{Access, Buffer, BufferId, BufferKind, Element, Home, Size};
 pub use charge::{Charge, ChargeId, LayerWork};
-pub use peers::{Channel, ChannelId, Communicator, CommunicatorId, Payload, Peers, Purpose};
+pub use digest::Digest;
+pub use error::LowerError;
+pub use lower::{DifferentTokens, Facts, Granularity, Settings, lower};
+pub use peers::{
+    Channel, ChannelId, Communicator, CommunicatorId, LedgerEntry, Payload, Peers, Purpose, Traffic,
+};
+pub use validate::{Flaw, Place, validate};
+
+use crate::units::Bytes;
 
 /// A plan, lowered.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +60,10 @@ pub struct Program {
     pub micro_batches: u32,
     /// Pieces along time into which each batch of sequences is cut.
     pub time_chunks: u32,
+    /// Messages that may be under way from a rank at once.
+    pub send_budget: u32,
+    /// Memory that a device has for tensors, where it is known.
+    pub capacity: Option<Bytes>,
     /// Groups of ranks, by [`CommunicatorId`].
     pub communicators: Vec<Communicator>,
     /// Point-to-point connections, by [`ChannelId`].
@@ -97,7 +115,9 @@ pub struct Class {
     /// What it does, in the order of issue; an [`ActionId`] is a place in this list.
     pub actions: Vec<Action>,
     /// Device memory that the buffers take: the end of the arena.
-    pub arena: crate::units::Bytes,
+    pub arena: Bytes,
+    /// Traffic that it has to have, from closed forms; the actions have to add up to it.
+    pub ledger: Vec<LedgerEntry>,
 }
 
 impl Class {

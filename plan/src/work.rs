@@ -136,6 +136,9 @@ pub enum PointwiseKind {
     Gate,
     /// Permutation of tokens to experts and back (per routed element).
     Permute,
+    /// Scores of relative positions, shifted into place, added to the others, scaled and masked
+    /// (per score).
+    Shift,
     /// A plain copy or addition of one operand.
     Copy,
     /// Operands of 8-bit products, cast from 16 bit and transposed for the gradients.

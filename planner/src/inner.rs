@@ -134,7 +134,8 @@ fn send(request: &Request<'_>, c: &Configuration, mesh: &Mesh, kinds: &PricedKin
     let in_parts = d.tp > 1 && !c.sequence_parallel;
     let part = if in_parts { all / f64::from(d.tp) } else { all };
     let message = Send { bytes: part, crosses_nodes: mesh.stages_cross_nodes() };
-    let mut whole = price(&Work::Send(message), request.profile).value;
+    let host = request.profile.stack().host.message.value;
+    let mut whole = price(&Work::Send(message), request.profile).value + host;
     if in_parts {
         let group = mesh.group(plan::mesh::Axis::Tensor);
         let gather = Collective { op: CollectiveOp::AllGather, bytes: all, group };
@@ -199,7 +200,8 @@ impl PassBuilder<'_> {
     /// in another format than they are computed in.
     fn shard_copies(&self, kind: &PricedKind) -> Seconds {
         let precision = &self.request.model.spec.training.precision;
-        let (compute, wire) = (precision.compute.size(), precision.wire_bytes);
+        let wire = precision.wire_bytes;
+        let compute = precision.compute.between_products().size();
         let cast = if wire > compute { compute + wire } else { 0 };
         let copies = self.request.profile.stack().optimizer.shard_copy_bytes.value;
         let each = copies + cast as f64;

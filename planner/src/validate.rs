@@ -124,7 +124,7 @@ pub fn solution(request: &Request<'_>, plan: &Plan) -> Result<Solution, String> 
         pieces: d.embedding.map_or(1, |e| e.pieces),
     };
     let mut book = PriceBook::new(request);
-    let kinds = book.get(Split::of(&configuration)).as_ref();
+    let kinds = book.get(Split::of(request, &configuration)).as_ref();
     let kinds = kinds.map_err(|why| format!("the configuration has no prices: {why:?}"))?;
     let levels = crate::solution::levels(kinds);
     let zero = d.stages.first().and_then(|s| Zero::from_stage(s.zero)).ok_or("no ZeRO stage")?;

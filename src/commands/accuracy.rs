@@ -8,7 +8,7 @@ use crate::exit::Exit;
 use crate::files;
 use crate::output::{Output, Talk};
 use crate::published::{
-    FIT_LIMITS, RUNS, Row, SMALL_MEMORY, Scored, provenance, read, score, shipped_intervals,
+    FIT_LIMITS, RUNS, Row, SEEDS, SMALL_MEMORY, Scored, provenance, read, score, shipped_intervals,
     shipped_rules,
 };
 use crate::render::{accuracy as screens, json};
@@ -65,9 +65,10 @@ impl Desk<'_> {
             Some(path) => Some((files::shown(path).to_string(), files::read(path)?)),
             None => is_shipped.then(|| shipped("fit_limits.csv", FIT_LIMITS)),
         };
+        let seeds = is_shipped.then(|| shipped("seeds_runs.csv", SEEDS));
         let memory = is_shipped.then(|| shipped("megatron_ci_memory.csv", SMALL_MEMORY));
         Ok(Rows {
-            runs: self.scored(runs)?,
+            runs: [self.scored(runs)?, self.scored(seeds)?].concat(),
             limits: self.scored(limits)?,
             memory_only: self.scored(memory)?,
         })

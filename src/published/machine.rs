@@ -48,11 +48,13 @@ struct Parts<'a> {
 }
 
 impl<'a> Workshop<'a> {
-    /// An empty workshop.
+    /// A workshop that knows some stacks beforehand.
     #[must_use]
-    pub fn new(catalog: &'a Catalog, rules: &'a Rules) -> Self {
+    pub fn with(catalog: &'a Catalog, rules: &'a Rules, known: &BTreeMap<String, Stack>) -> Self {
         let (devices, clusters) = (BTreeMap::new(), BTreeMap::new());
-        let (stacks, profiles) = (BTreeMap::new(), BTreeMap::new());
+        let stacks =
+            known.iter().map(|(name, stack)| (name.clone(), Some(stack.clone()))).collect();
+        let profiles = BTreeMap::new();
         Self { catalog, rules, devices, clusters, stacks, profiles }
     }
 

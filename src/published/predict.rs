@@ -209,8 +209,11 @@ impl<'a> Batch<'a> {
 
     fn request(&self, i: usize, question: &Question, c: &Configuration) -> Request<'a> {
         let replica = c.micro_sequences * u64::from(c.micro_batches);
-        // Trainers of Transformers sum the gradient of their table like every other one.
-        let exchange = (!question.model.is_recurrent).then_some(Exchange::Dense);
+        // Gradients of tables are summed like every other one, except in TensorFlow, where those of
+        // word models are rows.
+        let has_rows = question.machine.stack.stack.starts_with("tensorflow");
+        let is_dense = !question.model.is_recurrent || !has_rows;
+        let exchange = is_dense.then_some(Exchange::Dense);
         let pins = Pins { zero: Some(question.split.zero), exchange, ..self.requests[i].1.pins };
         Request {
             gpus: question.split.gpus,
@@ -235,7 +238,7 @@ struct Case<'a> {
 impl Case<'_> {
     fn predict(&self, book: &mut PriceBook<'_>) -> Result<Prediction, Skip> {
         let (request, c) = (self.request, self.c);
-        let kinds = book.get(PriceSplit::of(&c)).as_ref().map_err(unpriced)?;
+        let kinds = book.get(PriceSplit::of(request, &c)).as_ref().map_err(unpriced)?;
         let inner = Inner::new(request, c, kinds);
         let none = || Skip::Unpriced("no setting of sharding and exchange applies".into());
         let setting = settings(request, c.degrees.dp * c.degrees.cp).into_iter().next();

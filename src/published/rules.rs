@@ -1,6 +1,7 @@
 //! The rules by which a row becomes a question: data, read from `scenarios/published/rules.toml`.
 
 use super::row::Row;
+use plan::lower::Recompute;
 use plan::scenario::{Item, Problems, Table, read};
 
 /// All rules, in the order in which they are asked.
@@ -16,6 +17,8 @@ pub struct Rules {
     pub stacks: Vec<StackRule>,
     /// Shapes of models.
     pub shapes: Vec<ShapeRule>,
+    /// Recomputation that a row states and did not run.
+    pub recompute: Vec<RecomputeRule>,
     /// Meanings of published memory.
     pub memory: Vec<MemoryRule>,
 }
@@ -113,6 +116,14 @@ pub struct ShapeRule {
     pub dense_layers: Option<u32>,
     /// Width of their feed-forward part.
     pub d_dense: Option<u64>,
+}
+
+/// Recomputation of rows whose column repeats a default.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecomputeRule {
+    any: Vec<String>,
+    /// What ran.
+    pub level: Recompute,
 }
 
 /// What a published amount of memory is.
@@ -213,6 +224,12 @@ impl Rules {
         self.shapes.iter().find(|rule| any_in(&rule.words, &model)).cloned().unwrap_or_default()
     }
 
+    /// What was recomputed, where the column of the row does not say it.
+    #[must_use]
+    pub fn recompute(&self, words: &str) -> Option<Recompute> {
+        self.recompute.iter().find(|rule| any_in(&rule.any, words)).map(|rule| rule.level)
+    }
+
     /// What an amount of memory means.
     #[must_use]
     pub fn memory(&self, words: &str) -> Option<&MemoryRule> {
@@ -258,6 +275,7 @@ pub fn parse(text: &str) -> Result<Rules, Problems> {
         let network = file.table("network", network);
         let stacks = each(file, "stack", stack);
         let shapes = each(file, "shape", shape);
+        let recompute = each(file, "recompute", recompute);
         let memory = each(file, "memory", memory);
         Some(Rules {
             gpus: gpus?,
@@ -265,6 +283,7 @@ pub fn parse(text: &str) -> Result<Rules, Problems> {
             network: network?,
             stacks: stacks?,
             shapes: shapes?,
+            recompute: recompute?,
             memory: memory?,
         })
     })
@@ -373,6 +392,12 @@ fn shape(table: &Table<'_>) -> Option<ShapeRule> {
         dense_layers: table.optional("dense_layers", |i| i.count32(0)),
         d_dense: count("d_dense"),
     })
+}
+
+fn recompute(table: &Table<'_>) -> Option<RecomputeRule> {
+    let any = words(table, "any");
+    let level = table.required("level", |i| i.choice(&Recompute::ALL.map(|r| (r.name(), r))))?;
+    Some(RecomputeRule { any, level })
 }
 
 fn memory(table: &Table<'_>) -> Option<MemoryRule> {

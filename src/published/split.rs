@@ -2,7 +2,7 @@
 //! them. Nothing is optimised here.
 
 use super::row::Row;
-use super::rules::Cut;
+use super::rules::{Cut, Rules};
 use super::skip::{Assumptions, Skip};
 use cost_model::memory::Zero;
 use plan::lower::Recompute;
@@ -37,7 +37,12 @@ const MOST_DEVICES: u64 = 1 << 20;
 ///
 /// # Errors
 /// Degrees and batches that contradict each other.
-pub fn split(row: &Row, layers: u32, assumed: &mut Assumptions) -> Result<Split, Skip> {
+pub fn split(
+    row: &Row,
+    layers: u32,
+    rules: &Rules,
+    assumed: &mut Assumptions,
+) -> Result<Split, Skip> {
     let (degrees, gpus) = degrees(row, assumed)?;
     let batches = batches(row, &degrees, assumed)?;
     if degrees.pp > layers {
@@ -66,7 +71,7 @@ pub fn split(row: &Row, layers: u32, assumed: &mut Assumptions) -> Result<Split,
     };
     let configurations = batches.into_iter().map(&mut configuration).collect();
     let zero = zero(row, assumed);
-    Ok(Split { configurations, zero, recompute: recompute(row, assumed), gpus })
+    Ok(Split { configurations, zero, recompute: recompute(row, rules, assumed), gpus })
 }
 
 fn degrees(row: &Row, assumed: &mut Assumptions) -> Result<(Degrees, u32), Skip> {
@@ -194,13 +199,22 @@ fn zero(row: &Row, assumed: &mut Assumptions) -> Zero {
     })
 }
 
-fn recompute(row: &Row, assumed: &mut Assumptions) -> Option<Recompute> {
+fn recompute(row: &Row, rules: &Rules, assumed: &mut Assumptions) -> Option<Recompute> {
+    if let Some(level) = rules.recompute(&row.words()) {
+        assumed.add(format!("recomputation: {}, though its column differs", level.name()));
+        return Some(level);
+    }
     match row.recompute.as_str() {
         "full" => Some(Recompute::Full),
         "none" | "0" | "no" | "off" => Some(Recompute::None),
         "" => {
             assumed.add("recomputation: the least that fits");
             None
+        }
+        // A policy of JAX that keeps queries, keys and values and repeats the rest.
+        word if word.contains("selective") && row.notes.contains("(qkv_proj") => {
+            assumed.add("recomputation of all but queries, keys and values: full");
+            Some(Recompute::Full)
         }
         word if word.contains("selective") => Some(Recompute::Selective),
         word if word.contains("full") => Some(Recompute::Full),

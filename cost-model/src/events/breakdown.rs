@@ -79,8 +79,8 @@ impl Simulation<'_> {
         let mut now = 0.0;
         let mut last = NONE;
         for (task, action) in self.tasks_of(instance) {
-            let end = self.run.end[task as usize];
-            if last == NONE || end > self.run.end[last as usize] {
+            let end = self.run.end(task);
+            if last == NONE || end > self.run.end(last) {
                 last = task;
             }
             if action.lane != Lane::Compute {
@@ -91,7 +91,7 @@ impl Simulation<'_> {
             now = end;
         }
         if last != NONE {
-            let end = self.run.end[last as usize];
+            let end = self.run.end(last);
             self.segment(instance, last, now, &mut sums);
             self.gap(instance, last, now, &mut sums);
             sums.bubble += self.makespan - end.max(now);
@@ -111,12 +111,12 @@ impl Simulation<'_> {
     }
 
     fn busy(&self, instance: usize, task: u32, action: &Action, sums: &mut Sums) {
-        let took = self.run.end[task as usize] - self.run.start[task as usize];
+        let took = self.run.end(task) - self.run.start(task);
         let t = &self.prepared.compiled.graph.tasks[task as usize];
         let slow = t.work * (self.slowdown[instance] - 1.0);
         let rest = took - t.work - slow;
         sums.straggling += slow;
-        if self.run.end[task as usize] == t.launched {
+        if self.run.end(task) == t.launched {
             sums.launch += rest;
         } else {
             sums.contention += rest;
@@ -132,12 +132,12 @@ impl Simulation<'_> {
     fn gap(&self, instance: usize, task: u32, from: f64, sums: &mut Sums) {
         let mut task = task;
         loop {
-            let start = self.run.start[task as usize];
+            let start = self.run.start(task);
             if start <= from {
                 return;
             }
-            let blocker = self.run.blocker[task as usize];
-            let free = if blocker == NONE { 0.0 } else { self.run.end[blocker as usize] };
+            let blocker = self.run.blocker(task);
+            let free = if blocker == NONE { 0.0 } else { self.run.end(blocker) };
             // It was free to start before, so the host kept it.
             sums.launch += start - free.max(from).min(start);
             if blocker == NONE || free <= from {
@@ -150,7 +150,7 @@ impl Simulation<'_> {
 
     /// Attributes the time of a task after `from`, as seen by a rank whose compute lane is idle.
     fn segment(&self, instance: usize, task: u32, from: f64, sums: &mut Sums) {
-        let (start, end) = (self.run.start[task as usize], self.run.end[task as usize]);
+        let (start, end) = (self.run.start(task), self.run.end(task));
         let time = end - start.max(from);
         if time <= 0.0 {
             return;

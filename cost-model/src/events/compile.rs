@@ -59,16 +59,16 @@ struct Builder<'a> {
     /// Sets of simulated ranks that form a group, by communicator and rank.
     groups: BTreeMap<(u32, u32), u32>,
     sets: BTreeMap<(u32, Vec<u32>), u32>,
-    /// Messages of each channel and sender that one end has listed, and how many each end has.
-    messages: BTreeMap<(u32, u32), Queue>,
+    /// Messages of each channel and, within it, each sender.
+    messages: Vec<Queue>,
     /// Tasks with several places, with the others.
     joined: Vec<(u32, u32)>,
     tasks: Vec<Vec<Vec<u32>>>,
     ends: Vec<Vec<u32>>,
 }
 
-/// Messages between two ranks.
-#[derive(Default)]
+/// Messages between two ranks: those that one end has listed, and how many each end has.
+#[derive(Clone, Default)]
 struct Queue {
     tasks: Vec<u32>,
     sent: usize,
@@ -115,7 +115,7 @@ impl<'a> Builder<'a> {
             collectives: BTreeMap::new(),
             groups: BTreeMap::new(),
             sets: BTreeMap::new(),
-            messages: BTreeMap::new(),
+            messages: vec![Queue::default(); program.channels.len() * fold.len()],
             joined: Vec::new(),
             tasks: Vec::new(),
             ends: Vec::new(),
@@ -250,7 +250,10 @@ impl<'a> Builder<'a> {
                 .and_then(|other| self.fold.instance(program, other)),
         };
         let sender = sender.ok_or(EventError::NoPeer { rank, action: origin.action })?;
-        let queue = self.messages.entry((channel, sender)).or_default();
+        let place = channel as usize * self.fold.len() + sender as usize;
+        let Some(queue) = self.messages.get_mut(place) else {
+            return Err(EventError::NoPeer { rank, action: origin.action });
+        };
         let n = if is_send { &mut queue.sent } else { &mut queue.received };
         let index = *n;
         *n += 1;
@@ -268,10 +271,7 @@ impl<'a> Builder<'a> {
         match met {
             Some(met) if is_send => self.edges.push((made, met)),
             Some(met) => self.edges.push((met, made)),
-            None => {
-                let queue = self.messages.entry((channel, sender)).or_default();
-                queue.tasks.push(made);
-            }
+            None => self.messages[place].tasks.push(made),
         }
         Ok(made)
     }
@@ -365,7 +365,7 @@ impl<'a> Builder<'a> {
     }
 
     fn finish(mut self) -> Result<Compiled, EventError> {
-        let unmatched = self.messages.values().find(|queue| queue.sent != queue.received);
+        let unmatched = self.messages.iter().find(|queue| queue.sent != queue.received);
         if let Some(queue) = unmatched {
             let first = queue.tasks.get(queue.sent.min(queue.received));
             let origin = first.map(|&t| self.graph.origins[t as usize]);

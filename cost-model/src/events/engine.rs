@@ -16,14 +16,42 @@ use super::queue::Queue;
 /// When everything happened.
 #[derive(Clone, Debug)]
 pub(super) struct Run {
-    /// Start of each task; infinite where it never started.
-    pub start: Vec<f64>,
-    /// End of each task; infinite where it never ended.
-    pub end: Vec<f64>,
-    /// The predecessor that ended last, [`NONE`] where there is none.
-    pub blocker: Vec<u32>,
+    tasks: Vec<Record>,
     /// Tasks that ran.
     pub done: usize,
+}
+
+/// When a task happened. Together in memory, because the loop needs all of it at once.
+#[derive(Clone, Copy, Debug)]
+struct Record {
+    start: f64,
+    end: f64,
+    /// The predecessor that ended last, [`NONE`] where there is none.
+    blocker: u32,
+    /// Predecessors that have not ended.
+    before: u32,
+}
+
+impl Run {
+    /// Start of a task; infinite where it never started.
+    pub fn start(&self, task: u32) -> f64 {
+        self.tasks[task as usize].start
+    }
+
+    /// End of a task; infinite where it never ended.
+    pub fn end(&self, task: u32) -> f64 {
+        self.tasks[task as usize].end
+    }
+
+    /// The predecessor that ended last, [`NONE`] where there is none.
+    pub fn blocker(&self, task: u32) -> u32 {
+        self.tasks[task as usize].blocker
+    }
+
+    /// Ends of all tasks.
+    pub fn ends(&self) -> impl Iterator<Item = f64> {
+        self.tasks.iter().map(|t| t.end)
+    }
 }
 
 /// What runs at a place.
@@ -59,7 +87,6 @@ struct Engine<'a> {
     /// Factor on the work of computation, per simulated rank.
     slowdown: &'a [f64],
     now: f64,
-    before: Vec<u32>,
     slots: Vec<Slot>,
     loads: Vec<Load>,
     queue: Queue,
@@ -72,13 +99,17 @@ struct Engine<'a> {
 /// Runs all tasks of a graph. Tasks that wait for each other in a circle never start.
 pub(super) fn run(graph: &Graph, slowdown: &[f64]) -> Run {
     let n = graph.len();
-    let unknown = vec![f64::INFINITY; n];
-    let run = Run { start: unknown.clone(), end: unknown, blocker: vec![NONE; n], done: 0 };
+    let fresh = |task: &Task| Record {
+        start: f64::INFINITY,
+        end: f64::INFINITY,
+        blocker: NONE,
+        before: task.before,
+    };
+    let run = Run { tasks: graph.tasks[..n].iter().map(fresh).collect(), done: 0 };
     let mut engine = Engine {
         graph,
         slowdown,
         now: 0.0,
-        before: graph.tasks.iter().map(|t| t.before).collect(),
         slots: vec![FREE; graph.instance_of.len()],
         loads: vec![Load::default(); slowdown.len()],
         queue: Queue::new(graph.instance_of.len()),
@@ -139,7 +170,7 @@ impl Engine<'_> {
     }
 
     fn begin(&mut self, task: u32) {
-        self.run.start[task as usize] = self.now;
+        self.run.tasks[task as usize].start = self.now;
         let t = &self.graph.tasks[task as usize];
         if t.work == 0.0 && t.launched <= self.now {
             self.slots[t.place as usize] = FREE;
@@ -150,13 +181,13 @@ impl Engine<'_> {
     }
 
     fn finish(&mut self, task: u32) {
-        self.run.end[task as usize] = self.now;
+        self.run.tasks[task as usize].end = self.now;
         self.run.done += 1;
         for &next in self.graph.after(task) {
-            let before = &mut self.before[next as usize];
-            *before -= 1;
-            if *before == 0 {
-                self.run.blocker[next as usize] = task;
+            let record = &mut self.run.tasks[next as usize];
+            record.before -= 1;
+            if record.before == 0 {
+                record.blocker = task;
                 self.ready.push(next);
             }
         }

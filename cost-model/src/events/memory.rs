@@ -38,7 +38,7 @@ pub fn memory(simulation: &Simulation<'_>, instance: usize) -> MemoryCurve {
     let mut changes: Vec<(f64, f64)> = Vec::new();
     for life in lives(simulation, instance) {
         let size = life.buffer.size.max.get();
-        if life.buffer.kind.is_resident() || life.buffer.is_carried {
+        if life.buffer.is_carried {
             changes.push((0.0, life.buffer.footprint().get()));
             changes.push((end, -life.buffer.footprint().get()));
             continue;
@@ -96,8 +96,8 @@ fn lives<'a>(simulation: &'a Simulation<'_>, instance: usize) -> Vec<Life<'a>> {
         if task == NONE {
             continue;
         }
-        let start = simulation.run.start[task as usize];
-        let end = simulation.run.end[task as usize];
+        let start = simulation.run.start(task);
+        let end = simulation.run.end(task);
         for access in action.writes.iter().chain(&action.reads) {
             if let Some(life) = lives.get_mut(access.buffer.0 as usize) {
                 touch(&mut life.versions, access.version, start, end);

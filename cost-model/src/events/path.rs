@@ -42,13 +42,13 @@ impl Simulation<'_> {
     /// Checked by `the_critical_path_adds_up`.
     #[must_use]
     pub fn critical_path(&self) -> Vec<PathAction> {
-        let ends = self.run.end.iter();
-        let last = (0u32..).zip(ends).filter(|(_, end)| **end == self.makespan).map(|(t, _)| t);
+        let mut ends = (0u32..).zip(self.run.ends());
+        let last = ends.find(|(_, end)| *end == self.makespan);
         let mut path = Vec::new();
-        let mut task = last.min().unwrap_or(NONE);
+        let mut task = last.map_or(NONE, |(task, _)| task);
         while task != NONE {
             path.push(self.path_action(task));
-            task = self.run.blocker[task as usize];
+            task = self.run.blocker(task);
         }
         path.reverse();
         path
@@ -57,9 +57,9 @@ impl Simulation<'_> {
     pub(super) fn path_action(&self, task: u32) -> PathAction {
         let graph = &self.prepared.compiled.graph;
         let origin = graph.origins[task as usize];
-        let blocker = self.run.blocker[task as usize];
-        let free = if blocker == NONE { 0.0 } else { self.run.end[blocker as usize] };
-        let start = self.run.start[task as usize];
+        let blocker = self.run.blocker(task);
+        let free = if blocker == NONE { 0.0 } else { self.run.end(blocker) };
+        let start = self.run.start(task);
         let link = match blocker {
             _ if start > free => Link::Host,
             NONE => Link::Start,
@@ -70,7 +70,7 @@ impl Simulation<'_> {
             action: (origin.action != NONE).then_some(origin.action),
             free: Seconds::new(free),
             start: Seconds::new(start),
-            end: Seconds::new(self.run.end[task as usize]),
+            end: Seconds::new(self.run.end(task)),
             link,
         }
     }

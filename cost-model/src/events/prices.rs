@@ -1,7 +1,7 @@
 //! How long actions take alone: prices of their charges, or what a run measured.
 
 use super::EventError;
-use crate::layer::{PassTime, pass_time};
+use crate::layer::{PassTime, Surroundings, pass_time};
 use crate::profile::Profile;
 use crate::{host, price};
 use plan::Estimate;
@@ -45,8 +45,10 @@ impl Prices {
     #[must_use]
     pub fn new(program: &Program, profile: &Profile, host: Host) -> Self {
         let overlap = &profile.stack().overlap;
+        let staged = has_messages_between_nodes(program);
+        let price = |c| charge(c, staged, profile, host);
         Self {
-            charges: program.charges.iter().map(|c| charge(c, profile, host)).collect(),
+            charges: program.charges.iter().map(price).collect(),
             contention: overlap.contention.value,
             overlaps_gradients: overlap.data.value,
         }
@@ -130,7 +132,17 @@ impl Durations<'_> {
     }
 }
 
-fn charge(charge: &Charge, profile: &Profile, host: Host) -> ChargePrice {
+/// Whether stages of a pipeline on different nodes exchange messages.
+fn has_messages_between_nodes(program: &Program) -> bool {
+    program.charges.iter().any(|charge| match charge {
+        Charge::Items(items) => {
+            items.iter().any(|item| matches!(item, Work::Send(send) if send.crosses_nodes))
+        }
+        _ => false,
+    })
+}
+
+fn charge(charge: &Charge, staged: bool, profile: &Profile, host: Host) -> ChargePrice {
     let mut parts = PassTime::zero();
     let mut launch = Seconds::ZERO;
     match charge {
@@ -138,8 +150,9 @@ fn charge(charge: &Charge, profile: &Profile, host: Host) -> ChargePrice {
         Charge::Layers { pass, layers } => {
             for layer in layers {
                 let times = f64::from(layer.layers);
-                let sequence = is_sequence_parallel(&layer.steps);
-                let time = pass_time(&layer.steps, *pass, sequence, profile);
+                let sequence_parallel = is_sequence_parallel(&layer.steps);
+                let around = Surroundings { sequence_parallel, staged };
+                let time = pass_time(&layer.steps, *pass, around, profile);
                 parts = parts.plus(&time.times(times));
                 launch += launches(layer.steps.iter().map(|s| &s.work), profile) * times;
             }

@@ -45,8 +45,8 @@ impl Simulation<'_> {
             spans.extend(mine.map(|(action, &task)| Span {
                 action,
                 step: step as u32,
-                start_seconds: self.run.start[task as usize],
-                end_seconds: self.run.end[task as usize],
+                start_seconds: self.run.start(task),
+                end_seconds: self.run.end(task),
                 waited_for: wait(self.path_action(task).link),
             }));
         }

@@ -145,8 +145,11 @@ pub(super) const ALL: &[Formula] = &[
     Formula {
         id: "host.launch",
         title: "a device that waits for its host",
-        equation: "t = max(t_device, kernels·t_launch)",
-        letters: "kernels launched, t_launch host time of one launch",
+        equation: "t = ∛(t_device³ + t_host³), t_host = kernels·t_launch + operators·t_operator + \
+                   collectives·(t_collective + n·√k·t_staged)",
+        letters: "kernels launched, t_launch host time of one launch, t_operator of what the \
+                  framework does around an operator; n ranks on k nodes; t_staged counts while \
+                  stages of a pipeline on different nodes exchange messages",
         source: "data of the stack",
         test: "a_scan_launches_its_body_per_step",
     },

@@ -150,8 +150,10 @@ impl Owner<'_> {
 
     fn flash(&self, pair: &Sourced<(f64, f64)>) -> Result<(f64, f64, Grade), ProfileError> {
         let law = &self.stack.attention;
-        let grade = weakest([pair.grade, law.half_sequence.grade, law.tiny_head.grade]);
+        let grades = [pair.grade, law.half_sequence.grade, law.tiny_head.grade, law.derate.grade];
+        let grade = weakest(grades);
         let (forward, backward) = pair.value;
+        let (forward, backward) = (forward * law.derate.value, backward * law.derate.value);
         for value in [forward, backward] {
             self.fraction("the efficiency of attention", Constant { value, grade })?;
         }

@@ -75,6 +75,9 @@ fn transformer(
     if t.positions == Positions::Relative && t.memory_length == 0 {
         return refuse("a model with relative positions but no cache", "give it a memory length");
     }
+    if t.memory_length > 0 && t.positions != Positions::Relative {
+        return refuse("a model with a cache but no relative positions", "make them relative");
+    }
     if t.memory_length > 0 && t.kv_heads != t.heads {
         return refuse("a model with a cache and shared key heads", "give every head its keys");
     }

@@ -310,7 +310,9 @@ fn memory_attention(g: &mut GraphBuilder, t: &Transformer, x: TensorId) -> Tenso
     let positions = g.input("relative positions", &[Keys, DModel]);
     let wr = g.parameter("w_r", &[DModel, Heads, HeadDim]);
     let r = g.einsum("r", positions, wr, &[Keys, Heads, HeadDim]);
-    let scores = g.einsum("position scores", q, r, &[Batch, Seq, Heads, Keys]);
+    let by_keys = [Batch, Seq, Heads, Keys];
+    let scores = g.einsum("position scores", q, r, &by_keys);
+    let scores = g.pointwise("shift", PointwiseKind::Shift, Region::Inner, &[scores], &by_keys);
     g.save(&[(r, SaveWhen::Always)]);
     let names = ["attention", "probabilities", "lse"];
     let out = core(g, t, names, (true, Keys), &[q, scores, kv]);

@@ -70,10 +70,9 @@ pub enum Op {
     Gather,
     /// Gives collected weights up.
     Release,
-    /// Sums gradients over replicas: an all-reduce, or a reduce-scatter where states are sharded.
+    /// Sums gradients over replicas: an all-reduce in place, or a reduce-scatter where states are
+    /// sharded. A reduce-scatter that also reads the shard adds to what is there.
     Reduce(CollectiveOp),
-    /// Adds what was reduced to what earlier micro-batches left.
-    Accumulate,
     /// Sums the two gradients of a table that first and last stage share.
     ReduceTied,
     /// Sorts token ids of a step and adds up the rows of equal ones.
@@ -136,6 +135,12 @@ pub struct Cadence {
     pub every: u32,
     /// First step of the period in which it runs.
     pub offset: u32,
+}
+
+impl Default for Cadence {
+    fn default() -> Self {
+        Self::EACH_STEP
+    }
 }
 
 impl Cadence {
@@ -248,4 +253,39 @@ pub enum Cause {
     Offload,
     /// Replicas that train apart and meet now and then.
     LocalSteps,
+}
+
+impl Action {
+    /// An action that touches nothing yet.
+    #[must_use]
+    pub fn new(op: Op, at: At, lane: Lane, cause: Cause) -> Self {
+        Self {
+            op,
+            at,
+            cadence: Cadence::EACH_STEP,
+            lane,
+            peers: Peers::Nobody,
+            reads: Vec::new(),
+            writes: Vec::new(),
+            waits: Vec::new(),
+            signals: None,
+            charge: ChargeId::default(),
+            cause,
+        }
+    }
+
+    /// All buffers that it touches, reads first.
+    pub fn accesses(&self) -> impl Iterator<Item = &Access> {
+        self.reads.iter().chain(&self.writes)
+    }
+
+    /// Whether it is a pass over layers, or a piece of one.
+    #[must_use]
+    pub fn is_pass(&self) -> bool {
+        use Op as O;
+        matches!(
+            self.op,
+            O::Forward | O::Backward | O::BackwardInput | O::BackwardWeight | O::Recompute
+        )
+    }
 }

@@ -85,6 +85,8 @@ pub enum BufferKind {
     Recomputed,
     /// Gradient of a border activation.
     BorderGradient,
+    /// Border activation or gradient that leaves for another rank.
+    Outgoing,
     /// Values between two collectives of one pass.
     Workspace,
     /// Token ids or gradient rows on their way between replicas.
@@ -95,15 +97,6 @@ pub enum BufferKind {
     Outer,
     /// Difference of weights on its way between replicas.
     Delta,
-}
-
-impl BufferKind {
-    /// Whether it outlives a step.
-    #[must_use]
-    pub fn is_resident(self) -> bool {
-        use BufferKind as K;
-        matches!(self, K::Weights | K::WeightShard | K::OptimizerState | K::Outer | K::Delta)
-    }
 }
 
 /// Where a buffer lives.
@@ -128,6 +121,8 @@ pub struct Buffer {
     pub home: Home,
     /// Versions that are kept at once: 1, or more for a ring that reaches into earlier steps.
     pub versions: u32,
+    /// How often it is written in a period of steps: an action that got lost shows here.
+    pub writes: u32,
     /// Whether it holds something when a step begins and has to keep it when the step ends.
     pub is_carried: bool,
     /// Where it starts in the arena of its home.

@@ -126,3 +126,21 @@ pub enum Peers {
         payload: Payload,
     },
 }
+
+/// Traffic that a class has to have in a step, by purpose, from the closed forms of its plan.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LedgerEntry {
+    /// What the traffic is for.
+    pub traffic: Traffic,
+    /// Bytes that each rank sends, expected.
+    pub bytes: crate::units::Bytes,
+}
+
+/// What traffic is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Traffic {
+    /// Collectives of one purpose.
+    Group(Purpose),
+    /// Activations or gradients to neighbouring stages.
+    Stage(Pass),
+}

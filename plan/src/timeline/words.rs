@@ -55,7 +55,6 @@ pub fn op(action: &Action) -> String {
         Op::WaitSend(pass) => passing(pass, "wait for send F", "wait for send B"),
         Op::Gather => "gather weights",
         Op::Release => "release weights",
-        Op::Accumulate => "accumulate",
         Op::ReduceTied => "reduce tied table",
         Op::Deduplicate => "deduplicate rows",
         Op::GatherIds => "gather ids",

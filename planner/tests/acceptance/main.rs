@@ -5,5 +5,6 @@ mod answers;
 mod exchange;
 mod frontier;
 mod megatron;
+mod scaling;
 mod whole_search;
 mod world;

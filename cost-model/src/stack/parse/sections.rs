@@ -134,6 +134,7 @@ const POINTWISE_NAMES: [&str; POINTWISE.len()] = [
     "permute",
     "copy",
     "cast",
+    "shift",
 ];
 
 pub(super) fn compute(file: &Table<'_>, base: Option<&ComputeStack>) -> Option<ComputeStack> {
@@ -171,6 +172,8 @@ pub(super) fn attention(file: &Table<'_>, base: Option<&AttentionStack>) -> Opti
         let s = (table, base);
         let kernel =
             value(table, "kernel", base.map(|b| &b.kernel), |item| item.choice(&KERNEL_NAMES));
+        let derate =
+            value(table, "derate", base.map(|b| &b.derate), |item| item.number(0.01..=2.0));
         let softmax = value(table, "softmax_bytes", base.map(|b| &b.softmax_bytes), passes);
         let dropout = value(table, "dropout_bytes", base.map(|b| &b.dropout_bytes), passes);
         let score = part(s, "score_efficiency", |b| &b.score_efficiency);
@@ -181,6 +184,7 @@ pub(super) fn attention(file: &Table<'_>, base: Option<&AttentionStack>) -> Opti
         let tiles = half_tiles(table, base.map(|b| &b.half_tiles));
         Some(AttentionStack {
             kernel: kernel?,
+            derate: derate?,
             softmax_bytes: softmax?,
             dropout_bytes: dropout?,
             score_efficiency: score?,
@@ -253,12 +257,14 @@ pub(super) fn recurrent(file: &Table<'_>, base: Option<&RecurrentStack>) -> Opti
         let s = (table, base);
         let batched = flag(s, "batched_weight_gradient", |b| &b.batched_weight_gradient);
         let accumulation = number(s, "accumulation_passes", |b| &b.accumulation_passes);
+        let narrow = fraction(s, "narrow_accumulation", |b| &b.narrow_accumulation);
         let step_host = quantity(s, "step_host", |b| &b.step_host);
         let inherited = base.and_then(|b| b.fallback.clone());
         let fallback = table.table_optional("fallback", fallback).or(inherited);
         Some(RecurrentStack {
             batched_weight_gradient: batched?,
             accumulation_passes: accumulation?,
+            narrow_accumulation: narrow?,
             step_host: step_host?,
             fallback,
         })
@@ -275,6 +281,7 @@ pub(super) fn optimizer(file: &Table<'_>, base: Option<&OptimizerStack>) -> Opti
     section(file, "optimizer", base, |table| {
         let s = (table, base);
         let kernels = number(s, "kernels", |b| &b.kernels);
+        let fixed = quantity(s, "fixed", |b| &b.fixed);
         let accumulation = number(s, "accumulation_bytes", |b| &b.accumulation_bytes);
         let casts = number(s, "cast_bytes", |b| &b.cast_bytes);
         let copies = number(s, "shard_copy_bytes", |b| &b.shard_copy_bytes);
@@ -287,6 +294,7 @@ pub(super) fn optimizer(file: &Table<'_>, base: Option<&OptimizerStack>) -> Opti
         Some(OptimizerStack {
             bytes,
             kernels: kernels?,
+            fixed: fixed?,
             accumulation_bytes: accumulation?,
             cast_bytes: casts?,
             shard_copy_bytes: copies?,
@@ -303,6 +311,7 @@ pub(super) fn collective(
         let shard_base = part(s, "shard_base", |b| &b.shard_base);
         let shard_ramp = part(s, "shard_ramp", |b| &b.shard_ramp);
         let ring_base = quantity(s, "ring_base", |b| &b.ring_base);
+        let ring_node = quantity(s, "ring_node", |b| &b.ring_node);
         let tree_base = quantity(s, "tree_base", |b| &b.tree_base);
         let tree_hop_intra = quantity(s, "tree_hop_intra", |b| &b.tree_hop_intra);
         let tree_hop_inter = quantity(s, "tree_hop_inter", |b| &b.tree_hop_inter);
@@ -315,6 +324,7 @@ pub(super) fn collective(
             shard_base: shard_base?,
             shard_ramp: shard_ramp?,
             ring_base: ring_base?,
+            ring_node: ring_node?,
             tree_base: tree_base?,
             tree_hop_intra: tree_hop_intra?,
             tree_hop_inter: tree_hop_inter?,
@@ -353,9 +363,23 @@ pub(super) fn overlap(file: &Table<'_>, base: Option<&OverlapStack>) -> Option<O
 
 pub(super) fn host(file: &Table<'_>, base: Option<&HostStack>) -> Option<HostStack> {
     section(file, "host", base, |table| {
-        let launch = quantity((table, base), "launch", |b| &b.launch);
-        let jitter = part((table, base), "jitter", |b| &b.jitter);
-        Some(HostStack { launch: launch?, jitter: jitter? })
+        let s = (table, base);
+        let launch = quantity(s, "launch", |b| &b.launch);
+        let operator = quantity(s, "operator", |b| &b.operator);
+        let collective = quantity(s, "collective", |b| &b.collective);
+        let staged = quantity(s, "staged_collective", |b| &b.staged_collective);
+        let message = quantity(s, "message", |b| &b.message);
+        let jitter = part(s, "jitter", |b| &b.jitter);
+        let skew = quantity(s, "skew", |b| &b.skew);
+        Some(HostStack {
+            launch: launch?,
+            operator: operator?,
+            collective: collective?,
+            staged_collective: staged?,
+            message: message?,
+            jitter: jitter?,
+            skew: skew?,
+        })
     })
 }
 

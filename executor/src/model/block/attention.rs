@@ -87,7 +87,9 @@ impl Attention {
         let all = (heads + 2 * kv) * dim;
         let qkv = b.add("w_qkv", (width, all), cut(Cut::Columns(columns.clone())), SMALL);
         let zero = Init::Constant(0.0);
-        let qkv_bias = (t.bias || t.qkv_bias)
+        // Transformer-XL projects queries, keys and values without bias.
+        let has_bias = (t.bias || t.qkv_bias) && t.memory_length == 0;
+        let qkv_bias = has_bias
             .then(|| b.add("b_qkv", (1, all), cut(Cut::Columns(columns)), zero));
         let rows = own(heads, 0);
         let relative = (t.positions == Positions::Relative).then(|| {
