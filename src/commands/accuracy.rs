@@ -84,7 +84,9 @@ impl Desk<'_> {
             self.exit = failure.exit();
         }
         let rows: Vec<Row> = table.rows.into_iter().filter(|row| self.is_wanted(row)).collect();
-        let mut scored = score(self.catalog, &shipped_rules()?, rows);
+        let rules = shipped_rules()?;
+        let rules = if self.flags.unnamed { rules.without_names() } else { rules };
+        let mut scored = score(self.catalog, &rules, rows);
         apply(&shipped_intervals()?, &mut scored);
         Ok(scored)
     }
