@@ -70,7 +70,7 @@ pub fn split(
         }
     };
     let configurations = batches.into_iter().map(&mut configuration).collect();
-    let zero = zero(row, assumed);
+    let zero = kept(zero(row, assumed), &degrees, assumed);
     Ok(Split { configurations, zero, recompute: recompute(row, rules, assumed), gpus })
 }
 
@@ -197,6 +197,17 @@ fn zero(row: &Row, assumed: &mut Assumptions) -> Zero {
         assumed.add("sharding of training state: by the optimizer's name");
         if is_distributed { Zero::Optimizer } else { Zero::Off }
     })
+}
+
+/// In a pipeline nobody gathers weights or reduces gradients per micro-batch: FSDP keeps both whole
+/// until the last one (torchtitan's `reshard_after_forward` and `set_requires_gradient_sync`), and
+/// DeepSpeed's pipelines know no more than sharded optimizers. In time that is ZeRO 1.
+fn kept(zero: Zero, degrees: &Degrees, assumed: &mut Assumptions) -> Zero {
+    if degrees.pp == 1 || zero < Zero::Gradients {
+        return zero;
+    }
+    assumed.add("sharding in a pipeline: gathered and reduced once per step");
+    Zero::Optimizer
 }
 
 fn recompute(row: &Row, rules: &Rules, assumed: &mut Assumptions) -> Option<Recompute> {

@@ -86,6 +86,21 @@ fn all_to_all_by_hand() {
     assert!((time / by_hand - 1.0).abs() < 1e-12, "{time} against {by_hand}");
 }
 
+/// 16 GB over 16 ranks on 2 nodes at 21 GB/s each: once per node 8 GB through 8 cards; to each device
+/// 15 GB through its own. Inside a node nothing changes.
+#[test]
+fn flat_shards_take_one_card_each() {
+    let mut profile = fixtures::a100();
+    let group = Group { size: 16, nodes: 2 };
+    assert_eq!(of_shards(group, &profile), group);
+    profile.stack.collective.flat_shards.value = true;
+    let flat = of_shards(group, &profile);
+    let gather = Collective { op: CollectiveOp::AllGather, bytes: Bytes::new(16e9), group: flat };
+    assert_eq!(network_bytes(&gather).get(), 15e9);
+    let inside = Group { size: 8, nodes: 1 };
+    assert_eq!(of_shards(inside, &profile), inside);
+}
+
 #[test]
 fn one_rank_has_nobody_to_talk_to() {
     let alone = collective(CollectiveOp::AllReduce, 1e9, 1, 1);

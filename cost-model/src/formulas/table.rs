@@ -201,6 +201,15 @@ pub(super) const ALL: &[Formula] = &[
         test: "exposed_gradients_by_hand",
     },
     Formula {
+        id: "comm.flat-shards",
+        title: "sharded weights over every device's own card",
+        equation: "t = base + (n − 1)·h_out + S·(n − 1)/n / N",
+        letters: "S bytes of the whole tensor, n ranks, h_out time of a hop between nodes, N one \
+                  device's share of the network cards",
+        source: "arXiv:2104.04473 table 2, ZeRO 3: 15.7 GB/s per device",
+        test: "flat_shards_take_one_card_each",
+    },
+    Formula {
         id: "overlap.sharded",
         title: "layer with sharded parameters",
         equation: "t = F ⊕ AG + B ⊕ (AG + RS), C ⊕ X = max(C, X) + γ·min(C, X)",
