@@ -176,6 +176,8 @@ pub struct CollectiveStack {
     pub shard_base: Sourced<f64>,
     /// Latency ramp of all-gather and reduce-scatter relative to all-reduce, inside a node.
     pub shard_ramp: Sourced<f64>,
+    /// Whether one device of a node holds the variables and sums the gradients of all.
+    pub central: Sourced<bool>,
     /// Fixed time of a ring across nodes.
     pub ring_base: Sourced<Seconds>,
     /// Time that every node of a ring adds besides the hops of its links: threads of the library
@@ -238,8 +240,6 @@ pub struct HostStack {
     /// What such a collective takes on top, per rank of its group, while stages of a pipeline on
     /// different nodes keep the processor busy with messages.
     pub staged_collective: Sourced<Seconds>,
-    /// Processor time of a message between stages besides its launch.
-    pub message: Sourced<Seconds>,
     /// Time of a step outside of its passes: data, clipping, bookkeeping, and waiting for them.
     pub step: Sourced<Seconds>,
     /// Relative slowdown per doubling of the number of nodes.
@@ -259,6 +259,10 @@ pub struct MemoryStack {
     pub context: Sourced<Bytes>,
     /// Buffers of communicators.
     pub communicators: Sourced<Bytes>,
+    /// Whether values stay a view of the product that made queries, keys and values at once.
+    pub qkv_views: Sourced<bool>,
+    /// Tensors of every rank that belong to no layer: tables of positions, library workspaces.
+    pub workspace: Sourced<Bytes>,
     /// What the allocator reserves beyond what is allocated, as a fraction.
     pub fragmentation: Sourced<f64>,
 }

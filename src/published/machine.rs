@@ -119,8 +119,9 @@ impl<'a> Workshop<'a> {
         }
         // Formats that change the device's peaks.
         let tf32 = (parts.row.precision == "tf32", parts.row.precision.contains("fp4"));
+        let fabric = self.rules.fabric(&parts.row.words());
         format!(
-            "{} {intra} {} {:?} {spans} {:?} {network:?} {} {tf32:?}",
+            "{} {intra} {} {:?} {spans} {:?} {network:?} {} {tf32:?} {fabric:?}",
             parts.gpu.device, parts.gpu.intra_share, run.per_node, parts.kernel, parts.stack
         )
     }
@@ -188,7 +189,10 @@ impl<'a> Workshop<'a> {
     /// A network between nodes: what its all-reduce was measured to reach, or what the stated rate
     /// delivers, shared by the devices of a node.
     fn network(&self, row: &Row, per_node: u32, base: Option<&Link>) -> Link {
-        let rule = self.rules.network;
+        let (rule, fabric) = (self.rules.network, self.rules.fabric(&row.words()));
+        let most = fabric.and_then(|f| f.most).unwrap_or(f64::INFINITY);
+        let efficiency = fabric.map_or(rule.efficiency, |f| f.efficiency);
+        let stated = row.run.network.map(|gbps| gbps.min(most));
         let hop = Seconds::new(14e-6);
         let hop = Sourced::new(hop, Grade::Assumed, "as InfiniBand with NCCL");
         let latency = base.map_or(LatencyLaw::PerHop { hop }, |link| link.latency.clone());
@@ -200,14 +204,14 @@ impl<'a> Workshop<'a> {
             latency,
         };
         let node = f64::from(per_node);
-        match (measured_network(row), row.run.network, base) {
+        match (measured_network(row), stated, base) {
             (Some(total), _, _) => of(total / node, "all-reduce as measured there, from the notes"),
             (_, Some(total), _) => {
                 let source = "the column inter_link_gbps, shared by a node";
-                of(total / node * rule.efficiency, source)
+                of(total / node * efficiency, source)
             }
             (_, None, Some(base)) => base.clone(),
-            _ => of(rule.assumed * rule.efficiency, "nothing is known about the network"),
+            _ => of(rule.assumed * efficiency, "nothing is known about the network"),
         }
     }
 }

@@ -29,6 +29,11 @@ fn names_of_devices_are_understood() {
         ("RTX-PRO-6000-96GB", "rtx-pro-6000"),
         ("TPU-v5e", "tpu-v5e"),
         ("A800-80GB", "a100-sxm-80gb"),
+        ("H20-96GB", "h20-sxm-96gb"),
+        ("H200-141GB", "h200-sxm-141gb"),
+        ("A40-48GB", "a40"),
+        ("RTX-A4000", "rtx-a4000"),
+        ("L40S-48GB", "l40s"),
     ] {
         assert_eq!(device(name).as_deref(), Some(expected), "{name}");
     }

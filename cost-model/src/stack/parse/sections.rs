@@ -312,6 +312,7 @@ pub(super) fn collective(
         let s = (table, base);
         let shard_base = part(s, "shard_base", |b| &b.shard_base);
         let shard_ramp = part(s, "shard_ramp", |b| &b.shard_ramp);
+        let central = flag(s, "central", |b| &b.central);
         let ring_base = quantity(s, "ring_base", |b| &b.ring_base);
         let ring_node = quantity(s, "ring_node", |b| &b.ring_node);
         let tree_base = quantity(s, "tree_base", |b| &b.tree_base);
@@ -326,6 +327,7 @@ pub(super) fn collective(
         Some(CollectiveStack {
             shard_base: shard_base?,
             shard_ramp: shard_ramp?,
+            central: central?,
             ring_base: ring_base?,
             ring_node: ring_node?,
             tree_base: tree_base?,
@@ -376,7 +378,6 @@ pub(super) fn host(file: &Table<'_>, base: Option<&HostStack>) -> Option<HostSta
         let operator = quantity(s, "operator", |b| &b.operator);
         let collective = quantity(s, "collective", |b| &b.collective);
         let staged = quantity(s, "staged_collective", |b| &b.staged_collective);
-        let message = quantity(s, "message", |b| &b.message);
         let step = quantity(s, "step", |b| &b.step);
         let jitter = part(s, "jitter", |b| &b.jitter);
         let skew = quantity(s, "skew", |b| &b.skew);
@@ -387,7 +388,6 @@ pub(super) fn host(file: &Table<'_>, base: Option<&HostStack>) -> Option<HostSta
             operator: operator?,
             collective: collective?,
             staged_collective: staged?,
-            message: message?,
             step: step?,
             jitter: jitter?,
             blocking: blocking?,
@@ -401,10 +401,14 @@ pub(super) fn memory(file: &Table<'_>, base: Option<&MemoryStack>) -> Option<Mem
     section(file, "memory", base, |table| {
         let context = quantity((table, base), "context", |b| &b.context);
         let communicators = quantity((table, base), "communicators", |b| &b.communicators);
+        let views = flag((table, base), "qkv_views", |b| &b.qkv_views);
+        let workspace = quantity((table, base), "workspace", |b| &b.workspace);
         let fragmentation = part((table, base), "fragmentation", |b| &b.fragmentation);
         Some(MemoryStack {
             context: context?,
             communicators: communicators?,
+            qkv_views: views?,
+            workspace: workspace?,
             fragmentation: fragmentation?,
         })
     })
