@@ -19,10 +19,8 @@ pub fn facts(request: &Request<'_>, decision: &Decision) -> Facts {
         let group = mesh_of(request, d).replica_group();
         table(request, &configuration(decision), group)
     });
-    let tokens = |t: cost_model::exchange::Table| DifferentTokens {
-        own: t.unique_own,
-        all: t.unique_all,
-    };
+    let tokens =
+        |t: cost_model::exchange::Table| DifferentTokens { own: t.unique_own, all: t.unique_all };
     Facts {
         per_node: request.per_node(),
         traits: traits(request.profile, compute(request)),
