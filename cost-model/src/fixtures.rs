@@ -10,7 +10,7 @@ use plan::{Dtype, Grade, Sourced};
 use std::collections::BTreeMap;
 
 /// The shipped stack files.
-pub(crate) const FILES: [(&str, &str); 19] = [
+pub(crate) const FILES: [(&str, &str); 21] = [
     ("cudnn-rnn", include_str!("../../scenarios/profiles/cudnn-rnn.toml")),
     ("deepspeed-pipe", include_str!("../../scenarios/profiles/deepspeed-pipe.toml")),
     (
