@@ -10,10 +10,15 @@ use plan::{Dtype, Grade, Sourced};
 use std::collections::BTreeMap;
 
 /// The shipped stack files.
-pub(crate) const FILES: [(&str, &str); 22] = [
+pub(crate) const FILES: [(&str, &str); 24] = [
     ("cudnn-rnn", include_str!("../../scenarios/profiles/cudnn-rnn.toml")),
     ("deepspeed-pipe", include_str!("../../scenarios/profiles/deepspeed-pipe.toml")),
+    (
+        "deepspeed-pipe-blocking",
+        include_str!("../../scenarios/profiles/deepspeed-pipe-blocking.toml"),
+    ),
     ("deepspeed-zero3", include_str!("../../scenarios/profiles/deepspeed-zero3.toml")),
+    ("internevo", include_str!("../../scenarios/profiles/internevo.toml")),
     ("jax-xla", include_str!("../../scenarios/profiles/jax-xla.toml")),
     ("llm-foundry", include_str!("../../scenarios/profiles/llm-foundry.toml")),
     ("megatron-2021", include_str!("../../scenarios/profiles/megatron-2021.toml")),
@@ -22,9 +27,9 @@ pub(crate) const FILES: [(&str, &str); 22] = [
     ("megatron-core-plain", include_str!("../../scenarios/profiles/megatron-core-plain.toml")),
     ("mesh-tensorflow", include_str!("../../scenarios/profiles/mesh-tensorflow.toml")),
     ("nanotron", include_str!("../../scenarios/profiles/nanotron.toml")),
+    ("pytorch-2020", include_str!("../../scenarios/profiles/pytorch-2020.toml")),
     ("pytorch-amp", include_str!("../../scenarios/profiles/pytorch-amp.toml")),
     ("pytorch-amp-eager", include_str!("../../scenarios/profiles/pytorch-amp-eager.toml")),
-    ("pytorch-2020", include_str!("../../scenarios/profiles/pytorch-2020.toml")),
     ("pytorch-fsdp", include_str!("../../scenarios/profiles/pytorch-fsdp.toml")),
     ("pytorch-rnn-unrolled", include_str!("../../scenarios/profiles/pytorch-rnn-unrolled.toml")),
     ("roofline", include_str!("../../scenarios/profiles/roofline.toml")),
