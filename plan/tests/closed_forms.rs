@@ -128,9 +128,9 @@ fn activation_formulas() {
     }
 }
 
-/// A gated layer of width h with rotary positions, four times as wide inside: an eager one keeps the
-/// activated gate (4·2 bytes per token and h), one whose values stay a view the whole product of
-/// queries, keys and values (3·2 bytes).
+/// A gated layer of width h with rotary positions, four times as wide inside: an eager one keeps
+/// the activated gate (4·2 bytes per token and h), one whose values stay a view the whole product
+/// of queries, keys and values (3·2 bytes).
 #[test]
 fn eager_layers_keep_their_operands() {
     let (s, b, h) = (2048u64, 4u64, 4096u64);

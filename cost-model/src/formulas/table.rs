@@ -65,8 +65,8 @@ pub(super) const ALL: &[Formula] = &[
         equation: "t = base + r·((n − k)·hᵢ + (k − 1)·hₒ + k·q) + \
                    max(r·(n − 1)/n·S/B, r·S·(k − 1)/k/(g·N))",
         letters: "S bytes, n ranks, k nodes, g = n/k, r 2 for all-reduce and 1 else, hᵢ and hₒ \
-                  hops inside and between nodes, q what threads of the library add per node, B bus bandwidth inside, N one device's share of \
-                  the network cards",
+                  hops inside and between nodes, q what threads of the library add per node, B \
+                  bus bandwidth inside, N one device's share of the network cards",
         source: "NVIDIA/nccl@5067397 src/graph/tuning.cc",
         test: "collectives_match_an_independent_program",
     },
