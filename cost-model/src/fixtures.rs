@@ -49,8 +49,12 @@ pub(crate) fn of<T>(value: T) -> Sourced<T> {
 }
 
 pub(crate) fn a100() -> Profile {
-    Profile::new(&a100_device(), &group(a100_device(), a100_latency(), 232e9, 21e9), &stack())
-        .unwrap()
+    a100_with(&stack())
+}
+
+pub(crate) fn a100_with(stack: &Stack) -> Profile {
+    let links = group(a100_device(), a100_latency(), 232e9, 21e9);
+    Profile::new(&a100_device(), &links, stack).unwrap()
 }
 
 pub(crate) fn v100(stack: &str) -> Profile {

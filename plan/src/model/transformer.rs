@@ -364,7 +364,7 @@ fn mixture(g: &mut GraphBuilder, t: &Transformer, e: &Experts, x: TensorId) -> T
     g.save(&[(y, SaveWhen::Always)]);
     let w = g.parameter("expert w_down", &[E, DExpert, DModel]);
     let back = g.einsum("expert down", z, w, &routed);
-    let out = g.pointwise("combine", PointwiseKind::Permute, Region::Route, &[back], &STREAM);
+    let out = g.pointwise("combine", PointwiseKind::Copy, Region::Route, &[back], &STREAM);
     g.save(&[(back, SaveWhen::Always), (routes, SaveWhen::Always)]);
     if e.d_shared == 0 { out } else { shared_expert(g, t, x, out) }
 }
