@@ -10,9 +10,11 @@ use plan::{Dtype, Grade, Sourced};
 use std::collections::BTreeMap;
 
 /// The shipped stack files.
-pub(crate) const FILES: [(&str, &str); 19] = [
+pub(crate) const FILES: [(&str, &str); 21] = [
     ("cudnn-rnn", include_str!("../../scenarios/profiles/cudnn-rnn.toml")),
     ("deepspeed-pipe", include_str!("../../scenarios/profiles/deepspeed-pipe.toml")),
+    ("deepspeed-pipe-blocking", include_str!("../../scenarios/profiles/deepspeed-pipe-blocking.toml")),
+    ("internevo", include_str!("../../scenarios/profiles/internevo.toml")),
     ("jax-xla", include_str!("../../scenarios/profiles/jax-xla.toml")),
     ("llm-foundry", include_str!("../../scenarios/profiles/llm-foundry.toml")),
     ("megatron-2021", include_str!("../../scenarios/profiles/megatron-2021.toml")),
