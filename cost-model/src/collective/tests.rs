@@ -35,6 +35,17 @@ fn collectives_match_an_independent_program() {
     }
 }
 
+/// 0.3 ms per node: a gather over 4 nodes takes 1.2 ms longer.
+#[test]
+fn nodes_of_a_ring_add_their_threads() {
+    let mut profile = fixtures::a100();
+    let gather = collective(CollectiveOp::AllGather, 1e6, 32, 4);
+    let before = price(&gather, &profile).value;
+    profile.stack.collective.ring_node = fixtures::of(Seconds::new(0.3e-3));
+    let after = price(&gather, &profile).value;
+    assert!(((after - before).get() - 1.2e-3).abs() < 1e-12);
+}
+
 /// H200 with NVLS: 39 µs, 67 µs, 15 MB, 479 GB/s. 1 GiB on 8:
 /// 39 + 67·1073.74/(1073.74 + 15) + 1.75·1073.74e6/479e9 = 39 + 66.08 + 3922.8 µs.
 /// Published sweep: 473–482 GB/s bus bandwidth for large messages.
