@@ -140,7 +140,12 @@ impl Batches {
     ///
     /// # Errors
     /// The text is too short for one step.
-    pub fn new(source: Source, sequences: u64, length: usize, seed: u64) -> Result<Self, DataError> {
+    pub fn new(
+        source: Source,
+        sequences: u64,
+        length: usize,
+        seed: u64,
+    ) -> Result<Self, DataError> {
         let (tokens, needed) = (source.tokens(), sequences * (length as u64 + 1));
         if tokens < needed || sequences == 0 || length == 0 {
             return Err(DataError::Short { tokens, sequences, length, needed });

@@ -52,14 +52,6 @@ pub(super) const ALL: &[Formula] = &[
         test: "all_to_all_by_hand",
     },
     Formula {
-        id: "comm.central",
-        title: "all-reduce through one device that holds the variables",
-        equation: "t = latency + 2(n − 1)·S/B₂",
-        letters: "S bytes of the gradient, n devices of the node, B₂ what one pair reaches",
-        source: "rafaljozefowicz/lm@79ae890 common.py, language_model.py",
-        test: "one_device_that_holds_all_is_the_bottleneck",
-    },
-    Formula {
         id: "comm.gather.node",
         title: "all-gather and reduce-scatter inside a node",
         equation: "t = (0.7·a₀ + 0.6·a₁·S/(S + S₁))·min(1, n/8 + ¼) + (n − 1)/n·S/B",

@@ -52,9 +52,21 @@ impl std::fmt::Debug for Case {
             f,
             "{} dp {} tp {} pp {} cp {} ep {} {:?} chunks {chunks} m {m} time {t} zero {zero} \
              sp {} recompute {:?} exchange {:?} {:?} offload {} budget {} ahead {} local {:?}",
-            self.model.spec.name, d.dp, d.tp, d.pp, d.cp, d.ep, self.schedule,
-            self.sequence_parallel, self.recompute, self.exchange, s.granularity, s.offload,
-            s.send_budget, s.gather_ahead, s.local,
+            self.model.spec.name,
+            d.dp,
+            d.tp,
+            d.pp,
+            d.cp,
+            d.ep,
+            self.schedule,
+            self.sequence_parallel,
+            self.recompute,
+            self.exchange,
+            s.granularity,
+            s.offload,
+            s.send_budget,
+            s.gather_ahead,
+            s.local,
         )
     }
 }

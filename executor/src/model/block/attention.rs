@@ -89,8 +89,7 @@ impl Attention {
         let zero = Init::Constant(0.0);
         // Transformer-XL projects queries, keys and values without bias.
         let has_bias = (t.bias || t.qkv_bias) && t.memory_length == 0;
-        let qkv_bias = has_bias
-            .then(|| b.add("b_qkv", (1, all), cut(Cut::Columns(columns)), zero));
+        let qkv_bias = has_bias.then(|| b.add("b_qkv", (1, all), cut(Cut::Columns(columns)), zero));
         let rows = own(heads, 0);
         let relative = (t.positions == Positions::Relative).then(|| {
             let mine = || cut(Cut::Columns(vec![rows.clone()]));
