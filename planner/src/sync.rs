@@ -51,13 +51,13 @@ pub struct SyncParts {
     pub gradients: Seconds,
     /// Embedding exchange, exposed: the table's gradient is the last to be known.
     pub exchange: Seconds,
-    /// Optimizer.
+    /// Optimizer, and what else the host does once per step.
     pub optimizer: Seconds,
     /// Training state.
     pub states: States,
     /// Buffers of the embedding exchange.
     pub exchange_buffer: Bytes,
-    /// Buffers of sharded parameters.
+    /// Buffers of sharded parameters, and tensors that belong to no layer.
     pub shard_buffer: Bytes,
 }
 
@@ -149,7 +149,8 @@ impl<'a> Sync<'a> {
             optimizer: self.optimizer(&held.parameters, &table, zero),
             states: self.states(&held.parameters, &table, zero),
             exchange_buffer: input.1 + output.1,
-            shard_buffer: shard_buffers(held.largest, self.precision(), zero),
+            shard_buffer: shard_buffers(held.largest, self.precision(), zero)
+                + self.request.profile.stack().memory.workspace.value,
         }
     }
 
@@ -219,6 +220,9 @@ impl<'a> Sync<'a> {
         if zero == Zero::Gradients {
             return all;
         }
+        // The next forward pass, about half as long, hides gathered weights where the stack can.
+        let hides_gather = zero == Zero::Optimizer && overlap.gather.value;
+        let window = if hides_gather { window * 1.5 } else { window };
         exposed_data_parallel(all, late, window, overlap)
     }
 
@@ -262,7 +266,8 @@ impl<'a> Sync<'a> {
             + rows;
         let rule = self.request.model.spec.training.optimizer;
         let step = OptimizerStep { rule, parameters: parameters as u64 };
-        price(&Work::Optimizer(step), self.request.profile).value
+        let profile = self.request.profile;
+        price(&Work::Optimizer(step), profile).value + profile.stack().host.step.value
     }
 
     fn states(&self, sum: &LocalParameters, table: &TableShare, zero: Zero) -> States {

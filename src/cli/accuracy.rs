@@ -28,6 +28,9 @@ pub struct AccuracyArgs {
     /// Configurations that ran out of memory, or nearly; the same columns and `outcome`.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub fit_limits: Option<String>,
+    /// Price software by device and split alone, as if no word of a row named it.
+    #[arg(long)]
+    pub unnamed: bool,
     /// Worst rows to list.
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub worst: u16,

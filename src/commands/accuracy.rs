@@ -34,11 +34,11 @@ pub fn run(
     if let Some(path) = &flags.svg {
         files::write(output, Some(path), &screens::chart(&rows.runs))?;
     }
+    let text = answer(&summary, &rows, flags, settings, output)?;
     if let Some(path) = &flags.rows {
         let all: Vec<Scored> = [rows.runs, rows.limits, rows.memory_only].concat();
         files::write(output, Some(path), &screens::rows(&all).csv())?;
     }
-    let text = answer(&summary, flags, settings, output)?;
     files::write(output, settings.output.as_deref(), &text)?;
     Ok(exit)
 }
@@ -84,7 +84,9 @@ impl Desk<'_> {
             self.exit = failure.exit();
         }
         let rows: Vec<Row> = table.rows.into_iter().filter(|row| self.is_wanted(row)).collect();
-        let mut scored = score(self.catalog, &shipped_rules()?, rows);
+        let rules = shipped_rules()?;
+        let rules = if self.flags.unnamed { rules.without_names() } else { rules };
+        let mut scored = score(self.catalog, &rules, rows);
         apply(&shipped_intervals()?, &mut scored);
         Ok(scored)
     }
@@ -100,6 +102,7 @@ impl Desk<'_> {
 
 fn answer(
     summary: &Summary,
+    rows: &Rows,
     flags: &AccuracyArgs,
     settings: &Settings,
     output: &Output,
@@ -110,7 +113,7 @@ fn answer(
     Ok(match settings.format {
         Format::Csv => screens::groups(summary, true).csv(),
         Format::Markdown => screens::groups(summary, true).markdown(),
-        Format::Json => json::document(&screens::document(summary)),
+        Format::Json => json::document(&screens::document(summary, rows)),
         Format::Human | Format::Plain => {
             let origin = match &flags.source {
                 Some(group) => provenance(group)?,

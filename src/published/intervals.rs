@@ -3,6 +3,7 @@
 //! Split conformal prediction (Vovk et al. 2005; Lei et al. 2018, arXiv:1604.04173) by regime: what
 //! is known about device and software, the family of the model, and whether memory is nearly full.
 
+use plan::model::{Family, Model};
 use plan::scenario::{Item, Problems, Table, read};
 
 /// How well device and software of a row are known.
@@ -45,6 +46,16 @@ impl Knowledge {
 impl Kind {
     /// All, in the order of tables.
     pub const ALL: [Self; 3] = [Self::Dense, Self::Experts, Self::Recurrent];
+
+    /// The family of a model.
+    #[must_use]
+    pub fn of(model: &Model) -> Self {
+        match &model.spec.family {
+            _ if model.is_recurrent => Self::Recurrent,
+            Family::Transformer(shape) if shape.experts.is_some() => Self::Experts,
+            _ => Self::Dense,
+        }
+    }
 
     /// The word in files and tables.
     #[must_use]

@@ -1,6 +1,6 @@
 //! Collectives inside one node.
 
-use super::{Algorithm, CollectiveCost, Shape};
+use super::{Algorithm, CollectiveCost, Shape, travelling};
 use crate::constant::Constant;
 use crate::profile::{IntraLatency, Profile};
 use plan::Grade;
@@ -17,13 +17,21 @@ pub(super) fn cost(shape: &Shape, profile: &Profile) -> CollectiveCost {
     let (latency, grade) = latency(shape, profile);
     let wire = profile.intra.bandwidth_of(shape.ranks);
     let bandwidth = match shape.op {
-        CollectiveOp::AllToAll => wire.times(Constant::of(&law.all_to_all_efficiency)),
+        CollectiveOp::AllToAll | CollectiveOp::Dispatch { .. } => {
+            wire.times(Constant::of(&law.all_to_all_efficiency))
+        }
         _ => wire,
+    };
+    let once = match shape.op {
+        CollectiveOp::Dispatch { copies } if law.deduplicates.value => {
+            travelling(copies, shape.ranks)
+        }
+        _ => 1.0,
     };
     CollectiveCost {
         algorithm: Algorithm::Node,
         latency: Seconds::new(latency),
-        intra: Seconds::new(shape.size * shape.bus_factor / bandwidth.value),
+        intra: Seconds::new(shape.size * once * shape.bus_factor / bandwidth.value),
         inter: Seconds::ZERO,
         pipelined: true,
         grade: grade.max(bandwidth.grade),
@@ -32,7 +40,7 @@ pub(super) fn cost(shape: &Shape, profile: &Profile) -> CollectiveCost {
 
 fn latency(shape: &Shape, profile: &Profile) -> (f64, Grade) {
     let law = &profile.stack.collective;
-    if shape.op == CollectiveOp::AllToAll {
+    if matches!(shape.op, CollectiveOp::AllToAll | CollectiveOp::Dispatch { .. }) {
         let base = Constant::from(&law.all_to_all_base, |t| t.get());
         return (base.value, base.grade);
     }

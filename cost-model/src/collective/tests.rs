@@ -104,3 +104,15 @@ fn links_without_a_fitted_law_pay_hops() {
     let time = price(&gather, &profile).value.get();
     assert!((time - (17e-6 + 5.0 / 6.0 * 1e-3)).abs() < 1e-12, "{time}");
 }
+
+/// Eight copies over two nodes: 2·(1 − ½⁸)/8 = 0.249 of them leave for a node; over one place all
+/// are the same. Over very many places all travel.
+#[test]
+fn rows_travel_once_per_node() {
+    assert!((travelling(8, 2.0) - 0.249_023_437_5).abs() < 1e-12);
+    assert!((travelling(8, 1.0) - 0.125).abs() < 1e-12);
+    assert!((travelling(1, 64.0) - 1.0).abs() < 1e-12);
+    assert!(travelling(8, 1e6) > 0.999);
+    let sent = network_bytes(&collective(CollectiveOp::Dispatch { copies: 8 }, 8e9, 16, 2));
+    assert!((sent.get() - 8e9 * 0.5 * 0.249_023_437_5).abs() < 1.0);
+}

@@ -52,6 +52,18 @@ pub(super) const ALL: &[Formula] = &[
         test: "all_to_all_by_hand",
     },
     Formula {
+        id: "comm.dispatch",
+        title: "tokens to their experts and back",
+        equation: "t = base + max(S·d(k)·(k − 1)/k/N, S·d(n)·(g − 1)/g/(e·B)), \
+                   d(x) = x·(1 − (1 − 1/x)ᶜ)/c",
+        letters: "S bytes per rank with all copies, c experts per token, n ranks, k nodes, g ranks \
+                  per node, d part of the copies that travels when a row goes once to each place \
+                  (1 where the library sends every copy, as comm.all_to_all), other letters as \
+                  there",
+        source: "deepseek-ai/DeepEP README: a row travels once per node; balanced routing",
+        test: "rows_travel_once_per_node",
+    },
+    Formula {
         id: "comm.gather.node",
         title: "all-gather and reduce-scatter inside a node",
         equation: "t = (0.7·a₀ + 0.6·a₁·S/(S + S₁))·min(1, n/8 + ¼) + (n − 1)/n·S/B",

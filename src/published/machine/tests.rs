@@ -7,7 +7,7 @@ use crate::published::shipped_rules;
 fn machine(row: &Row) -> Result<(Machine, Assumptions), Skip> {
     let (catalog, rules) = (Catalog::default(), shipped_rules().unwrap());
     let mut assumed = Assumptions::default();
-    let machine = Workshop::new(&catalog, &rules).machine(row, &mut assumed)?;
+    let machine = Workshop::with(&catalog, &rules, &BTreeMap::new()).machine(row, &mut assumed)?;
     Ok((machine, assumed))
 }
 
@@ -29,6 +29,11 @@ fn names_of_devices_are_understood() {
         ("RTX-PRO-6000-96GB", "rtx-pro-6000"),
         ("TPU-v5e", "tpu-v5e"),
         ("A800-80GB", "a100-sxm-80gb"),
+        ("H20-96GB", "h20-sxm-96gb"),
+        ("H200-141GB", "h200-sxm-141gb"),
+        ("A40-48GB", "a40"),
+        ("RTX-A4000", "rtx-a4000"),
+        ("L40S-48GB", "l40s"),
     ] {
         assert_eq!(device(name).as_deref(), Some(expected), "{name}");
     }

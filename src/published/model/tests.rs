@@ -39,14 +39,14 @@ fn a_gated_decoder_is_found_by_its_count() {
     assert!(shape.gated && !shape.tied, "{shape:?}");
 }
 
-/// 24 heads in a width of 2048 do not divide; 24·(4·2048·3072 + 4·2048·8192·½·4…) only fit with 128.
+/// 24 heads in a width of 2048 do not divide; the count only fits heads 128 wide:
+/// 24·(4·2048·24·128 + 2·2048·8192) + 2·16384·2048 = 1.476e9.
 #[test]
 fn widths_of_heads_follow_from_the_count() {
     let mut row = gpt3();
     row.shape.parameters = Some(1.478_16);
     (row.shape.layers, row.shape.hidden, row.shape.heads) = (Some(24), Some(2048), Some(24));
     (row.shape.kv_heads, row.shape.ffn, row.shape.vocab) = (Some(24), Some(8192), Some(16_384));
-    // 24·(4·2048·24·128 + 2·2048·8192) + 2·16384·2048 = 1.476e9.
     let shape = transformer(&row);
     assert_eq!((shape.head_dim, shape.tied), (128, false));
 }

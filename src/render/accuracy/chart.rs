@@ -68,16 +68,15 @@ pub fn chart(rows: &[Scored]) -> String {
          role=\"img\" aria-label=\"Predicted against measured seconds per step\">\n\
          <style>text{{font:12px system-ui,sans-serif;fill:#333}}.g{{stroke:#ccc;stroke-width:1}}\
          .d{{stroke:#333;stroke-width:1.2}}.b{{stroke:#999;stroke-dasharray:4 4}}\
-         .p{{fill:none;stroke-width:3;stroke-linecap:round;stroke-opacity:.55}}\
+         .p{{fill:none;stroke-width:3;stroke-opacity:.55}}\
          @media(prefers-color-scheme:dark){{text{{fill:#ddd}}.g{{stroke:#444}}.d{{stroke:#ddd}}}}\
          </style>\n"
     );
     axes(&mut svg, range);
     diagonals(&mut svg, range);
     for (i, (name, points)) in groups.iter().enumerate() {
-        let colour = COLOURS[i % COLOURS.len()];
-        svg += &marks(points, range, colour);
-        legend(&mut svg, i, name, points.len(), colour);
+        svg += &marks(points, range, i);
+        legend(&mut svg, i, name, points.len());
     }
     svg += "</svg>\n";
     svg
@@ -141,19 +140,27 @@ fn diagonals(svg: &mut String, range: Range) {
 }
 
 /// Points on a grid of one unit: those that fall together are drawn once.
-fn marks(points: &[(f64, f64)], range: Range, colour: &str) -> String {
+fn marks(points: &[(f64, f64)], range: Range, group: usize) -> String {
+    let (colour, cap) = look(group);
     let place = |(m, p): &(f64, f64)| (range.x(*m).round() as i64, range.y(*p).round() as i64);
     let places: BTreeSet<(i64, i64)> = points.iter().map(place).collect();
     let path: String = places.iter().map(|(x, y)| format!("M{x} {y}h0")).collect();
-    format!("<path class=\"p\" stroke=\"{colour}\" d=\"{path}\"/>\n")
+    format!("<path class=\"p\" stroke=\"{colour}\" stroke-linecap=\"{cap}\" d=\"{path}\"/>\n")
 }
 
-fn legend(svg: &mut String, i: usize, name: &str, count: usize, colour: &str) {
+/// Colour and shape: where colours are used up, points become squares.
+fn look(group: usize) -> (&'static str, &'static str) {
+    let cap = if (group / COLOURS.len()).is_multiple_of(2) { "round" } else { "square" };
+    (COLOURS[group % COLOURS.len()], cap)
+}
+
+fn legend(svg: &mut String, i: usize, name: &str, count: usize) {
+    let (colour, cap) = look(i);
     let (x, y) = (LEFT + SIDE + 16.0, TOP + 8.0 + LINE * i as f64);
     let _infallible = writeln!(
         svg,
-        "<circle cx=\"{x}\" cy=\"{:.1}\" r=\"4\" fill=\"{colour}\"/>\
-         <text x=\"{}\" y=\"{y:.1}\">{} ({count})</text>",
+        "<path stroke=\"{colour}\" stroke-width=\"7\" stroke-linecap=\"{cap}\" \
+         d=\"M{x} {:.1}h0\"/><text x=\"{}\" y=\"{y:.1}\">{} ({count})</text>",
         y - 4.0,
         x + 10.0,
         escaped(name)

@@ -1,11 +1,12 @@
 //! The summary for programs.
 
-use crate::accuracy::{Errors, Group, Summary, mean};
+use crate::accuracy::{Errors, Flag, Group, Rows, Summary, flags, mean};
+use crate::published::Scored;
 use serde_json::{Value, json};
 
 /// The document.
 #[must_use]
-pub fn document(summary: &Summary) -> Value {
+pub fn document(summary: &Summary, rows: &Rows) -> Value {
     json!({
         "schema": "meshwright.accuracy/1",
         "by": summary.by.name(),
@@ -54,7 +55,50 @@ pub fn document(summary: &Summary) -> Value {
         })).collect::<Vec<_>>(),
         "not_scored": counts(&summary.skipped),
         "assumed": counts(&summary.assumed),
+        "rows": rows.runs.iter().map(row).collect::<Vec<_>>(),
+        "limits": rows.limits.iter().map(limit).collect::<Vec<_>>(),
     })
+}
+
+fn row(scored: &Scored) -> Value {
+    let head = json!({
+        "id": scored.row.id,
+        "group": scored.row.group,
+        "stack": scored.stack,
+        "measured_s": scored.measured,
+    });
+    let Ok(p) = &scored.prediction else { return with_reason(head, scored) };
+    let mut value = head;
+    value["predicted_s"] = p.step.get().into();
+    value["low_s"] = p.low.get().into();
+    value["high_s"] = p.high.get().into();
+    value["naive_s"] = p.baseline.get().into();
+    value["memory_predicted_bytes"] = p.memory.get().into();
+    value["memory_of_capacity"] = p.fill.into();
+    if let Some((bytes, kind)) = scored.memory {
+        value["memory_measured_bytes"] = bytes.into();
+        value["memory_kind"] = kind.name().into();
+    }
+    value["parts_s"] = p.parts.all().iter().map(|(name, s)| (*name, *s)).collect();
+    value["doubts"] = flags(scored).into_iter().map(Flag::words).collect();
+    value["assumed"] = p.assumed.0.iter().map(ToString::to_string).collect();
+    value
+}
+
+fn with_reason(mut value: Value, scored: &Scored) -> Value {
+    if let Err(why) = &scored.prediction {
+        value["not_scored"] = why.to_string().into();
+    }
+    value
+}
+
+fn limit(scored: &Scored) -> Value {
+    let head = json!({"id": scored.row.id, "outcome": scored.row.outcome});
+    let Ok(p) = &scored.prediction else { return with_reason(head, scored) };
+    let mut value = head;
+    value["predicted_to_fit"] = (p.fill <= 1.0).into();
+    value["memory_of_capacity"] = p.fill.into();
+    value
 }
 
 fn group(group: &Group) -> Value {

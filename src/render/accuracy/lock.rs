@@ -8,8 +8,9 @@ use std::fmt::Write as _;
 #[must_use]
 pub fn lock(summary: &Summary) -> String {
     let mut text = String::from(
-        "# Written by `meshwright accuracy --lock`. A change that moves a line commits the new lock\n\
-         # and says before and after in CHANGELOG.md, Predictions. Errors in percent of measurements.\n",
+        "# Written by `meshwright accuracy --lock`. A change that moves a line commits the new\n\
+         # lock and says before and after in CHANGELOG.md, Predictions. Errors in percent of\n\
+         # measurements.\n",
     );
     for group in &summary.groups {
         let _infallible =
