@@ -142,19 +142,3 @@ fn rows_travel_once_per_node() {
     let sent = network_bytes(&collective(CollectiveOp::Dispatch { copies: 8 }, 8e9, 16, 2));
     assert!((sent.get() - 8e9 * 0.5 * 0.249_023_437_5).abs() < 1.0);
 }
-
-/// 8 ranks, 1 GB: 7 gradients in and 7 weights out over the link instead of 2 · 7/8 GB: 8 times as
-/// long.
-#[test]
-fn one_device_that_holds_all_is_the_bottleneck() {
-    let group = Group { size: 8, nodes: 1 };
-    let sum = Collective { op: CollectiveOp::AllReduce, bytes: Bytes::new(1e9), group };
-    let mut profile = fixtures::a100();
-    let ring = cost(&sum, &profile).unwrap().intra;
-    profile.stack.collective.central.value = true;
-    let central = cost(&sum, &profile).unwrap().intra;
-    assert!((central / ring - 8.0).abs() < 1e-12, "{central:?} against {ring:?}");
-    let gather = Collective { op: CollectiveOp::AllGather, ..sum };
-    let as_before = cost(&gather, &profile).unwrap();
-    assert!((as_before.intra / ring - 0.5).abs() < 1e-12, "{as_before:?}");
-}

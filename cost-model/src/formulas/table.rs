@@ -52,14 +52,6 @@ pub(super) const ALL: &[Formula] = &[
         test: "all_to_all_by_hand",
     },
     Formula {
-        id: "comm.central",
-        title: "all-reduce through one device that holds the variables",
-        equation: "t = latency + 2(n − 1)·S/B₂",
-        letters: "S bytes of the gradient, n devices of the node, B₂ what one pair reaches",
-        source: "rafaljozefowicz/lm@79ae890 common.py, language_model.py",
-        test: "one_device_that_holds_all_is_the_bottleneck",
-    },
-    Formula {
         id: "comm.dispatch",
         title: "tokens to their experts and back",
         equation: "t = base + max(S·d(k)·(k − 1)/k/N, S·d(n)·(g − 1)/g/(e·B)), \

@@ -100,3 +100,19 @@ fn casts_move_their_bytes_in_every_micro_batch() {
     single.training.precision.compute = plan::Dtype::Fp32;
     assert_eq!(step(&single, 1000.0), step(&single, 0.0));
 }
+
+/// 8 devices: 7 gradients in and 7 weights out over one link instead of 2 · 7/8 of one. Latency
+/// grows with the bytes, by less than 1 ms.
+#[test]
+fn one_device_that_holds_the_variables_is_the_bottleneck() {
+    let spec = model("mlstm4096");
+    let gradients = |central: bool| {
+        let mut world = World::new(&spec, "dgx1v", Some("pytorch-rnn-unrolled"));
+        world.stack.collective.central.value = central;
+        let world = World::on(&spec, world.cluster, &world.stack);
+        let planned = fastest(&world.request(8, as_published(256))).unwrap();
+        planned.detail.ranks[0].sync.gradients_total.get()
+    };
+    let (ring, central) = (gradients(false), gradients(true));
+    assert!(central < 8.0 * ring && central > 8.0 * (ring - 1e-3), "{central} against {ring}");
+}
