@@ -38,6 +38,8 @@ pub struct Block {
     pub uses: u32,
     /// Gradients of this step.
     pub gradient: Accumulator,
+    /// Gradients that are being reduced per micro-batch.
+    pub fresh: Vec<f32>,
     /// Own parts of gradients that are reduced per micro-batch.
     pub reduced: Vec<Vec<f32>>,
     /// By group.
@@ -97,6 +99,7 @@ impl Block {
             stored: Vec::new(),
             uses: 0,
             gradient: Accumulator::default(),
+            fresh: Vec::new(),
             reduced,
             shared,
             copy,

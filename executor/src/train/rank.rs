@@ -10,9 +10,20 @@ use crate::model::{Carries, Kept, MicroBatch, Remainder, Stage, Unsupported};
 use crate::optimizer::{LossScale, SquareSum, clip_factor};
 use plan::program::{Action, ActionId, BufferId, BufferKind, Class, LayerSpan, Op, Purpose};
 use plan::work::Pass;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+thread_local! {
+    /// What this thread's rank is doing, for when it panics.
+    static DOING: Cell<Task> = const { Cell::new(Task::Other("starting")) };
+}
+
+/// What this thread's rank was last doing.
+pub(super) fn doing() -> Task {
+    DOING.get()
+}
 
 /// What a step did.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -155,6 +166,7 @@ impl<'a> Rank<'a> {
         for (id, action) in class.actions.iter().enumerate() {
             if action.cadence.includes(self.step) {
                 let call = self.call(id, action);
+                DOING.set(call.task);
                 self.execute(action, &call)?;
             }
         }
@@ -229,13 +241,13 @@ impl<'a> Rank<'a> {
         let world = self.links.world();
         let all = world.all_to_all(vec![message; world.size()], call)?;
         let (mut squares, mut loss) = (SquareSum::default(), 0.0);
-        for message in &all {
+        for (from, message) in (0..).zip(&all) {
             let (head, tail) = message.split_at(message.len().min(17));
-            let part = SquareSum::from_bytes(head);
-            squares.join(part.ok_or_else(|| self.unsupported(call, "no sum of squares came"))?);
-            for raw in tail.as_chunks().0 {
-                loss += f64::from_le_bytes(*raw);
-            }
+            let (losses, rest) = tail.as_chunks();
+            let part = SquareSum::from_bytes(head).filter(|_| rest.is_empty());
+            let damaged = || Problem::Damaged { from, what: "it is no norm with losses" };
+            squares.join(part.ok_or_else(|| self.fault(call, damaged()))?);
+            losses.iter().for_each(|raw| loss += f64::from_le_bytes(*raw));
         }
         Ok((squares, loss * self.job.batches.per_prediction()))
     }

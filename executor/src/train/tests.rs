@@ -1,5 +1,7 @@
 //! Training under many plans gives what a single rank gives.
 
+mod drawn;
+mod faults;
 mod plans;
 
 use super::*;
