@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-const FOLDERS: [&str; 5] = ["models", "clusters", "devices", "profiles", "corpora"];
+const FOLDERS: [&str; 6] = ["models", "clusters", "devices", "profiles", "corpora", "published"];
 
 fn main() -> io::Result<()> {
     let variable = |name| env::var_os(name).map(PathBuf::from).ok_or(io::ErrorKind::NotFound);

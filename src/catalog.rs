@@ -20,6 +20,12 @@ use std::path::{Path, PathBuf};
 /// Folder, name and text of every shipped scenario, sorted.
 static SHIPPED: &[(&str, &str, &str)] = include!(concat!(env!("OUT_DIR"), "/scenarios.rs"));
 
+/// The text of a shipped file.
+pub fn shipped(folder: &str, name: &str) -> Option<&'static str> {
+    let found = SHIPPED.iter().find(|(f, n, _)| *f == folder && *n == name);
+    found.map(|(_, _, text)| *text)
+}
+
 /// The name of the cluster that is this machine.
 pub const LOCAL: &str = "local";
 

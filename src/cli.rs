@@ -1,17 +1,23 @@
 //! The command line: commands, flags, what they mean. Nothing here does anything yet.
 
+mod accuracy;
 mod environment;
 mod global;
 mod gpus;
 mod pins;
 mod plan;
+mod simulate;
+mod training;
 mod usage;
 pub mod values;
 
+pub use accuracy::AccuracyArgs;
 pub use global::{Format, Global};
 pub use gpus::{Gpus, GpusError};
 pub use pins::{Choice, read as read_pins};
 pub use plan::PlanArgs;
+pub use simulate::{Change, ChangeKind, Detail, SimulateArgs};
+pub use training::TrainingArgs;
 
 use crate::diagnostics::Failure;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -52,12 +58,16 @@ pub enum Command {
     Plan(Box<PlanArgs>),
     /// Show every number of a plan, and why it was chosen.
     Explain(ExplainArgs),
+    /// Run a plan in simulated time, action by action.
+    Simulate(Box<SimulateArgs>),
     /// Show two or more plans side by side.
     Compare(CompareArgs),
     /// Check plan and scenario files.
     Validate(ValidateArgs),
     /// Fit constants of the cost model to data.
     Calibrate(CalibrateArgs),
+    /// Hold predictions against published measurements.
+    Accuracy(AccuracyArgs),
     /// List, show and start scenario files.
     Scenarios(ScenariosArgs),
     /// Say what was detected and where each setting came from.
@@ -76,7 +86,8 @@ pub enum Command {
     before_help = "Examples:
   meshwright explain plan.json
   meshwright explain plan.json --why-not tp=2
-  meshwright explain --formula comm.hierarchical",
+  meshwright explain --formula comm.hierarchical
+  meshwright explain plan.json --program rank=3",
     after_help = "Next: `meshwright compare --help` puts plans side by side."
 )]
 pub struct ExplainArgs {
@@ -104,6 +115,12 @@ pub struct ExplainArgs {
     /// Show the id of every part; --path takes them.
     #[arg(long)]
     pub ids: bool,
+    /// Show the program of a rank: every action in order, such as rank=3.
+    #[arg(
+        long, value_parser = values::rank, value_name = "RANK",
+        conflicts_with_all = ["path", "why_not", "ids", "formula", "binds"]
+    )]
+    pub program: Option<u32>,
     /// Files that the plan was made from, where they are not in the catalog.
     #[command(flatten)]
     pub sources: SourceArgs,
@@ -172,16 +189,39 @@ pub struct ValidateArgs {
     before_help = "Examples:
   meshwright calibrate --corpus text.txt -o corpus.toml
   meshwright calibrate --corpus text.txt --tokens byte
-  zcat text.gz | meshwright calibrate --corpus - -o corpus.toml",
+  meshwright calibrate --published llm-foundry -o mine.toml
+  zcat text.gz | meshwright calibrate --corpus - -o corpus.toml
+  meshwright calibrate --intervals -o scenarios/published/intervals.toml",
     after_help = "Next: `meshwright plan -m word-lm-1b --corpus corpus.toml` uses what was fitted."
 )]
 pub struct CalibrateArgs {
     /// Fit how many different tokens a batch holds, from this text (`-` for stdin).
-    #[arg(long, value_name = "FILE", required = true, value_hint = clap::ValueHint::FilePath)]
-    pub corpus: String,
+    #[arg(
+        long, value_name = "FILE", required_unless_present_any = ["published", "intervals"],
+        value_hint = clap::ValueHint::FilePath
+    )]
+    pub corpus: Option<String>,
+    /// Fit how far measured steps lie from predictions, from the shipped tuning rows.
+    #[arg(long, conflicts_with_all = ["corpus", "published"])]
+    pub intervals: bool,
     /// What a token is.
     #[arg(long, value_enum, value_name = "KIND", default_value_t = TokenKind::Word)]
     pub tokens: TokenKind,
+    /// Fit constants of software stacks to measured steps whose group or source contains this.
+    #[arg(long, value_name = "WORD", conflicts_with_all = ["corpus", "tokens"])]
+    pub published: Option<String>,
+    /// Use only rows of this split.
+    #[arg(long, value_name = "SPLIT", default_value = "tune", requires = "published")]
+    pub split: String,
+    /// The measured steps, where they are not the shipped ones; `-` is stdin.
+    #[arg(
+        long, value_name = "FILE", requires = "published",
+        value_hint = clap::ValueHint::FilePath
+    )]
+    pub runs: Option<String>,
+    /// Constants to fit, such as compute.derate,overlap.contention; all that matter otherwise.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', requires = "published")]
+    pub free: Vec<String>,
 }
 
 /// What a token is.

@@ -1,5 +1,6 @@
 //! What each command does.
 
+mod accuracy;
 mod calibrate;
 mod compare;
 mod completions;
@@ -8,6 +9,7 @@ mod explain;
 mod help;
 mod plan;
 mod scenarios;
+mod simulate;
 mod validate;
 
 use crate::cli::{Command, Parsed};
@@ -25,9 +27,11 @@ pub fn dispatch(
     match &parsed.cli.command {
         Command::Plan(flags) => plan::run(flags, settings, output),
         Command::Explain(flags) => explain::run(flags, settings, output),
+        Command::Simulate(flags) => simulate::run(flags, settings, output),
         Command::Compare(flags) => compare::run(flags, settings, output),
         Command::Validate(flags) => validate::run(flags, settings, output),
         Command::Calibrate(flags) => calibrate::run(flags, settings, output),
+        Command::Accuracy(flags) => accuracy::run(flags, settings, output),
         Command::Scenarios(flags) => scenarios::run(&flags.command, settings, output),
         Command::Doctor => doctor::run(settings, output),
         Command::Help(flags) => help::run(&flags.topic, settings, output),

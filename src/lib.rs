@@ -3,7 +3,9 @@
 //! Text for people that is not the answer goes to stderr; stdout is the answer. Nothing outside of
 //! this crate prints, reads the environment or exits.
 
+mod accuracy;
 mod bug;
+mod calibration;
 mod catalog;
 mod cli;
 mod commands;
@@ -16,6 +18,7 @@ mod local;
 mod output;
 pub mod planfile;
 mod progress;
+mod published;
 mod question;
 pub mod render;
 mod schemas;

@@ -10,6 +10,7 @@ use crate::cli::values::MemoryLimit;
 use crate::diagnostics::Failure;
 use crate::exit::Exit;
 use crate::fingerprint;
+use crate::published::{self, Kind, Knowledge, Regime};
 use crate::render::number::grouped;
 use crate::settings::{Origin, Settings};
 use cost_model::{Profile, Stack};
@@ -179,7 +180,41 @@ impl Question {
             hash: &fingerprint::hash,
             top: self.top.saturating_sub(1),
         };
-        planner::report::report(request, planned, &context)
+        match self.residuals() {
+            None => planner::report::report(request, planned, &context),
+            Some((entry, words)) => {
+                let mut measured = planned.clone();
+                let step = &mut measured.detail.step;
+                (step.low, step.high) = (step.value * entry.low, step.value * entry.high);
+                let report = planner::report::report(request, &measured, &context);
+                Report { interval: words, ..report }
+            }
+        }
+    }
+
+    /// How far published steps of this device and software lie from their predictions, where there
+    /// are enough of them; with the words for it.
+    fn residuals(&self) -> Option<(published::Entry, String)> {
+        let intervals = published::shipped_intervals().ok()?;
+        let regime = Regime {
+            knowledge: intervals.knowledge(self.profile.device(), &self.inputs.stack.name),
+            stack: self.inputs.stack.name.clone(),
+            kind: Kind::of(&self.model),
+            // A plan leaves room.
+            is_full: false,
+        };
+        let entry = intervals.find(&regime).filter(|e| e.knowledge != Knowledge::Unseen)?.clone();
+        let whose = match (entry.knowledge, &entry.stack) {
+            (Knowledge::Profiled, Some(_)) => "of this software",
+            (Knowledge::Profiled, None) => "of software that constants were fitted to",
+            _ => "on devices of the tables, whatever the software",
+        };
+        let words = format!(
+            "{:.0} % of {} published steps {whose} lie inside; meshwright accuracy",
+            intervals.level * 100.0,
+            grouped(entry.rows)
+        );
+        Some((entry, words))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Pieces that screens are made of: bars, tables, numbers.
 
+pub mod accuracy;
 pub mod bar;
 pub mod compare;
 pub mod infeasible;
@@ -9,6 +10,8 @@ pub mod plan_line;
 pub mod report;
 pub mod sweep;
 pub mod table;
+pub mod timeline;
+pub mod training;
 pub mod tree;
 pub mod why_not;
 pub mod wrap;

@@ -1,7 +1,8 @@
 //! The published schemas of what programs read.
 
 use plan::document::Plan;
-use plan::report::{Binding, InfeasibleReport, Report, SweepRow, WhyNot};
+use plan::report::{Binding, InfeasibleReport, Report, SweepRow, TrainingReport, WhyNot};
+use plan::timeline::Simulation;
 use schemars::JsonSchema;
 use serde_json::{Value, json};
 
@@ -18,7 +19,9 @@ pub const ALL: &[Schema] = &[
     ("plan", "plan -o plan.json", derived::<Plan>),
     ("report", "plan --json and explain --json", derived::<Report>),
     ("request", "plan --dry-run --json", request),
+    ("run", "plan --objective time-to-loss --json", run),
     ("scenarios", "scenarios list --json", scenarios),
+    ("simulation", "simulate --json", derived::<Simulation>),
     ("sweep", "plan -g A,B,C --json", sweep),
     ("validate", "validate --json", validate),
 ];
@@ -73,6 +76,15 @@ fn sweep() -> Value {
         "rows": {"type": "array", "items": part::<SweepRow>()},
     });
     object("meshwright.sweep/1", &properties, &["schema", "model", "cluster", "objective", "rows"])
+}
+
+fn run() -> Value {
+    let properties = json!({
+        "schema": {"const": "meshwright.run/1"},
+        "training": part::<TrainingReport>(),
+        "report": part::<Report>(),
+    });
+    object("meshwright.run/1", &properties, &["schema", "training", "report"])
 }
 
 fn object(id: &str, properties: &Value, required: &[&str]) -> Value {

@@ -7,18 +7,26 @@ use plan::machine::{Device, GemmLaw, LatencyLaw, Link, NodeGroup, RecurrentLaw};
 use plan::units::{Bytes, BytesPerSecond, FlopsPerSecond, Seconds};
 use plan::work::AttentionKernel;
 use plan::{Dtype, Grade, Sourced};
+use std::collections::BTreeMap;
 
 /// The shipped stack files.
-pub(crate) const FILES: [(&str, &str); 12] = [
+pub(crate) const FILES: [(&str, &str); 19] = [
     ("cudnn-rnn", include_str!("../../scenarios/profiles/cudnn-rnn.toml")),
     ("deepspeed-pipe", include_str!("../../scenarios/profiles/deepspeed-pipe.toml")),
+    ("jax-xla", include_str!("../../scenarios/profiles/jax-xla.toml")),
     ("llm-foundry", include_str!("../../scenarios/profiles/llm-foundry.toml")),
     ("megatron-2021", include_str!("../../scenarios/profiles/megatron-2021.toml")),
     ("megatron-2022", include_str!("../../scenarios/profiles/megatron-2022.toml")),
     ("megatron-core", include_str!("../../scenarios/profiles/megatron-core.toml")),
     ("mesh-tensorflow", include_str!("../../scenarios/profiles/mesh-tensorflow.toml")),
+    ("nanotron", include_str!("../../scenarios/profiles/nanotron.toml")),
+    ("pytorch-amp", include_str!("../../scenarios/profiles/pytorch-amp.toml")),
+    ("pytorch-amp-eager", include_str!("../../scenarios/profiles/pytorch-amp-eager.toml")),
+    ("pytorch-2020", include_str!("../../scenarios/profiles/pytorch-2020.toml")),
+    ("pytorch-fsdp", include_str!("../../scenarios/profiles/pytorch-fsdp.toml")),
     ("pytorch-rnn-unrolled", include_str!("../../scenarios/profiles/pytorch-rnn-unrolled.toml")),
     ("roofline", include_str!("../../scenarios/profiles/roofline.toml")),
+    ("tensorflow-2020", include_str!("../../scenarios/profiles/tensorflow-2020.toml")),
     ("tensorflow-rnn", include_str!("../../scenarios/profiles/tensorflow-rnn.toml")),
     ("torchtitan-compile", include_str!("../../scenarios/profiles/torchtitan-compile.toml")),
     ("torchtitan-eager", include_str!("../../scenarios/profiles/torchtitan-eager.toml")),
@@ -41,8 +49,12 @@ pub(crate) fn of<T>(value: T) -> Sourced<T> {
 }
 
 pub(crate) fn a100() -> Profile {
-    Profile::new(&a100_device(), &group(a100_device(), a100_latency(), 232e9, 21e9), &stack())
-        .unwrap()
+    a100_with(&stack())
+}
+
+pub(crate) fn a100_with(stack: &Stack) -> Profile {
+    let links = group(a100_device(), a100_latency(), 232e9, 21e9);
+    Profile::new(&a100_device(), &links, stack).unwrap()
 }
 
 pub(crate) fn v100(stack: &str) -> Profile {
@@ -115,6 +127,7 @@ fn law(efficiency: f64) -> GemmLaw {
         tile_penalty: of(0.106),
         prologue: of(58.0),
         kernel_gap: of(Seconds::new(2e-6)),
+        formats: BTreeMap::new(),
     }
 }
 

@@ -159,7 +159,8 @@ pub(crate) fn operand_bytes(gemm: &Gemm) -> f64 {
 fn grade(dtype: Dtype, profile: &Profile) -> Grade {
     let index = dtype_index(dtype);
     let peak = profile.peaks[index].map_or(Grade::Assumed, |p| p.grade);
-    let compute = peak.max(profile.gemm.efficiency[index].grade).max(profile.gemm.shape_grade);
+    let compute =
+        peak.max(profile.gemm.efficiency[index].grade).max(profile.gemm.shape_grade[index]);
     compute.max(profile.stream.grade)
 }
 
@@ -216,7 +217,7 @@ struct Options {
 
 impl Options {
     fn new(gemm: &Gemm, profile: &Profile, rate: f64) -> Self {
-        let batch = gemm.batch as f64;
+        let (batch, format) = (gemm.batch as f64, dtype_index(gemm.dtype));
         let along = |extent: u64| [32, 64, 128, 256].map(|edge| extent.div_ceil(edge) as f64);
         let result = batch * gemm.m as f64 * gemm.n as f64;
         Self {
@@ -224,8 +225,8 @@ impl Options {
             batch,
             rows: along(gemm.m),
             columns: along(gemm.n),
-            prologue: profile.gemm.prologue,
-            penalty: 64.0 * profile.gemm.tile_penalty,
+            prologue: profile.gemm.prologue[format],
+            penalty: 64.0 * profile.gemm.tile_penalty[format],
             multiprocessors: profile.multiprocessors,
             per_flop: profile.multiprocessors / rate,
             operands: operand_bytes(gemm) / profile.stream.value,

@@ -14,7 +14,9 @@ pub mod bounds;
 pub mod collective;
 mod constant;
 pub mod corpus;
+pub mod events;
 pub mod exchange;
+pub mod fit;
 pub mod flops;
 pub mod formulas;
 pub mod gemm;
@@ -30,6 +32,7 @@ pub mod recurrent;
 pub mod send;
 pub mod simulate;
 pub mod stack;
+pub mod training;
 
 pub use price::price;
 pub use profile::{Profile, ProfileError};

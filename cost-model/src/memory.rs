@@ -90,10 +90,11 @@ pub fn states(parameters: f64, precision: &Precision, zero: Zero, replicas: u32)
 /// per layer.
 #[must_use]
 pub fn shard_buffers(layer_parameters: u64, precision: &Precision, zero: Zero) -> Bytes {
+    let format = precision.compute.between_products().size();
     let each = match zero {
         Zero::Off | Zero::Optimizer => 0,
-        Zero::Gradients => precision.compute.size() + precision.wire_bytes,
-        Zero::Parameters => 3 * precision.compute.size() + precision.wire_bytes,
+        Zero::Gradients => format + precision.wire_bytes,
+        Zero::Parameters => 3 * format + precision.wire_bytes,
     };
     Bytes::from_count(layer_parameters.saturating_mul(each))
 }

@@ -1,6 +1,6 @@
 //! Optimizer updates: bound by memory bandwidth.
 //!
-//! `t = bytes(rule)·parameters/W + kernels·gap`. The bytes per local parameter are data of the
+//! `t = bytes(rule)·parameters/W + kernels·gap + fixed`. The bytes per local parameter are data of the
 //! stack, because unscaling, overflow checks, clipping and casts cost as much as the rule itself:
 //! fused Adam moves 28–30 B, Megatron's fp16 recipe 52 B, PyTorch 0.4 about 120 B.
 
@@ -20,7 +20,10 @@ pub(crate) fn price(step: &OptimizerStep, profile: &Profile) -> Estimate<Seconds
     let moved = pointwise::stream(Bytes::new(bytes.value * step.parameters as f64), profile);
     let kernels = Constant::of(&profile.stack.optimizer.kernels).times(profile.gap);
     let moved = Estimate { grade: moved.grade.max(bytes.grade), ..moved };
-    moved + term(kernels.value, profile.spread.latency, kernels.grade)
+    let fixed = Constant::from(&profile.stack.optimizer.fixed, |t| t.get());
+    moved
+        + term(kernels.value, profile.spread.latency, kernels.grade)
+        + term(fixed.value, profile.spread.latency, fixed.grade)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Letters: `C` computation, `X` communication, `γ` contention: the part of hidden communication
 //! that still costs, because both use the same multiprocessors and memory.
 
-use crate::stack::OverlapStack;
+use crate::stack::{HostStack, OverlapStack};
 use plan::units::Seconds;
 
 /// `max(C, X) + γ·min(C, X)`: both phases start together.
@@ -16,22 +16,25 @@ pub fn together(compute: Seconds, communication: Seconds, contention: f64) -> Se
 }
 
 /// Time that gradient reduction adds to a step:
-/// `max(X − window, tail·X) + γ/2·min(X, window)` with overlap, `X` without.
+/// `max(X − window, max(tail, late)·X) + γ/2·min(X, window)` with overlap, `X` without.
 ///
 /// `window` is the backward pass that is still running while gradients become ready; `tail` the
-/// last bucket, which nothing hides. Valid for bucketed reduction with one reduction per step.
+/// last bucket, which nothing hides; `late` the part of the gradients that are those of the input
+/// table, complete only when the backward pass has ended. Valid for bucketed reduction with one reduction per step.
 /// Source: bucketing as in Li et al. 2020 (arXiv:2006.15704); constants of the stack. Checked by
 /// `exposed_gradients_by_hand`.
 #[must_use]
 pub fn exposed_data_parallel(
     communication: Seconds,
+    late: f64,
     window: Seconds,
     overlap: &OverlapStack,
 ) -> Seconds {
     if !overlap.data.value {
         return communication;
     }
-    let exposed = (communication - window).max(communication * overlap.data_tail.value);
+    let last = overlap.data_tail.value.max(late);
+    let exposed = (communication - window).max(communication * last);
     let hidden = communication.min(window);
     exposed + hidden * (overlap.contention.value / 2.0)
 }
@@ -72,12 +75,26 @@ pub fn exposed(communication: Seconds, hidden: f64) -> Seconds {
     communication * (1.0 - hidden)
 }
 
-/// A step with stragglers: `t·(1 + jitter·log₂ nodes)`.
+/// A step with stragglers: `t·(1 + jitter·log₂ nodes)`, and once per step `skew` where there are
+/// several nodes: hosts that run a loop of their own arrive apart, however many they are.
 ///
-/// Source: data of the stack, fitted to runs of one to 64 nodes. Checked by `overlap_by_hand`.
+/// Source: data of the stack, fitted to runs of one to 64 nodes. Checked by `overlap_by_hand` and
+/// `several_nodes_wait_for_the_last`.
 #[must_use]
-pub fn with_jitter(step: Seconds, jitter: f64, nodes: u32) -> Seconds {
-    step * (1.0 + jitter * f64::from(nodes.max(1)).log2())
+pub fn with_jitter(step: Seconds, host: &HostStack, nodes: u32) -> Seconds {
+    let skew = if nodes > 1 { host.skew.value } else { Seconds::ZERO };
+    step * jitter(host, nodes) + skew
+}
+
+/// The inverse of [`with_jitter`], not below zero.
+#[must_use]
+pub fn without_jitter(step: Seconds, host: &HostStack, nodes: u32) -> Seconds {
+    let skew = if nodes > 1 { host.skew.value } else { Seconds::ZERO };
+    (step - skew).max(Seconds::ZERO) / jitter(host, nodes)
+}
+
+fn jitter(host: &HostStack, nodes: u32) -> f64 {
+    1.0 + host.jitter.value * f64::from(nodes.max(1)).log2()
 }
 
 #[cfg(test)]
@@ -94,13 +111,31 @@ mod tests {
         assert!((a.get() - b).abs() < 1e-12, "{a:?} against {b}");
     }
 
+    fn host(jitter: f64, skew: f64) -> HostStack {
+        let stack = fixtures::a100().stack;
+        let of = |value| Sourced::new(value, Grade::Assumed, "a round number for this test");
+        let skew = Sourced::new(s(skew), Grade::Assumed, "a round number for this test");
+        HostStack { jitter: of(jitter), skew, ..stack.host }
+    }
+
+    /// 4 nodes: 10 s · (1 + 2 · 1 %) + 0.5 s; one node: 10 s.
+    #[test]
+    fn several_nodes_wait_for_the_last() {
+        let host = host(0.01, 0.5);
+        close(with_jitter(s(10.0), &host, 4), 10.7);
+        close(with_jitter(s(10.0), &host, 1), 10.0);
+        close(without_jitter(s(10.7), &host, 4), 10.0);
+        assert_eq!(without_jitter(s(0.3), &host, 4), Seconds::ZERO);
+    }
+
     #[test]
     fn overlap_by_hand() {
         close(together(s(3.0), s(2.0), 0.5), 4.0);
         close(together(s(2.0), s(3.0), 0.0), 3.0);
         close(exposed(s(2.0), 0.25), 1.5);
-        close(with_jitter(s(100.0), 0.01, 8), 103.0);
-        close(with_jitter(s(100.0), 0.01, 1), 100.0);
+        let host = host(0.01, 0.0);
+        close(with_jitter(s(100.0), &host, 8), 103.0);
+        close(with_jitter(s(100.0), &host, 1), 100.0);
     }
 
     /// X = 10, window 4, γ = 0.5: 6 exposed and ¼·4 contention. Window 100: the tail of 8 %
@@ -112,10 +147,12 @@ mod tests {
         overlap.contention = of(0.5);
         overlap.data_tail = of(0.08);
         overlap.data = Sourced::new(true, Grade::Assumed, "this test");
-        close(exposed_data_parallel(s(10.0), s(4.0), &overlap), 7.0);
-        close(exposed_data_parallel(s(10.0), s(100.0), &overlap), 3.3);
+        close(exposed_data_parallel(s(10.0), 0.0, s(4.0), &overlap), 7.0);
+        close(exposed_data_parallel(s(10.0), 0.0, s(100.0), &overlap), 3.3);
+        // A table with 40 % of the gradients: 4 s are exposed instead of 0.8 s.
+        close(exposed_data_parallel(s(10.0), 0.4, s(100.0), &overlap), 6.5);
         overlap.data.value = false;
-        close(exposed_data_parallel(s(10.0), s(100.0), &overlap), 10.0);
+        close(exposed_data_parallel(s(10.0), 0.4, s(100.0), &overlap), 10.0);
     }
 
     /// Forward 4 beside 2, backward 8 beside 2 + 10, γ = ½: (4 + 1) + (12 + 4).

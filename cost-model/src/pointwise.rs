@@ -17,7 +17,9 @@
 //! | cross-entropy | `T·vocab` local |
 //! | gate | elements of one gate times gates |
 //! | permute | `T·top_k·d_model`: to the experts and back together |
+//! | shift | scores of relative positions: `T·heads·keys` local |
 //! | copy | elements copied |
+//! | cast | elements of the operand of an 8-bit product: its input, the gradient of its output |
 
 use crate::constant::term;
 use crate::profile::{PointwiseConstants, Profile, pointwise_index};
@@ -25,14 +27,18 @@ use plan::units::{Bytes, Seconds};
 use plan::work::{Pass, Pointwise, PointwiseKind};
 use plan::{Dtype, Estimate};
 
-/// Bytes a kernel moves: `elements · bytes per 16-bit element · size/2`.
+/// Bytes a kernel moves: `elements · bytes per 16-bit element · size/2`, or `elements · bytes per
+/// 32-bit element` where the stack states them.
 ///
 /// Valid for formats of 16 and 32 bit; masks of one byte are scaled with the rest. Source: the
-/// stack's table. Checked by `pointwise_traffic_by_hand`.
+/// stack's table. Checked by `pointwise_traffic_by_hand` and `wide_elements_have_their_own_bytes`.
 #[must_use]
 pub fn bytes(kernel: &Pointwise, profile: &Profile) -> Bytes {
-    let (forward, backward) = constants(kernel.kind, profile).bytes;
-    let per_element = by_pass(kernel.pass, forward, backward) * width(kernel.dtype);
+    let constants = constants(kernel.kind, profile);
+    let per_element = match kernel.dtype {
+        Dtype::Fp32 => by_pass(kernel.pass, constants.wide.0, constants.wide.1),
+        narrow => by_pass(kernel.pass, constants.bytes.0, constants.bytes.1) * width(narrow),
+    };
     Bytes::new(kernel.elements as f64 * per_element)
 }
 
@@ -104,6 +110,22 @@ mod tests {
         assert!((time / by_hand - 1.0).abs() < 1e-12, "{time} against {by_hand}");
         let wide = Pointwise { dtype: Dtype::Fp32, ..norm };
         assert_eq!(bytes(&wide, &profile), bytes(&norm, &profile) * 2.0);
+    }
+
+    /// A stack that moves 10 B per 16-bit element and 12 B, not 20 B, per 32-bit element.
+    #[test]
+    fn wide_elements_have_their_own_bytes() {
+        let mut profile = fixtures::a100();
+        let law = &mut profile.pointwise[pointwise_index(PointwiseKind::Copy)];
+        (law.bytes, law.wide) = ((10.0, 10.0), (12.0, 12.0));
+        let copy = |dtype| Pointwise {
+            kind: PointwiseKind::Copy,
+            elements: 1000,
+            dtype,
+            pass: Pass::Forward,
+        };
+        assert_eq!(bytes(&copy(Dtype::Bf16), &profile), Bytes::new(10_000.0));
+        assert_eq!(bytes(&copy(Dtype::Fp32), &profile), Bytes::new(12_000.0));
     }
 
     #[test]

@@ -48,9 +48,10 @@ pub(crate) struct GemmConstants {
     pub(crate) tiles: bool,
     /// Sustained fraction of the peak, per format.
     pub(crate) efficiency: [Constant; 4],
-    pub(crate) tile_penalty: f64,
-    pub(crate) prologue: f64,
-    pub(crate) shape_grade: Grade,
+    /// The same order of formats.
+    pub(crate) tile_penalty: [f64; 4],
+    pub(crate) prologue: [f64; 4],
+    pub(crate) shape_grade: [Grade; 4],
 }
 
 /// The attention law.
@@ -72,6 +73,8 @@ pub(crate) struct AttentionConstants {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct PointwiseConstants {
     pub(crate) bytes: (f64, f64),
+    /// Bytes per 32-bit element.
+    pub(crate) wide: (f64, f64),
     pub(crate) kernels: (f64, f64),
     pub(crate) grade: Grade,
 }
@@ -96,7 +99,7 @@ pub(crate) struct Spread {
 }
 
 /// Kinds of memory-bound kernels, with their variants.
-pub(crate) const POINTWISE_KINDS: usize = 14;
+pub(crate) const POINTWISE_KINDS: usize = 16;
 
 impl Profile {
     /// The software stack, with the source of every constant.
@@ -252,6 +255,8 @@ pub(crate) const POINTWISE: [PointwiseKind; POINTWISE_KINDS] = [
     PointwiseKind::Gate,
     PointwiseKind::Permute,
     PointwiseKind::Copy,
+    PointwiseKind::Cast,
+    PointwiseKind::Shift,
 ];
 
 pub(crate) fn pointwise_index(kind: PointwiseKind) -> usize {
@@ -268,6 +273,8 @@ pub(crate) fn pointwise_index(kind: PointwiseKind) -> usize {
         PointwiseKind::Gate => 11,
         PointwiseKind::Permute => 12,
         PointwiseKind::Copy => 13,
+        PointwiseKind::Cast => 14,
+        PointwiseKind::Shift => 15,
     }
 }
 

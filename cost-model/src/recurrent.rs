@@ -1,10 +1,10 @@
 //! Recurrent layers: steps that must run one after the other.
 //!
 //! ```text
-//! scan     = steps · (t_step + Σ body)
+//! scan     = steps · (t_step + t_host + Σ body)
 //! product in a scan = max(gemm, weight bytes / (e·BW)) + gap
 //! gradient = gemm(m, n, k·steps)                     batched over time
-//!          = steps · (gemm(m, n, k) + 3·m·n·size/W)  unrolled: read, read, write per step
+//!          = steps · (gemm(m, n, k) + 3·m·n·size/(ν·W))  unrolled: read, read, write per step
 //! ```
 //!
 //! The recurrent matrices of a large layer exceed every cache, so each step reads them again from
@@ -18,14 +18,16 @@
 use crate::constant::{term, unsupported};
 use crate::profile::{Profile, RecurrentConstants};
 use crate::{gemm, pointwise, price};
-use plan::Estimate;
 use plan::units::{Bytes, Seconds};
 use plan::work::{Gemm, RecurrentWeightGradient, Scan, Work};
+use plan::{Dtype, Estimate};
 
-/// `steps · (t_step + Σ body)`. Checked by `a_scan_pays_overhead_and_body_once_per_step`.
+/// `steps · (t_step + t_host + Σ body)`. Checked by `a_scan_pays_overhead_and_body_once_per_step`.
 pub(crate) fn scan(scan: &Scan, profile: &Profile) -> Estimate<Seconds> {
     let Some(law) = profile.recurrent else { return unsupported() };
-    let step = term(law.step.value, profile.spread.latency, law.step.grade);
+    let host = &profile.stack.recurrent.step_host;
+    let step = term(law.step.value, profile.spread.latency, law.step.grade)
+        + term(host.value.get(), profile.spread.latency, host.grade);
     let body = scan.body.iter().fold(step, |sum, work| sum + in_scan(work, profile, &law));
     body * scan.steps as f64
 }
@@ -61,9 +63,12 @@ pub(crate) fn weight_gradient(
         return gemm::price(&Gemm { k: step.k.saturating_mul(gradient.steps), ..step }, profile);
     }
     let weights = step.batch as f64 * step.m as f64 * step.n as f64;
-    let moved = weights * step.dtype.size() as f64 * stack.accumulation_passes.value;
+    // ν: additions of 16 bit without vector loads do not reach the bandwidth of streaming kernels.
+    let narrow = &stack.narrow_accumulation;
+    let share = if step.dtype == Dtype::Fp32 { 1.0 } else { narrow.value };
+    let moved = weights * step.dtype.size() as f64 * stack.accumulation_passes.value / share;
     let accumulate = pointwise::stream(Bytes::new(moved), profile);
-    let grade = accumulate.grade.max(stack.accumulation_passes.grade);
+    let grade = accumulate.grade.max(stack.accumulation_passes.grade).max(narrow.grade);
     (gemm::price(&step, profile) + Estimate { grade, ..accumulate }) * gradient.steps as f64
 }
 

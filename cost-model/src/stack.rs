@@ -54,6 +54,18 @@ pub struct Stack {
     pub spread: SpreadStack,
     /// Where whole step times of this stack lie relative to the prediction.
     pub residual: ResidualBand,
+    /// What differs on devices whose names start with the key: the whole stack as it is there.
+    pub on: BTreeMap<String, Stack>,
+}
+
+impl Stack {
+    /// The stack as it is on a device: that of the longest beginning of its name, else the plain
+    /// one. Checked by `a_device_has_its_own_constants`.
+    #[must_use]
+    pub fn on(&self, device: &str) -> &Self {
+        let matching = self.on.iter().filter(|(start, _)| device.starts_with(start.as_str()));
+        matching.max_by_key(|(start, _)| start.len()).map_or(self, |(_, stack)| stack)
+    }
 }
 
 /// Which law prices a matrix product.
@@ -77,11 +89,10 @@ pub struct ComputeStack {
     pub model: ComputeModel,
     /// Sustained efficiency in training relative to the device's own (power, layouts).
     pub derate: Sourced<f64>,
+    /// Bandwidth of memory-bound kernels relative to what the device streams.
+    pub stream_derate: Sourced<f64>,
     /// Efficiency of 8-bit products relative to 16-bit ones.
     pub fp8_relative: Sourced<f64>,
-    /// Bytes moved per activation element and consumer to cast and transpose for 8-bit products,
-    /// forward; twice that backward.
-    pub fp8_cast_bytes: Sourced<f64>,
     /// Whether recompute stops before the last product of a layer (its output is not needed).
     pub recompute_early_stop: Sourced<bool>,
 }
@@ -91,6 +102,8 @@ pub struct ComputeStack {
 pub struct AttentionStack {
     /// The kernel the stack runs.
     pub kernel: Sourced<AttentionKernel>,
+    /// Speed of flash kernels relative to the device's own.
+    pub derate: Sourced<f64>,
     /// Bytes per score of an unfused softmax at 16 bit.
     pub softmax_bytes: Sourced<Passes>,
     /// Bytes per score of an unfused dropout at 16 bit.
@@ -114,6 +127,9 @@ pub struct AttentionStack {
 pub struct PointwiseCost {
     /// Bytes moved per element at 16 bit.
     pub bytes: Passes,
+    /// Bytes moved per element at 32 bit, where that is not twice as much: mixed precision works
+    /// on 32-bit tensors in some kernels either way.
+    pub wide: Option<Passes>,
     /// Kernels launched.
     pub kernels: Passes,
 }
@@ -125,6 +141,12 @@ pub struct RecurrentStack {
     pub batched_weight_gradient: Sourced<bool>,
     /// Reads and writes of the gradient per unrolled step, in passes over it.
     pub accumulation_passes: Sourced<f64>,
+    /// Bandwidth of those passes at 16 bit relative to streaming kernels, where a thread adds one
+    /// element per load.
+    pub narrow_accumulation: Sourced<f64>,
+    /// Time of one step in a loop of the host, on top of the device's own: waiting for a value that
+    /// decides what comes next, and starting over with an empty queue.
+    pub step_host: Sourced<Seconds>,
     /// Law used for devices that state none.
     pub fallback: Option<RecurrentLaw>,
 }
@@ -136,8 +158,13 @@ pub struct OptimizerStack {
     pub bytes: BTreeMap<OptimizerRule, Sourced<f64>>,
     /// Kernels of one update.
     pub kernels: Sourced<f64>,
+    /// Time of a step that depends on nothing: loops over parameters, norms, logging, loading.
+    pub fixed: Sourced<Seconds>,
     /// Bytes per parameter and micro-batch of unfused gradient accumulation.
     pub accumulation_bytes: Sourced<f64>,
+    /// Bytes per parameter and micro-batch of casting 32-bit weights to 16 bit and gradients back,
+    /// where a framework casts at every use.
+    pub cast_bytes: Sourced<f64>,
     /// Bytes per parameter and micro-batch of casts and copies when parameters are sharded.
     pub shard_copy_bytes: Sourced<f64>,
 }
@@ -149,8 +176,13 @@ pub struct CollectiveStack {
     pub shard_base: Sourced<f64>,
     /// Latency ramp of all-gather and reduce-scatter relative to all-reduce, inside a node.
     pub shard_ramp: Sourced<f64>,
+    /// Whether one device of a node holds the variables and sums the gradients of all.
+    pub central: Sourced<bool>,
     /// Fixed time of a ring across nodes.
     pub ring_base: Sourced<Seconds>,
+    /// Time that every node of a ring adds besides the hops of its links: threads of the library
+    /// that pass data on and have to be scheduled.
+    pub ring_node: Sourced<Seconds>,
     /// Fixed time of a tree.
     pub tree_base: Sourced<Seconds>,
     /// Time per rank of a tree inside a node.
@@ -161,6 +193,8 @@ pub struct CollectiveStack {
     pub tree_efficiency: Sourced<f64>,
     /// Bandwidth of an all-to-all inside a node relative to an all-reduce.
     pub all_to_all_efficiency: Sourced<f64>,
+    /// Whether rows for several experts of one place travel there once.
+    pub deduplicates: Sourced<bool>,
     /// Fixed time of an all-to-all.
     pub all_to_all_base: Sourced<Seconds>,
     /// Fixed time of a point-to-point message.
@@ -178,8 +212,12 @@ pub struct OverlapStack {
     pub tensor_backward: Sourced<f64>,
     /// The same with sequence parallelism.
     pub tensor_backward_sequence: Sourced<f64>,
+    /// Hidden part of the exchanges of tokens between experts.
+    pub expert: Sourced<f64>,
     /// Whether gradients are reduced while the backward pass still runs.
     pub data: Sourced<bool>,
+    /// Whether updated weights are gathered while the next forward pass runs.
+    pub gather: Sourced<bool>,
     /// Part of gradient communication that is exposed even where it overlaps (the last bucket).
     pub data_tail: Sourced<f64>,
     /// Hidden part of messages between pipeline stages.
@@ -195,8 +233,23 @@ pub struct OverlapStack {
 pub struct HostStack {
     /// Processor time to launch one kernel.
     pub launch: Sourced<Seconds>,
+    /// Processor time of one operator besides its launches: modules, differentiation, hooks.
+    pub operator: Sourced<Seconds>,
+    /// Processor time of one collective inside a layer besides its launch.
+    pub collective: Sourced<Seconds>,
+    /// What such a collective takes on top, per rank of its group, while stages of a pipeline on
+    /// different nodes keep the processor busy with messages.
+    pub staged_collective: Sourced<Seconds>,
+    /// Time of a step outside of its passes: data, clipping, bookkeeping, and waiting for them.
+    pub step: Sourced<Seconds>,
     /// Relative slowdown per doubling of the number of nodes.
     pub jitter: Sourced<f64>,
+    /// What every kernel costs on top where the host waits for its end.
+    pub blocking: Sourced<Seconds>,
+    /// Host time per expert of the rank and product.
+    pub expert: Sourced<Seconds>,
+    /// What a step on several nodes takes longer because their hosts arrive apart.
+    pub skew: Sourced<Seconds>,
 }
 
 /// Memory besides the model's own.
@@ -206,6 +259,10 @@ pub struct MemoryStack {
     pub context: Sourced<Bytes>,
     /// Buffers of communicators.
     pub communicators: Sourced<Bytes>,
+    /// Whether values stay a view of the product that made queries, keys and values at once.
+    pub qkv_views: Sourced<bool>,
+    /// Tensors of every rank that belong to no layer: tables of positions, library workspaces.
+    pub workspace: Sourced<Bytes>,
     /// What the allocator reserves beyond what is allocated, as a fraction.
     pub fragmentation: Sourced<f64>,
 }

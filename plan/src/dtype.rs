@@ -34,6 +34,16 @@ impl Dtype {
         }
     }
 
+    /// The format of what lies between products. Eight bits feed products only: activations,
+    /// messages and gathered weights stay in 16.
+    #[must_use]
+    pub fn between_products(self) -> Self {
+        match self {
+            Self::Fp8 => Self::Bf16,
+            other => other,
+        }
+    }
+
     /// The name used in files and flags.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -21,6 +21,7 @@ pub mod report;
 pub mod scenario;
 pub mod schedule;
 pub mod suggest;
+pub mod timeline;
 pub mod units;
 pub mod work;
 

@@ -48,6 +48,31 @@ pub struct GemmLaw {
     pub prologue: Sourced<f64>,
     /// Time between kernels on the device when the host runs ahead.
     pub kernel_gap: Sourced<Seconds>,
+    /// Number formats whose units are fed differently: CUDA cores beside tensor cores.
+    pub formats: BTreeMap<Dtype, FormatLaw>,
+}
+
+/// Constants of the matrix-product law for one number format; as in [`GemmLaw`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct FormatLaw {
+    /// Fraction of the peak at full occupancy and infinite tiles.
+    pub efficiency: Sourced<f64>,
+    /// Operand-feed penalty of small tiles, per 64 elements of tile edge.
+    pub tile_penalty: Sourced<f64>,
+    /// Prologue and epilogue of a tile, in elements of the contracted dimension.
+    pub prologue: Sourced<f64>,
+}
+
+impl GemmLaw {
+    /// The constants of a format: its own, or those of all.
+    #[must_use]
+    pub fn of(&self, dtype: Dtype) -> FormatLaw {
+        self.formats.get(&dtype).cloned().unwrap_or_else(|| FormatLaw {
+            efficiency: self.efficiency.clone(),
+            tile_penalty: self.tile_penalty.clone(),
+            prologue: self.prologue.clone(),
+        })
+    }
 }
 
 /// Constants of recurrent steps.

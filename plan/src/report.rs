@@ -309,6 +309,61 @@ pub struct SweepRow {
     pub note: String,
 }
 
+/// Version of [`TrainingReport`].
+pub const TRAINING_SCHEMA: &str = "meshwright.training/1";
+
+/// A run to a loss: what each batch takes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingReport {
+    /// `meshwright.training/1`.
+    pub schema: String,
+    /// The model.
+    pub model: ModelLine,
+    /// The machine.
+    pub machine: MachineLine,
+    /// What is minimised.
+    pub objective: String,
+    /// Tokens that the loss takes at tiny batches.
+    pub least_tokens: f64,
+    /// The critical batch, tokens.
+    pub critical_tokens: f64,
+    /// Everything statistical that the numbers rest on.
+    pub assumptions: Vec<String>,
+    /// One per batch that has a plan, smallest first.
+    pub rows: Vec<TrainingRow>,
+}
+
+/// A run with one batch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingRow {
+    /// Sequences per step.
+    pub global_sequences: u64,
+    /// Tokens per step.
+    pub tokens_per_step: f64,
+    /// The best plan for this batch, in a line.
+    pub label: String,
+    /// Step, seconds.
+    pub step_seconds: f64,
+    /// Steps to the loss.
+    pub steps: f64,
+    /// Tokens to the loss.
+    pub tokens: f64,
+    /// Share of the wall clock that trains.
+    pub goodput: f64,
+    /// Wall clock, seconds.
+    pub seconds: f64,
+    /// Device-hours.
+    pub gpu_hours: f64,
+    /// Rent, where a price is known.
+    pub dollars: Option<f64>,
+    /// Electricity, where the devices' power is known.
+    pub kilowatt_hours: Option<f64>,
+    /// Best under the objective.
+    pub is_best: bool,
+}
+
 /// Why another choice was not taken.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -161,6 +161,10 @@ quantity!(
     /// Electrical power.
     Watts, "a power", "700 W"
 );
+quantity!(
+    /// Electrical energy.
+    KilowattHours, "an amount of energy", "500 kWh"
+);
 
 impl Bytes {
     /// A whole number of bytes.

@@ -163,7 +163,7 @@ pub fn planned(request: &Request<'_>, solution: Solution, found: &Found) -> Opti
 #[must_use]
 pub fn detail_of(request: &Request<'_>, solution: &Solution) -> Option<Detail> {
     let mut book = PriceBook::new(request);
-    let kinds = book.get(Split::of(&solution.configuration)).as_ref().ok()?;
+    let kinds = book.get(Split::of(request, &solution.configuration)).as_ref().ok()?;
     let inner = Inner::new(request, solution.configuration, kinds);
     detail(request, &inner, kinds, solution)
 }

@@ -125,7 +125,7 @@ fn sampled(request: &Request<'_>, input: &Table) -> Option<(Seconds, Bytes)> {
 fn pieces(request: &Request<'_>, c: &Configuration, at_home: f64) -> Seconds {
     let Some(table) = request.model.table.filter(|_| c.pieces > 1) else { return Seconds::ZERO };
     let tokens = c.micro_sequences * request.sequence() / u64::from(c.time_chunks);
-    let element = request.model.spec.training.precision.compute.size();
+    let element = request.model.spec.training.precision.compute.between_products().size();
     let all = (tokens * table.width * element) as f64;
     let bytes = Bytes::new(all * (1.0 - at_home));
     let crosses_nodes = c.degrees.world_size() > request.per_node();

@@ -1,7 +1,7 @@
 //! From a configuration to an inner problem: columns per run of layers and setting.
 
 use crate::pipeline::{Column, Problem, Segment, StageSync, SyncModel};
-use crate::prices::{Level, PricedKind, PricedKinds, mesh_of};
+use crate::prices::{Level, PricedKind, PricedKinds, compute, mesh_of};
 use crate::request::Request;
 use crate::setting::{Setting, settings};
 use crate::space::Configuration;
@@ -9,6 +9,7 @@ use crate::sync::Sync;
 use cost_model::layer::beside;
 use cost_model::memory::{Zero, usable};
 use cost_model::price;
+use plan::Dtype;
 use plan::mesh::Mesh;
 use plan::model::{LayerRole, Run};
 use plan::units::{Bytes, Seconds};
@@ -126,8 +127,10 @@ fn send(request: &Request<'_>, c: &Configuration, mesh: &Mesh, kinds: &PricedKin
     if d.pp == 1 {
         return SendTimes { whole: Seconds::ZERO, blocking: Seconds::ZERO };
     }
-    let body = request.model.chain.iter().map(|run| &kinds[run.kind]);
-    let all = body.map(|k| k.border).fold(Bytes::ZERO, Bytes::max);
+    // What the head puts out stays where it is: nothing follows it.
+    let sends = |run: &&Run| request.model.kinds[run.kind].role != LayerRole::Head;
+    let senders = request.model.chain.iter().filter(sends).map(|run| &kinds[run.kind]);
+    let all = senders.map(|k| k.border).fold(Bytes::ZERO, Bytes::max);
     let in_parts = d.tp > 1 && !c.sequence_parallel;
     let part = if in_parts { all / f64::from(d.tp) } else { all };
     let message = Send { bytes: part, crosses_nodes: mesh.stages_cross_nodes() };
@@ -177,18 +180,30 @@ impl PassBuilder<'_> {
         }
     }
 
-    /// Gradients of further micro-batches are added to those of the first.
+    /// Gradients of further micro-batches are added to those of the first; frameworks that keep
+    /// 32-bit weights and cast at every use do so in each micro-batch.
     fn accumulate(&self, kind: &PricedKind) -> Seconds {
-        let each = self.request.profile.stack().optimizer.accumulation_bytes.value;
-        if self.c.micro_batches == 1 || each == 0.0 {
+        let optimizer = &self.request.profile.stack().optimizer;
+        let is_narrow = compute(self.request) != Dtype::Fp32;
+        let casts = if is_narrow { optimizer.cast_bytes.value } else { 0.0 };
+        let more = self.c.micro_batches > 1;
+        let each = casts + if more { optimizer.accumulation_bytes.value } else { 0.0 };
+        if each == 0.0 {
             return Seconds::ZERO;
         }
         let bytes = Bytes::new(each * kind.parameters.total() as f64);
         price(&Work::Traffic(bytes), self.request.profile).value
     }
 
+    /// Flat parameters are copied; gradients are read and written once more where they are reduced
+    /// in another format than they are computed in.
     fn shard_copies(&self, kind: &PricedKind) -> Seconds {
-        let each = self.request.profile.stack().optimizer.shard_copy_bytes.value;
+        let precision = &self.request.model.spec.training.precision;
+        let wire = precision.wire_bytes;
+        let compute = precision.compute.between_products().size();
+        let cast = if wire > compute { compute + wire } else { 0 };
+        let copies = self.request.profile.stack().optimizer.shard_copy_bytes.value;
+        let each = copies + cast as f64;
         let bytes = Bytes::new(each * kind.parameters.total() as f64);
         if bytes == Bytes::ZERO {
             return Seconds::ZERO;
@@ -206,7 +221,9 @@ impl PassBuilder<'_> {
             plain + self.collective(op, p.expert * each, self.mesh.expert_replica_group())
         };
         let gather = match zero {
-            Zero::Parameters => time(CollectiveOp::AllGather, precision.compute.size()),
+            Zero::Parameters => {
+                time(CollectiveOp::AllGather, precision.compute.between_products().size())
+            }
             _ => Seconds::ZERO,
         };
         let scatter = match zero {

@@ -4,7 +4,7 @@
 use crate::evaluate::flops_of;
 use crate::request::Request;
 use crate::space::Configuration;
-use cost_model::layer::{LayerTime, layer_time};
+use cost_model::layer::{LayerTime, Surroundings, layer_time};
 use cost_model::{Profile, ProfileError};
 use plan::Dtype;
 use plan::layout::Layout;
@@ -13,7 +13,7 @@ use plan::lower::{
 };
 use plan::mesh::{Degrees, Mesh};
 use plan::model::{LayerKind, LayerRole};
-use plan::units::{Bytes, Flops};
+use plan::units::{Bytes, Flops, Seconds};
 use plan::work::AttentionKernel;
 use std::collections::BTreeMap;
 
@@ -26,13 +26,17 @@ pub struct Split {
     sequence_parallel: bool,
     micro_sequences: u64,
     time_chunks: u32,
+    /// Whether messages between nodes keep the host busy, where the stack minds.
+    staged: bool,
 }
 
 impl Split {
     /// The split of a configuration.
     #[must_use]
-    pub fn of(c: &Configuration) -> Self {
+    pub fn of(request: &Request<'_>, c: &Configuration) -> Self {
+        let minds = request.profile.stack().host.staged_collective.value > Seconds::ZERO;
         Self {
+            staged: minds && mesh_of(request, c.degrees).stages_cross_nodes(),
             tp: c.degrees.tp,
             cp: c.degrees.cp,
             ep: c.degrees.ep,
@@ -111,13 +115,26 @@ pub fn compute(request: &Request<'_>) -> Dtype {
     request.model.spec.training.precision.compute
 }
 
+/// Layers between embedding and head may run in 8 bit; the ends stay in 16.
+fn format_of(request: &Request<'_>, kind: &LayerKind) -> Dtype {
+    match kind.role {
+        LayerRole::Body => compute(request),
+        LayerRole::Embedding | LayerRole::Head => compute(request).between_products(),
+    }
+}
+
 /// Structural traits of a software stack. Single precision has no flash kernels.
 #[must_use]
 pub fn traits(profile: &Profile, compute: Dtype) -> Traits {
     let stack = profile.stack();
     let kernel = stack.attention.kernel.value;
     let attention = if compute == Dtype::Fp32 { AttentionKernel::Unfused } else { kernel };
-    Traits { attention, early_stop: stack.compute.recompute_early_stop.value }
+    Traits {
+        attention,
+        early_stop: stack.compute.recompute_early_stop.value,
+        eager: !stack.fused.value,
+        views: stack.memory.qkv_views.value,
+    }
 }
 
 fn price_split(
@@ -135,13 +152,15 @@ fn price_kind(
     kind: &LayerKind,
 ) -> Result<PricedKind, Unpriced> {
     let layers = lower_kind(request, traits, split, kind).map_err(Unpriced::Divisibility)?;
+    let (sequence_parallel, staged) = (split.sequence_parallel, split.staged);
+    let around = Surroundings { sequence_parallel, staged };
     let mut levels = Vec::new();
     for (recompute, layer) in &layers {
         let steps = layer.forward.iter().chain(&layer.backward);
         request.profile.check(steps.map(|s| &s.work)).map_err(Unpriced::Profile)?;
         levels.push(Level {
             recompute: *recompute,
-            time: layer_time(layer, split.sequence_parallel, request.profile),
+            time: layer_time(layer, around, request.profile),
             saved: layer.saved,
             transient: layer.transient,
             recomputed: flops_of(layer.recompute.iter().map(|s| &s.work)),
@@ -160,7 +179,7 @@ pub(crate) fn lowered(
     recompute: Recompute,
 ) -> Option<LoweredLayer> {
     let traits = traits(request.profile, compute(request));
-    let all = lower_kind(request, traits, Split::of(configuration), kind).ok()?;
+    let all = lower_kind(request, traits, Split::of(request, configuration), kind).ok()?;
     all.into_iter().find(|(level, _)| *level == recompute).map(|(_, layer)| layer)
 }
 
@@ -181,7 +200,7 @@ fn lower_kind(
         sizes: &sizes,
         layout: Layout::new(split.sequence_parallel),
         mesh: Mesh { degrees: Degrees { dp: ep, tp, pp: 1, cp, ep }, per_node: request.per_node() },
-        compute: compute(request),
+        compute: format_of(request, kind),
         traits,
     };
     check_divisible(&kind.graph, &context)?;

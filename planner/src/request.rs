@@ -95,12 +95,23 @@ pub enum Objective {
     GpuHours,
     /// Least money.
     Dollars,
+    /// Shortest run to a loss, where the batch is a decision; for a given batch the shortest step.
+    TimeToLoss,
+    /// Least electricity.
+    KilowattHours,
 }
 
 impl Objective {
     /// All objectives.
-    pub const ALL: [Self; 5] =
-        [Self::StepTime, Self::TokensPerSecond, Self::Memory, Self::GpuHours, Self::Dollars];
+    pub const ALL: [Self; 7] = [
+        Self::StepTime,
+        Self::TokensPerSecond,
+        Self::Memory,
+        Self::GpuHours,
+        Self::Dollars,
+        Self::TimeToLoss,
+        Self::KilowattHours,
+    ];
 
     /// The name used in flags and files.
     #[must_use]
@@ -111,6 +122,8 @@ impl Objective {
             Self::Memory => "memory",
             Self::GpuHours => "gpu-hours",
             Self::Dollars => "dollars",
+            Self::TimeToLoss => "time-to-loss",
+            Self::KilowattHours => "kwh",
         }
     }
 }

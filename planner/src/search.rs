@@ -119,7 +119,7 @@ impl<'a> Search<'a> {
         let mut queue = Vec::new();
         for configuration in configurations(self.request) {
             self.configurations += 1;
-            match self.book.get(Split::of(&configuration)) {
+            match self.book.get(Split::of(self.request, &configuration)) {
                 Ok(kinds) => {
                     let bound = work_bound(self.request, &configuration, kinds);
                     queue.push(Candidate { bound, configuration });
@@ -165,7 +165,7 @@ impl<'a> Search<'a> {
             return;
         };
         let (c, cutoff) = (best.configuration, best.step * (1.0 + 2.0 * TIE));
-        let Ok(kinds) = self.book.get(Split::of(&c)) else { return };
+        let Ok(kinds) = self.book.get(Split::of(self.request, &c)) else { return };
         let inner = Inner::new(self.request, c, kinds);
         if let Solved::Best { solution, .. } =
             solve(self.request, &inner, kinds, Some(cutoff), Effort::Proof)
@@ -198,7 +198,7 @@ impl<'a> Search<'a> {
 
     fn decide(&mut self, c: Configuration, effort: Effort) {
         let cutoff = self.cutoff();
-        let Ok(kinds) = self.book.get(Split::of(&c)) else { return };
+        let Ok(kinds) = self.book.get(Split::of(self.request, &c)) else { return };
         let inner = Inner::new(self.request, c, kinds);
         match solve(self.request, &inner, kinds, cutoff, effort) {
             Solved::Best { solution, programmes } => {

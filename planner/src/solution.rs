@@ -7,7 +7,7 @@ use crate::prices::PricedKinds;
 use crate::request::{Effort, Request};
 use crate::setting::Setting;
 use crate::space::Configuration;
-use cost_model::overlap::with_jitter;
+use cost_model::overlap::{with_jitter, without_jitter};
 use plan::lower::Recompute;
 use plan::model::{LayerRole, Run};
 use plan::schedule::ScheduleKind;
@@ -95,16 +95,16 @@ pub enum Solved {
     },
 }
 
-/// The straggler factor: the same for every plan on the same nodes, so it changes no comparison.
+/// Stragglers: the same for every plan on the same nodes, so it changes no comparison.
 #[must_use]
 pub fn jittered(request: &Request<'_>, step: Seconds) -> Seconds {
-    with_jitter(step, request.profile.stack().host.jitter.value, request.nodes())
+    with_jitter(step, &request.profile.stack().host, request.nodes())
 }
 
 /// The inverse of [`jittered`].
 #[must_use]
 pub fn unjittered(request: &Request<'_>, step: Seconds) -> Seconds {
-    step / (jittered(request, Seconds::new(1.0)) / Seconds::new(1.0))
+    without_jitter(step, &request.profile.stack().host, request.nodes())
 }
 
 /// The coarsest bound: the fastest way to do every layer's work, spread as well as the schedule

@@ -2,6 +2,7 @@
 
 use super::gpus::Gpus;
 use super::pins::{self, Choice, PinArgs};
+use super::training::TrainingArgs;
 use super::values::{self, MemoryLimit};
 use clap::{Args, ValueEnum, ValueHint};
 use plan::Dtype;
@@ -14,7 +15,8 @@ use std::num::NonZeroU64;
     before_help = "Examples:
   meshwright plan --gpus 192 --model mlstm4096
   meshwright plan -g 192 -m llama2-70b -c hgx-h100 -o plan.json
-  meshwright plan -m mlstm4096 -g 8,64,128,192,256",
+  meshwright plan -m mlstm4096 -g 8,64,128,192,256
+  meshwright plan -m llama2-7b -g 64 -c hgx-h100 --objective time-to-loss --target-loss 2.1",
     after_help = "Next: `meshwright explain plan.json` shows where the time goes; \
                   `meshwright scenarios list` shows models and clusters."
 )]
@@ -37,6 +39,9 @@ pub struct PlanArgs {
     /// How to search, and for what.
     #[command(flatten)]
     pub search: SearchArgs,
+    /// A whole run instead of a step.
+    #[command(flatten)]
+    pub training: TrainingArgs,
     /// Which data to use.
     #[command(flatten)]
     pub data: DataArgs,
@@ -129,8 +134,12 @@ pub enum Objective {
     Memory,
     /// Fewest GPU-hours per token.
     GpuHours,
-    /// Fewest dollars per token.
+    /// Fewest dollars per token, or per run.
     Dollars,
+    /// Shortest run to a loss; the batch is a decision.
+    TimeToLoss,
+    /// Least electricity per token, or per run.
+    Kwh,
 }
 
 impl Objective {
@@ -143,6 +152,8 @@ impl Objective {
             Self::Memory => Planner::Memory,
             Self::GpuHours => Planner::GpuHours,
             Self::Dollars => Planner::Dollars,
+            Self::TimeToLoss => Planner::TimeToLoss,
+            Self::Kwh => Planner::KilowattHours,
         }
     }
 }

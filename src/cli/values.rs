@@ -49,6 +49,12 @@ pub fn within(
     }
 }
 
+/// Reads `rank=3`.
+pub fn rank(text: &str) -> Result<u32, String> {
+    let number = text.strip_prefix("rank=").and_then(|number| number.parse().ok());
+    number.ok_or_else(|| "it is `rank=` and the number of a rank, such as rank=3".to_string())
+}
+
 /// Reads `auto` or a ZeRO stage.
 pub fn zero_stage(text: &str) -> Result<Pin<u8>, String> {
     match text {
@@ -90,6 +96,35 @@ pub fn time(text: &str) -> Result<Seconds, String> {
     Seconds::parse(text).map_err(|error| error.to_string())
 }
 
+/// Reads a count of tokens: `4194304`, `300B`, `4M`, `3e11`.
+pub fn tokens(text: &str) -> Result<f64, String> {
+    let text = text.trim();
+    let suffixes = [('k', 1e3), ('M', 1e6), ('B', 1e9), ('T', 1e12)];
+    let found = suffixes.iter().find_map(|(c, f)| Some((text.strip_suffix(*c)?, *f)));
+    let (digits, factor) = found.unwrap_or((text, 1.0));
+    let number = digits.trim().parse::<f64>().ok().map(|n| n * factor);
+    let number = number.filter(|n| n.is_finite() && *n >= 1.0);
+    number.ok_or_else(|| "it is a number of tokens such as 300B, 4M or 4194304".to_string())
+}
+
+/// Reads a loss in nats per token.
+pub fn loss(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|n| n.is_finite() && *n > 0.0);
+    number.ok_or_else(|| "it is a loss in nats per token, such as 2.1".to_string())
+}
+
+/// Reads a share above 0 and up to 1.
+pub fn share(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|n| *n > 0.0 && *n <= 1.0);
+    number.ok_or_else(|| "it is a share above 0 and up to 1".to_string())
+}
+
+/// Reads a power usage effectiveness.
+pub fn effectiveness(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|n| (1.0..=10.0).contains(n));
+    number.ok_or_else(|| "it is total over computing power, from 1 on".to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,6 +138,17 @@ mod tests {
         }
         assert_eq!(zero_stage("3"), Ok(Pin::To(3)));
         assert!(zero_stage("4").is_err());
+    }
+
+    #[test]
+    fn tokens_have_suffixes() {
+        assert_eq!(tokens("300B"), Ok(3e11));
+        assert_eq!(tokens("4M"), Ok(4e6));
+        assert_eq!(tokens("1.5 k"), Ok(1500.0));
+        assert_eq!(tokens("3e11"), Ok(3e11));
+        for text in ["", "B", "-3M", "0", "nan", "1e400"] {
+            assert!(tokens(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -1,4 +1,8 @@
-//! `calibrate --corpus`: how many different tokens a batch of a text holds.
+//! `calibrate`: constants from data. `--corpus`: how many different tokens a batch of a text holds;
+//! `--published`: constants of stacks; `--intervals`: how far measured steps lie from predictions.
+
+mod intervals;
+mod published;
 
 use crate::cli::{CalibrateArgs, TokenKind};
 use crate::diagnostics::Failure;
@@ -18,13 +22,26 @@ use std::path::Path;
 /// Bytes that are read at a time: the text may be larger than memory.
 const CHUNK: usize = 1 << 20;
 
-/// Fits the law of a text and writes it as a corpus file.
+/// Fits what the flags ask for.
 pub fn run(
     flags: &CalibrateArgs,
     settings: &Settings,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let path = flags.corpus.as_str();
+    match (&flags.corpus, &flags.published) {
+        (Some(path), _) => corpus(path, flags, settings, output),
+        (None, Some(word)) => published::run(word, flags, settings, output),
+        (None, None) => intervals::run(settings, output),
+    }
+}
+
+/// Fits the law of a text and writes it as a corpus file.
+fn corpus(
+    path: &str,
+    flags: &CalibrateArgs,
+    settings: &Settings,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
     let types = count(path, flags.tokens, output).map_err(|e| files::unreadable(path, &e))?;
     let fitted = Fitted::new(&types).map_err(|error| too_short(path, &error))?;
     let text = corpus_file(path, flags.tokens, types.tokens(), &fitted);

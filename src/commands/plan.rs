@@ -3,6 +3,7 @@
 mod dry_run;
 mod impossible;
 mod sweep;
+mod training;
 
 use crate::catalog::Catalog;
 use crate::cli::{Format, PlanArgs};
@@ -37,6 +38,13 @@ pub fn run(flags: &PlanArgs, settings: &Settings, output: &mut Output) -> Result
         return dry_run::run(&question, flags, settings, output);
     }
     match flags.gpus.counts() {
+        [gpus] if training::is_asked(flags, &question) => {
+            training::run(&question, *gpus, flags, settings, output)
+        }
+        _ if training::is_asked(flags, &question) => {
+            Err(Failure::usage("a run to a loss takes one number of GPUs, not several")
+                .hint("ask once per number; -q prints one line each"))
+        }
         [gpus] => single(&question, *gpus, flags, settings, output),
         _ => sweep::run(&question, flags, settings, output),
     }

@@ -74,6 +74,7 @@ fn gemm_law() -> GemmLaw {
         tile_penalty: assumed(0.0, "tiles of a core fit its cache"),
         prologue: assumed(0.0, "tiles of a core fit its cache"),
         kernel_gap: assumed(Seconds::new(1e-6), "a function call and its bookkeeping"),
+        formats: BTreeMap::new(),
     }
 }
 

@@ -37,6 +37,16 @@ impl Table {
         self.rows.push(row);
     }
 
+    /// Names of the columns, and whether each is flush right.
+    pub fn header(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.columns.iter().map(|(name, align)| (name.as_str(), *align == Align::Right))
+    }
+
+    /// The rows.
+    pub fn cells(&self) -> &[Vec<String>] {
+        &self.rows
+    }
+
     /// For people; every line indented, rows one step further than the header. The last column
     /// is cut where the line would be longer than `width`.
     pub fn text(&self, width: usize) -> String {

@@ -17,6 +17,10 @@ const SOURCES: &[&str] = &[
     include_str!("../pointwise.rs"),
     include_str!("../recurrent/tests.rs"),
     include_str!("../send.rs"),
+    include_str!("../training/allocation.rs"),
+    include_str!("../training/critical.rs"),
+    include_str!("../training/energy.rs"),
+    include_str!("../training/goodput.rs"),
 ];
 
 #[test]

@@ -20,6 +20,7 @@ impl Profile {
     /// An efficiency outside (0, 1], a bandwidth that is not positive, or a memory-bound kernel
     /// the stack does not know.
     pub fn new(device: &Device, group: &NodeGroup, stack: &Stack) -> Result<Self, ProfileError> {
+        let stack = stack.on(&device.name);
         let owner = Owner { device, stack };
         let bandwidth = Constant::from(&device.memory_bandwidth, |b| b.get());
         let stream = bandwidth.times(owner.stream_efficiency()?);
@@ -61,7 +62,9 @@ impl Owner<'_> {
 
     fn stream_efficiency(&self) -> Result<Constant, ProfileError> {
         let efficiency = self.roofline().map_or(&self.device.stream_efficiency, |(_, m)| m);
-        self.fraction("the streaming efficiency", Constant::of(efficiency))
+        let derated =
+            Constant::of(efficiency).times(Constant::of(&self.stack.compute.stream_derate));
+        self.fraction("the streaming efficiency", derated)
     }
 
     fn peaks(&self) -> Result<[Option<Constant>; 4], ProfileError> {
@@ -74,25 +77,44 @@ impl Owner<'_> {
     }
 
     fn gemm(&self) -> Result<GemmConstants, ProfileError> {
-        let law = &self.device.gemm;
-        let own = self.roofline().map_or(&law.efficiency, |(compute, _)| compute);
-        let derated = Constant::of(own).times(Constant::of(&self.stack.compute.derate));
-        let derated = self.fraction("the efficiency of matrix products", derated)?;
-        let eight = derated.times(Constant::of(&self.stack.compute.fp8_relative));
-        let eight = self.fraction("the efficiency of 8-bit products", eight)?;
-        let efficiency = Dtype::ALL.map(|d| if d == Dtype::Fp8 { eight } else { derated });
-        let tile_penalty =
-            self.not_negative("the tile penalty", Constant::of(&law.tile_penalty))?;
-        let prologue = self.not_negative("the prologue of a tile", Constant::of(&law.prologue))?;
-        let shape = [law.tile_penalty.grade, law.prologue.grade, self.device.multiprocessors.grade];
         let tiles = self.roofline().is_none();
-        Ok(GemmConstants {
+        let none = Constant::ZERO;
+        let mut law = GemmConstants {
             tiles,
-            efficiency,
-            tile_penalty: tile_penalty.value,
-            prologue: prologue.value,
-            shape_grade: if tiles { weakest(shape) } else { Grade::Exact },
-        })
+            efficiency: [none; 4],
+            tile_penalty: [0.0; 4],
+            prologue: [0.0; 4],
+            shape_grade: [Grade::Exact; 4],
+        };
+        for dtype in Dtype::ALL {
+            self.format(dtype, dtype_index(dtype), &mut law)?;
+        }
+        Ok(law)
+    }
+
+    /// The law of one number format.
+    fn format(&self, dtype: Dtype, i: usize, law: &mut GemmConstants) -> Result<(), ProfileError> {
+        let own = self.device.gemm.of(dtype);
+        let stack = &self.stack.compute;
+        let efficiency = self.roofline().map_or(&own.efficiency, |(compute, _)| compute);
+        let derated = Constant::of(efficiency).times(Constant::of(&stack.derate));
+        let derated = self.fraction("the efficiency of matrix products", derated)?;
+        law.efficiency[i] = match dtype {
+            Dtype::Fp8 => {
+                let eight = derated.times(Constant::of(&stack.fp8_relative));
+                self.fraction("the efficiency of 8-bit products", eight)?
+            }
+            _ => derated,
+        };
+        let penalty = self.not_negative("the tile penalty", Constant::of(&own.tile_penalty))?;
+        let prologue = self.not_negative("the prologue of a tile", Constant::of(&own.prologue))?;
+        law.tile_penalty[i] = penalty.value;
+        law.prologue[i] = prologue.value;
+        if law.tiles {
+            law.shape_grade[i] =
+                weakest([penalty.grade, prologue.grade, self.device.multiprocessors.grade]);
+        }
+        Ok(())
     }
 
     fn gap(&self) -> Result<Constant, ProfileError> {
@@ -130,8 +152,10 @@ impl Owner<'_> {
 
     fn flash(&self, pair: &Sourced<(f64, f64)>) -> Result<(f64, f64, Grade), ProfileError> {
         let law = &self.stack.attention;
-        let grade = weakest([pair.grade, law.half_sequence.grade, law.tiny_head.grade]);
+        let grades = [pair.grade, law.half_sequence.grade, law.tiny_head.grade, law.derate.grade];
+        let grade = weakest(grades);
         let (forward, backward) = pair.value;
+        let (forward, backward) = (forward * law.derate.value, backward * law.derate.value);
         for value in [forward, backward] {
             self.fraction("the efficiency of attention", Constant { value, grade })?;
         }
@@ -139,15 +163,19 @@ impl Owner<'_> {
     }
 
     fn pointwise(&self) -> Result<[PointwiseConstants; POINTWISE.len()], ProfileError> {
+        let zero = (0.0, 0.0);
         let none =
-            PointwiseConstants { bytes: (0.0, 0.0), kernels: (0.0, 0.0), grade: Grade::Exact };
+            PointwiseConstants { bytes: zero, wide: zero, kernels: zero, grade: Grade::Exact };
         let mut table = [none; POINTWISE.len()];
         for (entry, kind) in table.iter_mut().zip(POINTWISE) {
             let cost = self.stack.pointwise.get(&kind).ok_or_else(|| {
                 ProfileError::NoPointwise { stack: self.stack.name.clone(), kind }
             })?;
+            let bytes = cost.value.bytes;
+            let twice = Passes { forward: 2.0 * bytes.forward, backward: 2.0 * bytes.backward };
             *entry = PointwiseConstants {
-                bytes: pair(cost.value.bytes),
+                bytes: pair(bytes),
+                wide: pair(cost.value.wide.unwrap_or(twice)),
                 kernels: pair(cost.value.kernels),
                 grade: cost.grade,
             };

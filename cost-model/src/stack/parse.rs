@@ -1,12 +1,15 @@
 //! Reading stacks from their files. No I/O: whoever has the files hands their text.
 //!
 //! A file may say `extends = "other"`; it then states only what differs, section by section and
-//! key by key. Every value has a source, either its own or that of its section.
+//! key by key. Every value has a source, either its own or that of its section. `[on.h100]` holds
+//! sections for devices whose names start so; a file that extends another keeps what that says
+//! about devices, but its own sections go first.
 
 mod sections;
 
 use super::Stack;
 use plan::scenario::{Problems, Table, read};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is wrong with a stack.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -85,6 +88,16 @@ fn base_name(text: &str) -> Option<String> {
 fn stack(file: &Table<'_>, base: Option<&Stack>) -> Option<Stack> {
     let name = file.required("name", |item| item.text());
     let label = file.required("label", |item| item.text());
+    let plain = sections(file, base);
+    let devices = devices(file);
+    let (name, label, plain) = (name?, label?, plain?);
+    let mut stack = Stack { name, label, ..plain };
+    stack.on = on_devices(file, base, &stack, devices?)?;
+    Some(stack)
+}
+
+/// The sections of a file, or of what it says about one device, on top of a base.
+fn sections(file: &Table<'_>, base: Option<&Stack>) -> Option<Stack> {
     let compute = sections::compute(file, base.map(|b| &b.compute));
     let attention = sections::attention(file, base.map(|b| &b.attention));
     let pointwise = sections::pointwise(file, base.map(|b| &b.pointwise));
@@ -98,8 +111,8 @@ fn stack(file: &Table<'_>, base: Option<&Stack>) -> Option<Stack> {
     let spread = sections::spread(file, base.map(|b| &b.spread));
     let residual = sections::residual(file, base.map(|b| &b.residual));
     Some(Stack {
-        name: name?,
-        label: label?,
+        name: base.map(|b| b.name.clone()).unwrap_or_default(),
+        label: base.map(|b| b.label.clone()).unwrap_or_default(),
         compute: compute?,
         attention: attention?,
         fused: fused?,
@@ -112,6 +125,59 @@ fn stack(file: &Table<'_>, base: Option<&Stack>) -> Option<Stack> {
         memory: memory?,
         spread: spread?,
         residual: residual?,
+        on: BTreeMap::new(),
+    })
+}
+
+/// The beginnings of device names under `[on]`.
+fn devices(file: &Table<'_>) -> Option<Vec<String>> {
+    let mut names = Vec::new();
+    if file.has("on") {
+        file.table("on", |table| {
+            table.each(|item| names.push(item.key().to_string()));
+            Some(())
+        })?;
+    }
+    Some(names)
+}
+
+/// Whole stacks per device: what the base says there, then this file's own sections, then what it
+/// says about the device.
+fn on_devices(
+    file: &Table<'_>,
+    base: Option<&Stack>,
+    plain: &Stack,
+    own: Vec<String>,
+) -> Option<BTreeMap<String, Stack>> {
+    let inherited = base.into_iter().flat_map(|b| b.on.keys().cloned());
+    let names: BTreeSet<String> = inherited.chain(own.iter().cloned()).collect();
+    let mut found = BTreeMap::new();
+    for name in names {
+        let stack = match base {
+            Some(base) => sections(file, Some(base.on(&name)))?,
+            None => plain.clone(),
+        };
+        let mut stack = Stack { name: plain.name.clone(), label: plain.label.clone(), ..stack };
+        let mut starts: Vec<&String> = own.iter().filter(|o| name.starts_with(*o)).collect();
+        starts.sort_by_key(|start| start.len());
+        for start in starts {
+            stack = about(file, start, stack)?;
+        }
+        found.insert(name, stack);
+    }
+    Some(found)
+}
+
+/// What `[on.NAME]` changes.
+fn about(file: &Table<'_>, name: &str, stack: Stack) -> Option<Stack> {
+    file.table("on", |table| {
+        let mut stack = Some(stack);
+        table.each(|item| {
+            if item.key() == name {
+                stack = stack.take().and_then(|s| item.table(|t| sections(t, Some(&s))));
+            }
+        });
+        stack
     })
 }
 

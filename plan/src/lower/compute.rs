@@ -87,14 +87,33 @@ fn forward_op(graph: &OpGraph, context: &Context<'_>, op: &Op) -> Vec<Placed> {
             Some(memory_bound(graph, context, op, Pass::Forward))
         }
     };
+    steps.extend(
+        cast(context, work.as_ref(), Pass::Forward).map(|cast| placed(op, cast, op.in_scan)),
+    );
     steps.extend(work.map(|work| placed(op, work, op.in_scan)));
     steps
+}
+
+/// An 8-bit product reads operands that somebody cast: its input forward, the gradient of its
+/// output backward. Weights are cast once per step, which is not worth counting.
+fn cast(context: &Context<'_>, work: Option<&Work>, pass: Pass) -> Option<Work> {
+    let Some(Work::Gemm(product)) = work else { return None };
+    let columns = if pass == Pass::Forward { product.k } else { product.n };
+    let elements = product.batch.saturating_mul(product.m).saturating_mul(columns);
+    let dtype = context.compute.between_products();
+    let cast = Pointwise { kind: PointwiseKind::Cast, elements, dtype, pass };
+    (dtype != context.compute).then_some(Work::Pointwise(cast))
 }
 
 fn backward_op(graph: &OpGraph, context: &Context<'_>, op: &Op) -> Vec<Placed> {
     let mut steps = ring(graph, context, op, Pass::Backward);
     match &op.kind {
-        OpKind::Einsum => steps.extend(product_gradients(graph, context, op)),
+        OpKind::Einsum => {
+            let product = Work::Gemm(product(graph, context, op));
+            let cast = cast(context, Some(&product), Pass::Backward);
+            steps.extend(cast.map(|cast| placed(op, cast, op.in_scan)));
+            steps.extend(product_gradients(graph, context, op));
+        }
         OpKind::Attention { .. } => {
             let work = attention(graph, context, op, Pass::Backward);
             steps.extend(work.map(|work| placed(op, work, op.in_scan)));
@@ -177,7 +196,7 @@ fn ring(graph: &OpGraph, context: &Context<'_>, op: &Op, pass: Pass) -> Vec<Plac
     let (heads, all) = (context.sizes.get(Dim::Heads), context.sizes.get(Dim::QkvHeads));
     let fused = graph.tensor(source).set().contains(Dim::QkvHeads);
     let share = if fused { (all - heads) as f64 / all as f64 } else { 1.0 };
-    let local = elements as f64 * share * context.compute.size() as f64;
+    let local = elements as f64 * share * context.compute.between_products().size() as f64;
     let bytes = Bytes::new(local * f64::from(group.size));
     let collective = |op| Work::Collective(Collective { op, bytes, group });
     let mut works = vec![collective(CollectiveOp::AllGather)];
@@ -196,5 +215,6 @@ fn memory_bound(graph: &OpGraph, context: &Context<'_>, op: &Op, pass: Pass) -> 
     };
     let dims = seen(op, graph.tensor(op.output).set());
     let elements = context.local_product(op.region, dims.iter()) as f64 * share;
-    Work::Pointwise(Pointwise { kind, elements: elements as u64, dtype: context.compute, pass })
+    let dtype = context.compute.between_products();
+    Work::Pointwise(Pointwise { kind, elements: elements as u64, dtype, pass })
 }

@@ -1,7 +1,8 @@
 //! What a layer keeps: activations for its backward pass, parameters.
 
-use super::{Context, LocalParameters, Recompute};
-use crate::graph::{Dim, Op, OpGraph, Region, SaveWhen, TensorId, TensorRole};
+use super::{Context, LocalParameters, Recompute, Traits};
+use crate::dtype::Dtype;
+use crate::graph::{Dim, Op, OpGraph, OpKind, Region, SaveWhen, TensorId, TensorRole};
 use crate::layout::State;
 use crate::mesh::Axis;
 use crate::units::Bytes;
@@ -11,24 +12,35 @@ use std::collections::BTreeMap;
 /// Activations kept per micro-batch. A tensor that two operators keep is kept once.
 pub(super) fn saved(graph: &OpGraph, context: &Context<'_>, recompute: Recompute) -> Bytes {
     if recompute == Recompute::Full {
-        return bytes(graph, context, graph.input(), Region::Token);
+        let format = context.compute.between_products();
+        return bytes(graph, context, (graph.input(), format), Region::Token);
     }
-    let mut kept: BTreeMap<TensorId, Region> = BTreeMap::new();
+    let mut kept: BTreeMap<TensorId, (Region, Dtype)> = BTreeMap::new();
     for op in graph.ops() {
+        // Products keep their operands as they read them, all others what lies between products.
+        let format = match op.kind {
+            OpKind::Einsum => context.compute,
+            _ => context.compute.between_products(),
+        };
         for &(tensor, when) in &op.saves {
-            if is_kept(when, context.traits.attention, recompute) {
-                kept.entry(tensor).or_insert_with(|| region(graph, context, op, tensor));
+            if is_kept(when, context.traits, recompute) {
+                let made = (region(graph, context, op, tensor), format);
+                let entry = kept.entry(tensor).or_insert(made);
+                entry.1 = entry.1.min(format);
             }
         }
     }
-    kept.into_iter().map(|(tensor, region)| bytes(graph, context, tensor, region)).sum()
+    let size = |(tensor, (region, format))| bytes(graph, context, (tensor, format), region);
+    kept.into_iter().map(size).sum()
 }
 
-fn is_kept(when: SaveWhen, kernel: AttentionKernel, recompute: Recompute) -> bool {
-    let is_unfused = kernel == AttentionKernel::Unfused;
+fn is_kept(when: SaveWhen, traits: Traits, recompute: Recompute) -> bool {
+    let is_unfused = traits.attention == AttentionKernel::Unfused;
     match when {
         SaveWhen::Always => true,
         SaveWhen::Flash => !is_unfused,
+        SaveWhen::Eager => traits.eager,
+        SaveWhen::Views => traits.views,
         SaveWhen::Unfused => is_unfused && recompute == Recompute::None,
     }
 }
@@ -46,16 +58,21 @@ fn region(graph: &OpGraph, context: &Context<'_>, keeper: &Op, tensor: TensorId)
     }
 }
 
-fn bytes(graph: &OpGraph, context: &Context<'_>, tensor: TensorId, region: Region) -> Bytes {
+fn bytes(
+    graph: &OpGraph,
+    context: &Context<'_>,
+    (tensor, format): (TensorId, Dtype),
+    region: Region,
+) -> Bytes {
     let data = graph.tensor(tensor);
     let elements = context.local_product(region, data.dims.iter().copied());
-    let size = data.element_bytes.unwrap_or(context.compute.size());
+    let size = data.element_bytes.unwrap_or(format.size());
     Bytes::from_count(elements.saturating_mul(size))
 }
 
 /// Activation handed to the next layer.
 pub(super) fn border(graph: &OpGraph, context: &Context<'_>) -> Bytes {
-    bytes(graph, context, graph.output(), Region::Token)
+    bytes(graph, context, (graph.output(), context.compute.between_products()), Region::Token)
 }
 
 /// Parameters of this rank, by how their gradients are summed. Token tables, input or output, are

@@ -4,7 +4,7 @@ use super::header;
 use super::reader::{Item, Problem, Problems, Table, read};
 use crate::dtype::Dtype;
 use crate::estimate::Sourced;
-use crate::machine::{Device, GemmLaw, RecurrentLaw};
+use crate::machine::{Device, FormatLaw, GemmLaw, RecurrentLaw};
 use crate::units::FlopsPerSecond;
 use crate::work::AttentionKernel;
 use std::collections::BTreeMap;
@@ -67,6 +67,19 @@ fn peak(table: &Table<'_>) -> Option<BTreeMap<Dtype, Sourced<FlopsPerSecond>>> {
 }
 
 fn gemm(table: &Table<'_>) -> Option<GemmLaw> {
+    let law = format_law(table);
+    let kernel_gap = table.sourced("kernel_gap", |item| item.quantity_or_zero());
+    let mut formats = BTreeMap::new();
+    for dtype in Dtype::ALL {
+        if let Some(own) = table.table_optional(dtype.name(), format_law) {
+            formats.insert(dtype, own);
+        }
+    }
+    let FormatLaw { efficiency, tile_penalty, prologue } = law?;
+    Some(GemmLaw { efficiency, tile_penalty, prologue, kernel_gap: kernel_gap?, formats })
+}
+
+fn format_law(table: &Table<'_>) -> Option<FormatLaw> {
     // Fits on short-burst timings may land slightly above the nominal peak.
     let efficiency = table.sourced("efficiency", |item| match item.number(0.0..=1.1)? {
         0.0 => item.refuse("expected an efficiency above 0"),
@@ -74,13 +87,8 @@ fn gemm(table: &Table<'_>) -> Option<GemmLaw> {
     });
     let tile_penalty = table.sourced("tile_penalty", |item| item.number(0.0..=10.0));
     let prologue = table.sourced("prologue", |item| item.number(0.0..=1e5));
-    let kernel_gap = table.sourced("kernel_gap", |item| item.quantity_or_zero());
-    Some(GemmLaw {
-        efficiency: efficiency?,
-        tile_penalty: tile_penalty?,
-        prologue: prologue?,
-        kernel_gap: kernel_gap?,
-    })
+    let (efficiency, tile_penalty) = (efficiency?, tile_penalty?);
+    Some(FormatLaw { efficiency, tile_penalty, prologue: prologue? })
 }
 
 fn recurrent(table: &Table<'_>) -> Option<RecurrentLaw> {

@@ -49,6 +49,7 @@ const WORK: [(f64, &str); 7] = [
     (1e3, "kFLOP"),
     (1.0, "FLOP"),
 ];
+const ENERGY: [(f64, &str); 3] = [(1e6, "GWh"), (1e3, "MWh"), (1.0, "kWh")];
 const TIME: [(f64, &str); 4] = [(1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")];
 
 pub(super) fn quantity(value: f64, kind: &str) -> String {
@@ -60,6 +61,7 @@ pub(super) fn quantity(value: f64, kind: &str) -> String {
         "FlopsPerSecond" => scaled(value, &WORK, "FLOP") + "/s",
         "Dollars" => format!("${}", money(value)),
         "DollarsPerHour" => format!("${}/h", money(value)),
+        "KilowattHours" => scaled(value, &ENERGY, "kWh"),
         _ => format!("{} W", significant(value, 3)),
     }
 }
@@ -112,6 +114,7 @@ mod tests {
         assert_eq!(quantity(125e12, "FlopsPerSecond"), "125 TFLOP/s");
         assert_eq!(quantity(12.5e9, "BytesPerSecond"), "12.5 GB/s");
         assert_eq!(quantity(2.5, "DollarsPerHour"), "$2.50/h");
+        assert_eq!(quantity(51_200.0, "KilowattHours"), "51.2 MWh");
         assert_eq!(count(86_282_561.0), "86.3 M");
         assert_eq!(significant(9.996, 3), "10.0");
         assert_eq!(quantity(0.0, "Bytes"), "0 B");

@@ -94,6 +94,12 @@ fn factor(kind: &str, unit: &str) -> Option<f64> {
         "Seconds" => seconds(unit),
         "Dollars" => matches!(unit, "" | "USD").then_some(1.0),
         "DollarsPerHour" => matches!(unit, "/h" | "USD/h").then_some(1.0),
+        "KilowattHours" => match unit {
+            "kWh" => Some(1.0),
+            "MWh" => Some(1e3),
+            "GWh" => Some(1e6),
+            _ => None,
+        },
         _ => match unit {
             "W" => Some(1.0),
             "kW" => Some(1e3),

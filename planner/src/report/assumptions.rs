@@ -34,6 +34,10 @@ impl Guesses {
         self.add(name("memory bandwidth"), &d.memory_bandwidth);
         self.add(name("matrix-product efficiency"), &d.gemm.efficiency);
         self.add(name("tile penalty"), &d.gemm.tile_penalty);
+        for (dtype, law) in &d.gemm.formats {
+            self.add(name(&format!("{dtype} matrix-product efficiency")), &law.efficiency);
+            self.add(name(&format!("{dtype} tile penalty")), &law.tile_penalty);
+        }
         self.add(name("gap between kernels"), &d.gemm.kernel_gap);
         self.add(name("streaming efficiency"), &d.stream_efficiency);
         for (dtype, peak) in &d.peak {

@@ -24,9 +24,12 @@ pub fn sweep(answers: &[SweepAnswer], objective: Objective) -> Vec<SweepRow> {
 fn score(row: &SweepRow, objective: Objective) -> Option<f64> {
     match objective {
         // More devices are faster for a batch that grows with them only in tokens per second.
-        Objective::StepTime | Objective::TokensPerSecond => row.tokens_per_second.map(|t| -t),
+        Objective::StepTime | Objective::TokensPerSecond | Objective::TimeToLoss => {
+            row.tokens_per_second.map(|t| -t)
+        }
         Objective::Memory => row.memory_bytes,
-        Objective::GpuHours => row.gpu_hours_per_billion_tokens,
+        // The power of a device is taken as constant: its hours are its energy.
+        Objective::GpuHours | Objective::KilowattHours => row.gpu_hours_per_billion_tokens,
         Objective::Dollars => row.dollars_per_billion_tokens,
     }
 }

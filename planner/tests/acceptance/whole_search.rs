@@ -17,7 +17,7 @@ fn exhaustive(request: &Request<'_>) -> BTreeMap<Degrees, f64> {
     let mut book = PriceBook::new(request);
     let mut best = BTreeMap::new();
     for c in configurations(request) {
-        let Ok(kinds) = book.get(Split::of(&c)) else { continue };
+        let Ok(kinds) = book.get(Split::of(request, &c)) else { continue };
         let inner = Inner::new(request, c, kinds);
         match solve(request, &inner, kinds, None, request.effort) {
             Solved::Best { solution, .. } => {

@@ -133,6 +133,8 @@ const POINTWISE_NAMES: [&str; POINTWISE.len()] = [
     "gate",
     "permute",
     "copy",
+    "cast",
+    "shift",
 ];
 
 pub(super) fn compute(file: &Table<'_>, base: Option<&ComputeStack>) -> Option<ComputeStack> {
@@ -140,14 +142,14 @@ pub(super) fn compute(file: &Table<'_>, base: Option<&ComputeStack>) -> Option<C
         let s = (table, base);
         let model = compute_model(table, base.map(|b| &b.model));
         let derate = fraction(s, "derate", |b| &b.derate);
+        let stream = fraction(s, "stream_derate", |b| &b.stream_derate);
         let relative = fraction(s, "fp8_relative", |b| &b.fp8_relative);
-        let cast = number(s, "fp8_cast_bytes", |b| &b.fp8_cast_bytes);
         let early = flag(s, "recompute_early_stop", |b| &b.recompute_early_stop);
         Some(ComputeStack {
             model: model?,
             derate: derate?,
+            stream_derate: stream?,
             fp8_relative: relative?,
-            fp8_cast_bytes: cast?,
             recompute_early_stop: early?,
         })
     })
@@ -172,6 +174,8 @@ pub(super) fn attention(file: &Table<'_>, base: Option<&AttentionStack>) -> Opti
         let s = (table, base);
         let kernel =
             value(table, "kernel", base.map(|b| &b.kernel), |item| item.choice(&KERNEL_NAMES));
+        let derate =
+            value(table, "derate", base.map(|b| &b.derate), |item| item.number(0.01..=2.0));
         let softmax = value(table, "softmax_bytes", base.map(|b| &b.softmax_bytes), passes);
         let dropout = value(table, "dropout_bytes", base.map(|b| &b.dropout_bytes), passes);
         let score = part(s, "score_efficiency", |b| &b.score_efficiency);
@@ -182,6 +186,7 @@ pub(super) fn attention(file: &Table<'_>, base: Option<&AttentionStack>) -> Opti
         let tiles = half_tiles(table, base.map(|b| &b.half_tiles));
         Some(AttentionStack {
             kernel: kernel?,
+            derate: derate?,
             softmax_bytes: softmax?,
             dropout_bytes: dropout?,
             score_efficiency: score?,
@@ -243,8 +248,9 @@ pub(super) fn pointwise(file: &Table<'_>, base: Option<&PointwiseTable>) -> Opti
 fn kernel_cost(item: &Item<'_>) -> Option<PointwiseCost> {
     item.table(|table| {
         let bytes = table.required("bytes", passes);
+        let wide = table.optional("wide", passes);
         let kernels = table.required("kernels", passes);
-        Some(PointwiseCost { bytes: bytes?, kernels: kernels? })
+        Some(PointwiseCost { bytes: bytes?, wide, kernels: kernels? })
     })
 }
 
@@ -253,11 +259,15 @@ pub(super) fn recurrent(file: &Table<'_>, base: Option<&RecurrentStack>) -> Opti
         let s = (table, base);
         let batched = flag(s, "batched_weight_gradient", |b| &b.batched_weight_gradient);
         let accumulation = number(s, "accumulation_passes", |b| &b.accumulation_passes);
+        let narrow = fraction(s, "narrow_accumulation", |b| &b.narrow_accumulation);
+        let step_host = quantity(s, "step_host", |b| &b.step_host);
         let inherited = base.and_then(|b| b.fallback.clone());
         let fallback = table.table_optional("fallback", fallback).or(inherited);
         Some(RecurrentStack {
             batched_weight_gradient: batched?,
             accumulation_passes: accumulation?,
+            narrow_accumulation: narrow?,
+            step_host: step_host?,
             fallback,
         })
     })
@@ -273,7 +283,9 @@ pub(super) fn optimizer(file: &Table<'_>, base: Option<&OptimizerStack>) -> Opti
     section(file, "optimizer", base, |table| {
         let s = (table, base);
         let kernels = number(s, "kernels", |b| &b.kernels);
+        let fixed = quantity(s, "fixed", |b| &b.fixed);
         let accumulation = number(s, "accumulation_bytes", |b| &b.accumulation_bytes);
+        let casts = number(s, "cast_bytes", |b| &b.cast_bytes);
         let copies = number(s, "shard_copy_bytes", |b| &b.shard_copy_bytes);
         let mut bytes = base.map(|b| b.bytes.clone()).unwrap_or_default();
         for (name, rule) in RULE_NAMES {
@@ -284,7 +296,9 @@ pub(super) fn optimizer(file: &Table<'_>, base: Option<&OptimizerStack>) -> Opti
         Some(OptimizerStack {
             bytes,
             kernels: kernels?,
+            fixed: fixed?,
             accumulation_bytes: accumulation?,
+            cast_bytes: casts?,
             shard_copy_bytes: copies?,
         })
     })
@@ -298,7 +312,9 @@ pub(super) fn collective(
         let s = (table, base);
         let shard_base = part(s, "shard_base", |b| &b.shard_base);
         let shard_ramp = part(s, "shard_ramp", |b| &b.shard_ramp);
+        let central = flag(s, "central", |b| &b.central);
         let ring_base = quantity(s, "ring_base", |b| &b.ring_base);
+        let ring_node = quantity(s, "ring_node", |b| &b.ring_node);
         let tree_base = quantity(s, "tree_base", |b| &b.tree_base);
         let tree_hop_intra = quantity(s, "tree_hop_intra", |b| &b.tree_hop_intra);
         let tree_hop_inter = quantity(s, "tree_hop_inter", |b| &b.tree_hop_inter);
@@ -307,15 +323,19 @@ pub(super) fn collective(
         let tree_efficiency = fraction(s, "tree_efficiency", |b| &b.tree_efficiency);
         let exchange = fraction(s, "all_to_all_efficiency", |b| &b.all_to_all_efficiency);
         let send_efficiency = fraction(s, "send_efficiency", |b| &b.send_efficiency);
+        let deduplicates = flag(s, "deduplicates", |b| &b.deduplicates);
         Some(CollectiveStack {
             shard_base: shard_base?,
             shard_ramp: shard_ramp?,
+            central: central?,
             ring_base: ring_base?,
+            ring_node: ring_node?,
             tree_base: tree_base?,
             tree_hop_intra: tree_hop_intra?,
             tree_hop_inter: tree_hop_inter?,
             tree_efficiency: tree_efficiency?,
             all_to_all_efficiency: exchange?,
+            deduplicates: deduplicates?,
             all_to_all_base: all_to_all_base?,
             send_base: send_base?,
             send_efficiency: send_efficiency?,
@@ -329,7 +349,9 @@ pub(super) fn overlap(file: &Table<'_>, base: Option<&OverlapStack>) -> Option<O
         let forward = part(s, "tensor_forward", |b| &b.tensor_forward);
         let backward = part(s, "tensor_backward", |b| &b.tensor_backward);
         let sequence = part(s, "tensor_backward_sequence", |b| &b.tensor_backward_sequence);
+        let expert = part(s, "expert", |b| &b.expert);
         let data = flag(s, "data", |b| &b.data);
+        let gather = flag(s, "gather", |b| &b.gather);
         let tail = part(s, "data_tail", |b| &b.data_tail);
         let send = part(s, "send", |b| &b.send);
         let contention = part(s, "contention", |b| &b.contention);
@@ -338,7 +360,9 @@ pub(super) fn overlap(file: &Table<'_>, base: Option<&OverlapStack>) -> Option<O
             tensor_forward: forward?,
             tensor_backward: backward?,
             tensor_backward_sequence: sequence?,
+            expert: expert?,
             data: data?,
+            gather: gather?,
             data_tail: tail?,
             send: send?,
             contention: contention?,
@@ -349,9 +373,27 @@ pub(super) fn overlap(file: &Table<'_>, base: Option<&OverlapStack>) -> Option<O
 
 pub(super) fn host(file: &Table<'_>, base: Option<&HostStack>) -> Option<HostStack> {
     section(file, "host", base, |table| {
-        let launch = quantity((table, base), "launch", |b| &b.launch);
-        let jitter = part((table, base), "jitter", |b| &b.jitter);
-        Some(HostStack { launch: launch?, jitter: jitter? })
+        let s = (table, base);
+        let launch = quantity(s, "launch", |b| &b.launch);
+        let operator = quantity(s, "operator", |b| &b.operator);
+        let collective = quantity(s, "collective", |b| &b.collective);
+        let staged = quantity(s, "staged_collective", |b| &b.staged_collective);
+        let step = quantity(s, "step", |b| &b.step);
+        let jitter = part(s, "jitter", |b| &b.jitter);
+        let skew = quantity(s, "skew", |b| &b.skew);
+        let blocking = quantity(s, "blocking", |b| &b.blocking);
+        let expert = quantity(s, "expert", |b| &b.expert);
+        Some(HostStack {
+            launch: launch?,
+            operator: operator?,
+            collective: collective?,
+            staged_collective: staged?,
+            step: step?,
+            jitter: jitter?,
+            blocking: blocking?,
+            expert: expert?,
+            skew: skew?,
+        })
     })
 }
 
@@ -359,10 +401,14 @@ pub(super) fn memory(file: &Table<'_>, base: Option<&MemoryStack>) -> Option<Mem
     section(file, "memory", base, |table| {
         let context = quantity((table, base), "context", |b| &b.context);
         let communicators = quantity((table, base), "communicators", |b| &b.communicators);
+        let views = flag((table, base), "qkv_views", |b| &b.qkv_views);
+        let workspace = quantity((table, base), "workspace", |b| &b.workspace);
         let fragmentation = part((table, base), "fragmentation", |b| &b.fragmentation);
         Some(MemoryStack {
             context: context?,
             communicators: communicators?,
+            qkv_views: views?,
+            workspace: workspace?,
             fragmentation: fragmentation?,
         })
     })

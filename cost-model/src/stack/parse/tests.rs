@@ -25,6 +25,40 @@ fn an_extension_changes_what_it_states_and_keeps_the_rest() {
     assert_eq!(foundry.pointwise[&norm], base.pointwise[&norm]);
 }
 
+/// A base that says 0.5 of all devices and 0.6 of those called h100: a file that extends it and
+/// says nothing keeps both; one that says 0.7 of all says it of the h100 too; what it says of
+/// h100-sxm is only about those.
+#[test]
+fn a_device_has_its_own_constants() {
+    let derate = |x| format!("derate = {{ value = {x}, source = \"assumed: this test\" }}\n");
+    let head = |name: &str| format!("schema = 1\nname = \"{name}\"\nlabel = \"{name}\"\n");
+    let base = head("base") + "extends = \"megatron-2022\"\n[compute]\n" + &derate(0.5);
+    let base = base + "[on.h100.compute]\n" + &derate(0.6);
+    let quiet = head("quiet") + "extends = \"base\"\n";
+    let loud = head("loud") + "extends = \"base\"\n[compute]\n" + &derate(0.7);
+    let loud = loud + "[on.h100-sxm.compute]\n" + &derate(0.8);
+    let text = |name: &str| match name {
+        "base" => Some(base.clone()),
+        "quiet" => Some(quiet.clone()),
+        "loud" => Some(loud.clone()),
+        _ => Some(BASE.to_string()),
+    };
+    let at = |name, device| load_stack(name, &text).unwrap().on(device).compute.derate.value;
+    assert_eq!([at("quiet", "a100"), at("quiet", "h100-pcie")], [0.5, 0.6]);
+    assert_eq!(
+        [at("loud", "a100"), at("loud", "h100-pcie"), at("loud", "h100-sxm")],
+        [0.7, 0.7, 0.8]
+    );
+    let quiet_on = quiet.clone() + "[on.h.compute]\n" + &derate(0.9);
+    let base = load_stack("base", &text).unwrap();
+    let own = parse_stack(&quiet_on, Some(&base)).unwrap();
+    assert_eq!(own.on("h100-pcie").compute.derate.value, 0.9, "what extends goes first");
+    assert_eq!(load_stack("loud", &text).unwrap().on("h100-sxm").name, "loud");
+    let wrong = loud.replace("h100-sxm.compute", "h100-sxm.computer");
+    let error = parse_stack(&wrong, Some(&stack())).unwrap_err().to_string();
+    assert!(error.contains("unknown key `computer`"), "{error}");
+}
+
 #[test]
 fn a_value_without_source_is_refused() {
     let start = BASE.find("derate = ").unwrap();

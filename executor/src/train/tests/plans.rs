@@ -140,7 +140,8 @@ pub fn job_with(plan: &Plan, name: &str, rate: f64) -> Job {
         limit: Duration::from_secs(60),
         threads: 1,
     };
-    let traits = Traits { attention: plan::work::AttentionKernel::Flash2, early_stop: false };
+    let attention = plan::work::AttentionKernel::Flash2;
+    let traits = Traits { attention, early_stop: false, eager: false, views: false };
     let facts = Facts { per_node: 8, traits, different: None, capacity: None };
     let made = Job::new(model, decision, &facts, batches, recipe);
     made.unwrap_or_else(|e| panic!("{name} {plan:?}: {e}"))

@@ -64,22 +64,22 @@ fn gaps(class: &ClassDraft) -> Vec<Stay> {
     let actions = &class.class.actions;
     let passes: Vec<usize> = (0..actions.len()).filter(|&i| actions[i].is_pass()).collect();
     let mut made: BTreeMap<BufferId, usize> = BTreeMap::new();
-    let mut stays: BTreeMap<BufferId, Stay> = BTreeMap::new();
+    let mut stays = Vec::new();
     for (place, &i) in passes.iter().enumerate() {
         for access in actions[i].accesses().filter(|a| can_leave(class, a)) {
             let buffer = access.buffer;
             if !is_backward(actions[i].op) {
                 made.insert(buffer, place);
-            } else if let Some(&from) = made.get(&buffer)
+            } else if let Some(from) = made.remove(&buffer)
                 && place - from > NEAR
-                && !stays.contains_key(&buffer)
             {
+                // The first backward use decides; later ones read what came back for it.
                 let returns = passes[place - AHEAD];
-                stays.insert(buffer, Stay { buffer, made: passes[from], returns });
+                stays.push(Stay { buffer, made: passes[from], returns });
             }
         }
     }
-    stays.into_values().collect()
+    stays
 }
 
 fn can_leave(class: &ClassDraft, access: &Access) -> bool {

@@ -1,0 +1,239 @@
+//! How long actions take alone: prices of their charges, or what a run measured.
+
+use super::EventError;
+use crate::layer::{PassTime, Surroundings, pass_time};
+use crate::profile::Profile;
+use crate::{host, price};
+use plan::Estimate;
+use plan::lower::{Step, StepRole};
+use plan::mesh::Axis;
+use plan::program::{Action, BufferKind, Cause, Charge, Class, Op, Program};
+use plan::units::{Bytes, Seconds};
+use plan::work::{CollectiveOp, Work};
+
+/// Who accounts for the time that the host needs to launch kernels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Host {
+    /// Each layer pays its own wait, as in [`crate::layer`]: `∛(device³ + host³)`.
+    InPrices,
+    /// A lane of its own: the host launches actions in the order of issue and runs ahead of the
+    /// device as far as it can. Never slower than layer by layer.
+    Lane,
+}
+
+/// What a charge costs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ChargePrice {
+    /// Where its time goes; the parts add up.
+    pub parts: PassTime,
+    /// What the host needs to launch it, where that is a lane of its own.
+    pub launch: Seconds,
+}
+
+/// Gradients of one program, for what the software stack does with them besides the work that the
+/// program lists: further micro-batches are added to the first, sharded weights are copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gradients {
+    /// Bytes per parameter of the gradient that a backward pass leaves.
+    pub bytes: u64,
+    /// Whether weights are sharded (ZeRO 3).
+    pub has_shards: bool,
+}
+
+/// Prices of a program's charges under a profile, each computed once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prices {
+    charges: Vec<ChargePrice>,
+    /// What backward passes do with gradients, per class and action; empty where that is free.
+    gradients: Vec<Vec<f64>>,
+    /// γ of the software stack.
+    contention: f64,
+    /// Whether gradients are reduced while the backward pass still runs.
+    overlaps_gradients: bool,
+}
+
+impl Prices {
+    /// Prices all charges of a program.
+    #[must_use]
+    pub fn new(program: &Program, profile: &Profile, host: Host, gradients: Gradients) -> Self {
+        let overlap = &profile.stack().overlap;
+        let staged = has_messages_between_nodes(program);
+        let price = |c| charge(c, staged, profile, host);
+        Self {
+            charges: program.charges.iter().map(price).collect(),
+            gradients: handling(program, profile, gradients),
+            contention: overlap.contention.value,
+            overlaps_gradients: overlap.data.value,
+        }
+    }
+
+    /// Prices that are given, with the contention constant γ.
+    #[must_use]
+    pub fn given(charges: Vec<Seconds>, contention: f64) -> Self {
+        let price = |time| ChargePrice {
+            parts: PassTime { compute: Estimate::exact(time), ..PassTime::zero() },
+            launch: Seconds::ZERO,
+        };
+        let charges = charges.into_iter().map(price).collect();
+        Self { charges, gradients: Vec::new(), contention, overlaps_gradients: true }
+    }
+
+    /// The price of an action.
+    #[must_use]
+    pub fn of(&self, action: &Action) -> Option<&ChargePrice> {
+        self.charges.get(action.charge.0 as usize)
+    }
+}
+
+/// Times of actions.
+#[derive(Clone, Copy, Debug)]
+pub enum Durations<'a> {
+    /// From prices.
+    Prices(&'a Prices),
+    /// From a run, by class and place in its list, contention and waiting for the host included:
+    /// replaying them asks whether the schedule is modelled right, whatever the prices.
+    Measured(&'a [Vec<Seconds>]),
+}
+
+impl Durations<'_> {
+    pub(super) fn work(&self, class: u32, at: u32, action: &Action) -> Result<f64, EventError> {
+        let time = match self {
+            Self::Prices(prices) => prices.of(action).map(|p| {
+                let own = prices.gradients.get(class as usize).and_then(|c| c.get(at as usize));
+                p.parts.total().value + Seconds::new(own.copied().unwrap_or(0.0))
+            }),
+            Self::Measured(all) => {
+                all.get(class as usize).and_then(|c| c.get(at as usize)).copied()
+            }
+        };
+        let time = time.map(Seconds::get).filter(|t| t.is_finite() && *t >= 0.0);
+        time.ok_or(EventError::NoTime { class, action: at })
+    }
+
+    pub(super) fn launch(&self, action: &Action) -> f64 {
+        match self {
+            Self::Prices(prices) => prices.of(action).map_or(0.0, |p| p.launch.get()),
+            Self::Measured(_) => 0.0,
+        }
+    }
+
+    /// Contention constants; [`Durations::contention`] picks one.
+    pub(super) fn contentions(&self) -> Vec<f64> {
+        let gamma = match self {
+            Self::Prices(prices) => prices.contention,
+            Self::Measured(_) => 0.0,
+        };
+        vec![0.0, gamma / 2.0, gamma]
+    }
+
+    /// Collectives of sharded states run beside every layer and contend with γ; reductions once
+    /// per step contend with γ/2, as in [`crate::overlap::exposed_data_parallel`]. Collectives
+    /// inside layers and messages do not: their prices say what of them is exposed.
+    pub(super) fn contention(&self, action: &Action) -> u8 {
+        match (action.op, action.cause) {
+            (Op::Gather | Op::Reduce(_), Cause::Zero(stage)) if stage >= 2 => 2,
+            (Op::Gather | Op::Reduce(_) | Op::ReduceTied | Op::ReduceDelta, _) => 1,
+            (Op::GatherIds | Op::GatherRows | Op::ReduceRows | Op::RouteRows(_), _) => 1,
+            _ => 0,
+        }
+    }
+
+    /// Whether the reduction of gradients waits for the end of the backward pass.
+    pub(super) fn delays(&self, action: &Action) -> bool {
+        let overlaps = match self {
+            Self::Prices(prices) => prices.overlaps_gradients,
+            Self::Measured(_) => true,
+        };
+        !overlaps && matches!(action.op, Op::Reduce(_)) && self.contention(action) == 1
+    }
+}
+
+/// Time that backward passes spend on gradients: [`crate::stack::OptimizerStack`] says how many
+/// bytes per parameter.
+fn handling(program: &Program, profile: &Profile, gradients: Gradients) -> Vec<Vec<f64>> {
+    let optimizer = &profile.stack().optimizer;
+    let adds = if program.micro_batches > 1 { optimizer.accumulation_bytes.value } else { 0.0 };
+    let copies = if gradients.has_shards { optimizer.shard_copy_bytes.value } else { 0.0 };
+    if adds == 0.0 && copies == 0.0 {
+        return Vec::new();
+    }
+    let time = |bytes: Bytes| match bytes == Bytes::ZERO {
+        true => 0.0,
+        false => price(&Work::Traffic(bytes), profile).value.get(),
+    };
+    let of_action = |class: &Class, action: &Action| {
+        let gradient = gradient_of(class, action);
+        let parameters = gradient / gradients.bytes.max(1) as f64;
+        time(parameters * adds) + time(parameters * copies)
+    };
+    let of_class = |class: &Class| class.actions.iter().map(|a| of_action(class, a)).collect();
+    program.classes.iter().map(of_class).collect()
+}
+
+/// Gradients of weights that an action leaves.
+fn gradient_of(class: &Class, action: &Action) -> Bytes {
+    if !matches!(action.op, Op::Backward | Op::BackwardWeight) {
+        return Bytes::ZERO;
+    }
+    let buffers = action.writes.iter().filter_map(|access| class.buffer(access.buffer));
+    buffers.filter(|b| b.kind == BufferKind::Gradient).map(|b| b.size.max).sum()
+}
+
+/// Whether stages of a pipeline on different nodes exchange messages.
+fn has_messages_between_nodes(program: &Program) -> bool {
+    program.charges.iter().any(|charge| match charge {
+        Charge::Items(items) => {
+            items.iter().any(|item| matches!(item, Work::Send(send) if send.crosses_nodes))
+        }
+        _ => false,
+    })
+}
+
+fn charge(charge: &Charge, staged: bool, profile: &Profile, host: Host) -> ChargePrice {
+    let mut parts = PassTime::zero();
+    let mut launch = Seconds::ZERO;
+    match charge {
+        Charge::Free => {}
+        Charge::Layers { pass, layers } => {
+            for layer in layers {
+                let times = f64::from(layer.layers);
+                let sequence_parallel = is_sequence_parallel(&layer.steps);
+                let around = Surroundings { sequence_parallel, staged };
+                let time = pass_time(&layer.steps, *pass, around, profile);
+                parts = parts.plus(&time.times(times));
+                let steps = layer.steps.iter();
+                let host: Seconds = steps.map(|s| host::occupied(s, staged, profile)).sum();
+                launch += host * times;
+            }
+        }
+        Charge::Items(items) => {
+            for item in items {
+                parts.compute = parts.compute + price(item, profile);
+            }
+            launch = launches(items, profile);
+        }
+    }
+    match host {
+        Host::InPrices => ChargePrice { parts, launch: Seconds::ZERO },
+        Host::Lane => {
+            parts.launch = Estimate::exact(Seconds::ZERO);
+            ChargePrice { parts, launch }
+        }
+    }
+}
+
+fn launches<'a>(work: impl IntoIterator<Item = &'a Work>, profile: &Profile) -> Seconds {
+    work.into_iter().map(|item| host::launch(item, profile).value).sum()
+}
+
+/// Sequence parallelism gathers and scatters where plain tensor parallelism reduces.
+fn is_sequence_parallel(steps: &[Step]) -> bool {
+    steps.iter().any(|step| {
+        let in_group = step.role == StepRole::Communication(Axis::Tensor);
+        let scatters = |work: &Work| match work {
+            Work::Collective(c) => c.op == CollectiveOp::ReduceScatter,
+            _ => false,
+        };
+        in_group && scatters(&step.work)
+    })
+}
