@@ -251,8 +251,8 @@ fn plans() -> Vec<(&'static str, Case)> {
     ]
 }
 
+/// `cargo test -p plan --test program -- mutant --nocapture` shows the counts.
 #[test]
-#[expect(clippy::print_stderr, reason = "the counts are what people ask for; --nocapture shows")]
 fn every_mutant_is_refused_or_equal() {
     let mut counts = Counts::new();
     for (name, case) in plans() {
