@@ -2,22 +2,24 @@
 
 use super::plans::Plan;
 use super::{close, losses, state, train};
+use plan::exchange::Exchange;
 use plan::schedule::ScheduleKind as S;
 use proptest::prelude::*;
 
-const MODELS: [&str; 8] = ["gpt", "llama", "bert", "txl", "mixture", "lstm", "mlstm", "rhn"];
+const MODELS: [&str; 9] =
+    ["gpt", "llama", "bert", "txl", "mixture", "lstm", "sampled", "mlstm", "rhn"];
 
 fn is_tied(name: &str) -> bool {
     matches!(name, "gpt" | "bert" | "txl" | "lstm")
 }
 
 fn is_recurrent(name: &str) -> bool {
-    matches!(name, "lstm" | "mlstm" | "rhn")
+    matches!(name, "lstm" | "sampled" | "mlstm" | "rhn")
 }
 
 /// Layers of the chain, embedding and head counted.
 fn layers(name: &str) -> u32 {
-    if matches!(name, "mlstm" | "rhn") { 3 } else { 4 }
+    if matches!(name, "sampled" | "mlstm" | "rhn") { 3 } else { 4 }
 }
 
 /// Turns numbers into a plan that can be run.
@@ -42,6 +44,17 @@ fn legal(name: &str, mut plan: Plan) -> Plan {
     };
     if plan.schedule != S::OneForwardOneBackward && plan.schedule != S::GPipe {
         plan.micro_batches = plan.micro_batches.next_multiple_of(plan.pp);
+    }
+    if plan.exchange.is_some_and(|exchange| exchange != Exchange::Dense) {
+        if is_tied(name) || plan.tp > 1 {
+            plan.exchange = Some(Exchange::Dense);
+        } else {
+            plan.zero = plan.zero.min(1);
+        }
+    }
+    if name == "sampled" {
+        plan.zero = plan.zero.min(1);
+        plan.exchange = plan.exchange.or(Some(Exchange::Unique));
     }
     if is_tied(name) {
         plan.zero = plan.zero.min(if plan.pp > 1 { 0 } else { 2 });
@@ -68,12 +81,29 @@ fn plans() -> impl Strategy<Value = (&'static str, Plan)> {
     ]);
     let model = prop::sample::select(MODELS.to_vec());
     let degrees = (1u32..=3, 1u32..=2, 1u32..=2, 1u32..=4);
-    let rest = (schedules, 0u8..=3, any::<bool>(), 1u32..=2);
+    let exchanges = prop::sample::select(vec![
+        None,
+        Some(Exchange::Dense),
+        Some(Exchange::Gather),
+        Some(Exchange::DedupGather),
+        Some(Exchange::Unique),
+    ]);
+    let rest = (schedules, 0u8..=3, any::<bool>(), 1u32..=2, exchanges);
     (model, degrees, rest).prop_map(|(name, (dp, tp, pp, micro_batches), rest)| {
-        let (schedule, zero, recompute, time_chunks) = rest;
+        let (schedule, zero, recompute, time_chunks, exchange) = rest;
         let chunks = 1;
-        let plan =
-            Plan { dp, tp, pp, micro_batches, schedule, chunks, zero, recompute, time_chunks };
+        let plan = Plan {
+            dp,
+            tp,
+            pp,
+            micro_batches,
+            schedule,
+            chunks,
+            zero,
+            recompute,
+            time_chunks,
+            exchange,
+        };
         (name, legal(name, plan))
     })
 }
