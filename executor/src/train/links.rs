@@ -1,7 +1,8 @@
 //! A rank's communicators: one per entry of the program's tables, made before anything runs.
 
 use super::job::Job;
-use crate::comm::{Communicator, Group, Tag, Transport};
+use crate::comm::Group;
+use crate::comm::{Communicator, Tag, Transport};
 use plan::program::{ChannelId, CommunicatorId, Program, Purpose};
 use std::sync::Arc;
 

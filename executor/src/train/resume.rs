@@ -90,7 +90,7 @@ impl Rank<'_> {
         let mut pieces = Vec::new();
         for block in &self.blocks {
             for (i, shared) in block.shared.iter().enumerate() {
-                if block.zero == 0 && shared.place > 0 {
+                if !shared.is_sharded && shared.place > 0 {
                     continue;
                 }
                 let own = shared.own.clone();

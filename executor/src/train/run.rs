@@ -2,7 +2,7 @@
 
 use super::job::Job;
 use super::links::Links;
-use super::rank::{Rank, StepReport};
+use super::rank::{Rank, StepReport, doing};
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::comm::{Communicator, Fault, Group, Problem, Task, Threads, Transport};
 use crate::gemm::limit_threads;
@@ -57,7 +57,7 @@ pub fn run_rank(
         let words = panic.downcast_ref::<String>().map(String::as_str);
         let words = words.or_else(|| panic.downcast_ref::<&str>().copied());
         let problem = Problem::Panicked(words.unwrap_or("no message").to_string());
-        Err(Fault::new(rank, Task::Other("training"), problem).into())
+        Err(Fault::new(rank, doing(), problem).into())
     });
     result.map_err(|error| {
         let fault = match &error {
