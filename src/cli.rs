@@ -6,6 +6,7 @@ mod global;
 mod gpus;
 mod pins;
 mod plan;
+mod simulate;
 mod training;
 mod usage;
 pub mod values;
@@ -15,6 +16,7 @@ pub use global::{Format, Global};
 pub use gpus::{Gpus, GpusError};
 pub use pins::{Choice, read as read_pins};
 pub use plan::PlanArgs;
+pub use simulate::{Change, ChangeKind, Detail, SimulateArgs};
 pub use training::TrainingArgs;
 
 use crate::diagnostics::Failure;
@@ -56,6 +58,8 @@ pub enum Command {
     Plan(Box<PlanArgs>),
     /// Show every number of a plan, and why it was chosen.
     Explain(ExplainArgs),
+    /// Run a plan in simulated time, action by action.
+    Simulate(Box<SimulateArgs>),
     /// Show two or more plans side by side.
     Compare(CompareArgs),
     /// Check plan and scenario files.
@@ -82,7 +86,8 @@ pub enum Command {
     before_help = "Examples:
   meshwright explain plan.json
   meshwright explain plan.json --why-not tp=2
-  meshwright explain --formula comm.hierarchical",
+  meshwright explain --formula comm.hierarchical
+  meshwright explain plan.json --program rank=3",
     after_help = "Next: `meshwright compare --help` puts plans side by side."
 )]
 pub struct ExplainArgs {
@@ -110,6 +115,12 @@ pub struct ExplainArgs {
     /// Show the id of every part; --path takes them.
     #[arg(long)]
     pub ids: bool,
+    /// Show the program of a rank: every action in order, such as rank=3.
+    #[arg(
+        long, value_parser = values::rank, value_name = "RANK",
+        conflicts_with_all = ["path", "why_not", "ids", "formula", "binds"]
+    )]
+    pub program: Option<u32>,
     /// Files that the plan was made from, where they are not in the catalog.
     #[command(flatten)]
     pub sources: SourceArgs,

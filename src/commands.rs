@@ -9,6 +9,7 @@ mod explain;
 mod help;
 mod plan;
 mod scenarios;
+mod simulate;
 mod validate;
 
 use crate::cli::{Command, Parsed};
@@ -26,6 +27,7 @@ pub fn dispatch(
     match &parsed.cli.command {
         Command::Plan(flags) => plan::run(flags, settings, output),
         Command::Explain(flags) => explain::run(flags, settings, output),
+        Command::Simulate(flags) => simulate::run(flags, settings, output),
         Command::Compare(flags) => compare::run(flags, settings, output),
         Command::Validate(flags) => validate::run(flags, settings, output),
         Command::Calibrate(flags) => calibrate::run(flags, settings, output),

@@ -10,6 +10,7 @@ pub mod plan_line;
 pub mod report;
 pub mod sweep;
 pub mod table;
+pub mod timeline;
 pub mod training;
 pub mod tree;
 pub mod why_not;

@@ -2,6 +2,7 @@
 
 use plan::document::Plan;
 use plan::report::{Binding, InfeasibleReport, Report, SweepRow, TrainingReport, WhyNot};
+use plan::timeline::Simulation;
 use schemars::JsonSchema;
 use serde_json::{Value, json};
 
@@ -20,6 +21,7 @@ pub const ALL: &[Schema] = &[
     ("request", "plan --dry-run --json", request),
     ("run", "plan --objective time-to-loss --json", run),
     ("scenarios", "scenarios list --json", scenarios),
+    ("simulation", "simulate --json", derived::<Simulation>),
     ("sweep", "plan -g A,B,C --json", sweep),
     ("validate", "validate --json", validate),
 ];

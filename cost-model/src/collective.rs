@@ -9,6 +9,7 @@
 //! ring    = base + r·((n − k)·h_in + (k − 1)·h_out + k·q) + max(f·S/B, r·S·(k − 1)/k / (g·N))
 //! tree    = base + 2·((g − 1)·h_in + log₂k·h_out) + max(…)/0.8   all-reduce only
 //! all-to-all = base + S·(k − 1)/k / N + S/k · (g − 1)/g / (0.8B)
+//! dispatch = base + max(S·d(k)·(k − 1)/k / N, S·d(n)·(g − 1)/g / (0.8B)), d = travelling copies
 //! ```
 //!
 //! Intra- and inter-node traffic of a ring overlap (4 nodes of B200: 16.1 ms if so, 22.05
@@ -95,8 +96,10 @@ pub fn cost(collective: &Collective, profile: &Profile) -> Option<CollectiveCost
     if shape.nodes <= 1.0 {
         return Some(node::cost(&shape, profile));
     }
-    if collective.op == CollectiveOp::AllToAll {
-        return all_to_all(&shape, profile);
+    match collective.op {
+        CollectiveOp::AllToAll => return all_to_all(&shape, profile),
+        CollectiveOp::Dispatch { .. } => return dispatch(&shape, profile),
+        _ => {}
     }
     let ring = ring(&shape, profile)?;
     if collective.op != CollectiveOp::AllReduce {
@@ -128,7 +131,22 @@ pub(crate) fn price(collective: &Collective, profile: &Profile) -> Estimate<Seco
 #[must_use]
 pub fn wire_bytes(collective: &Collective) -> Bytes {
     let shape = Shape::of(collective);
-    collective.bytes * shape.bus_factor
+    let once = match collective.op {
+        CollectiveOp::Dispatch { copies } => travelling(copies, shape.ranks),
+        _ => 1.0,
+    };
+    collective.bytes * (shape.bus_factor * once)
+}
+
+/// Part of the copies of a row that travels when its experts' places coincide: of `n` places,
+/// `n·(1 − (1 − 1/n)ᶜ)` are hit by `c` copies.
+///
+/// Valid for balanced, independent routing. Source: DeepEP and HybridEP send a row once per node
+/// and rank (deepseek-ai/DeepEP README). Checked by `rows_travel_once_per_node`.
+#[must_use]
+pub fn travelling(copies: u32, places: f64) -> f64 {
+    let copies = f64::from(copies.max(1));
+    places * (1.0 - (1.0 - 1.0 / places).powf(copies)) / copies
 }
 
 /// Bytes that one rank's network card carries: `r·S·(k−1)/k / g`, for all-to-all `S·(k−1)/k`.
@@ -140,6 +158,7 @@ pub fn network_bytes(collective: &Collective) -> Bytes {
     let leaving = collective.bytes * ((shape.nodes - 1.0) / shape.nodes);
     match collective.op {
         CollectiveOp::AllToAll => leaving,
+        CollectiveOp::Dispatch { copies } => leaving * travelling(copies, shape.nodes),
         _ => leaving * (shape.rounds / shape.per_node),
     }
 }
@@ -208,6 +227,29 @@ fn all_to_all(shape: &Shape, profile: &Profile) -> Option<CollectiveCost> {
         inter: Seconds::new(leaving / inter.bandwidth.value),
         pipelined: false,
         grade: base.grade.max(inside.grade).max(inter.bandwidth.grade),
+    })
+}
+
+/// Tokens go to their experts and come back. A library that knows the routing sends a row once to
+/// each node and hands it on inside, while other rows arrive; others run an all-to-all.
+fn dispatch(shape: &Shape, profile: &Profile) -> Option<CollectiveCost> {
+    let law: &CollectiveStack = &profile.stack.collective;
+    let plain = all_to_all(shape, profile)?;
+    let CollectiveOp::Dispatch { copies } = shape.op else { return Some(plain) };
+    if !law.deduplicates.value {
+        return Some(plain);
+    }
+    let inter = profile.inter?;
+    let inside = profile.intra.bandwidth.times(Constant::of(&law.all_to_all_efficiency));
+    let arriving = shape.size * travelling(copies, shape.ranks);
+    let local = arriving * (shape.per_node - 1.0) / shape.per_node;
+    let leaving = shape.size * travelling(copies, shape.nodes) * (shape.nodes - 1.0) / shape.nodes;
+    Some(CollectiveCost {
+        intra: Seconds::new(local / inside.value),
+        inter: Seconds::new(leaving / inter.bandwidth.value),
+        pipelined: true,
+        grade: plain.grade.max(law.deduplicates.grade),
+        ..plain
     })
 }
 

@@ -38,7 +38,7 @@ pub use fold::Fold;
 pub use memory::{MemoryCurve, memory};
 pub use noise::{Noise, percentile};
 pub use path::{Link, PathAction};
-pub use prices::{ChargePrice, Durations, Host, Prices};
+pub use prices::{ChargePrice, Durations, Gradients, Host, Prices};
 
 use compile::{Compiled, compile};
 use engine::Run;

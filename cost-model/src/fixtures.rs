@@ -10,7 +10,7 @@ use plan::{Dtype, Grade, Sourced};
 use std::collections::BTreeMap;
 
 /// The shipped stack files.
-pub(crate) const FILES: [(&str, &str); 17] = [
+pub(crate) const FILES: [(&str, &str); 19] = [
     ("cudnn-rnn", include_str!("../../scenarios/profiles/cudnn-rnn.toml")),
     ("deepspeed-pipe", include_str!("../../scenarios/profiles/deepspeed-pipe.toml")),
     ("jax-xla", include_str!("../../scenarios/profiles/jax-xla.toml")),
@@ -20,6 +20,8 @@ pub(crate) const FILES: [(&str, &str); 17] = [
     ("megatron-core", include_str!("../../scenarios/profiles/megatron-core.toml")),
     ("mesh-tensorflow", include_str!("../../scenarios/profiles/mesh-tensorflow.toml")),
     ("nanotron", include_str!("../../scenarios/profiles/nanotron.toml")),
+    ("pytorch-amp", include_str!("../../scenarios/profiles/pytorch-amp.toml")),
+    ("pytorch-amp-eager", include_str!("../../scenarios/profiles/pytorch-amp-eager.toml")),
     ("pytorch-2020", include_str!("../../scenarios/profiles/pytorch-2020.toml")),
     ("pytorch-fsdp", include_str!("../../scenarios/profiles/pytorch-fsdp.toml")),
     ("pytorch-rnn-unrolled", include_str!("../../scenarios/profiles/pytorch-rnn-unrolled.toml")),
@@ -47,8 +49,12 @@ pub(crate) fn of<T>(value: T) -> Sourced<T> {
 }
 
 pub(crate) fn a100() -> Profile {
-    Profile::new(&a100_device(), &group(a100_device(), a100_latency(), 232e9, 21e9), &stack())
-        .unwrap()
+    a100_with(&stack())
+}
+
+pub(crate) fn a100_with(stack: &Stack) -> Profile {
+    let links = group(a100_device(), a100_latency(), 232e9, 21e9);
+    Profile::new(&a100_device(), &links, stack).unwrap()
 }
 
 pub(crate) fn v100(stack: &str) -> Profile {

@@ -1,9 +1,9 @@
 //! One layer in time: the steps of a lowered layer, priced and put together.
 //!
 //! Computation adds up; collectives of the tensor axis are exposed except for what the stack
-//! hides; the ring of context parallelism hides behind attention; all-to-alls of experts are
-//! exposed. A layer never runs faster than the host launches its kernels, and waits a little for it
-//! even where it is slower.
+//! hides; the ring of context parallelism hides behind attention; exchanges of experts are exposed
+//! except for what the stack hides. A layer never runs faster than the host launches its kernels,
+//! and waits a little for it even where it is slower.
 
 use crate::host;
 use crate::overlap;
@@ -127,10 +127,12 @@ pub(crate) fn pass_time(
 ) -> PassTime {
     let mut time = PassTime::zero();
     let mut launches = Seconds::ZERO;
+    let mut blocked = Estimate::exact(Seconds::ZERO);
     let mut attention = Seconds::ZERO;
     for step in steps {
         let priced = price(&step.work, profile);
         launches += host::occupied(step, around.staged, profile);
+        blocked = blocked + host::wait(&step.work, profile);
         if matches!(step.work, Work::Attention(_)) {
             attention += priced.value;
         }
@@ -144,12 +146,16 @@ pub(crate) fn pass_time(
                 time.tensor = time.tensor + priced * shown;
             }
             StepRole::Communication(Axis::Context) => time.context = time.context + priced,
-            StepRole::Communication(Axis::Expert) => time.expert = time.expert + priced,
+            StepRole::Communication(Axis::Expert) => {
+                let shown = 1.0 - profile.stack().overlap.expert.value;
+                time.expert = time.expert + priced * shown;
+            }
         }
     }
     time.context = beyond(time.context, attention);
     let device = time.compute.value + time.tensor.value + time.context.value + time.expert.value;
-    time.launch = Estimate::spread(waiting(launches, device), 0.0, 0.0, Grade::Derived);
+    let waits = Estimate::spread(waiting(launches, device), 0.0, 0.0, Grade::Derived);
+    time.launch = waits + blocked;
     time
 }
 

@@ -16,22 +16,25 @@ pub fn together(compute: Seconds, communication: Seconds, contention: f64) -> Se
 }
 
 /// Time that gradient reduction adds to a step:
-/// `max(X − window, tail·X) + γ/2·min(X, window)` with overlap, `X` without.
+/// `max(X − window, max(tail, late)·X) + γ/2·min(X, window)` with overlap, `X` without.
 ///
 /// `window` is the backward pass that is still running while gradients become ready; `tail` the
-/// last bucket, which nothing hides. Valid for bucketed reduction with one reduction per step.
+/// last bucket, which nothing hides; `late` the part of the gradients that are those of the input
+/// table, complete only when the backward pass has ended. Valid for bucketed reduction with one reduction per step.
 /// Source: bucketing as in Li et al. 2020 (arXiv:2006.15704); constants of the stack. Checked by
 /// `exposed_gradients_by_hand`.
 #[must_use]
 pub fn exposed_data_parallel(
     communication: Seconds,
+    late: f64,
     window: Seconds,
     overlap: &OverlapStack,
 ) -> Seconds {
     if !overlap.data.value {
         return communication;
     }
-    let exposed = (communication - window).max(communication * overlap.data_tail.value);
+    let last = overlap.data_tail.value.max(late);
+    let exposed = (communication - window).max(communication * last);
     let hidden = communication.min(window);
     exposed + hidden * (overlap.contention.value / 2.0)
 }
@@ -144,10 +147,12 @@ mod tests {
         overlap.contention = of(0.5);
         overlap.data_tail = of(0.08);
         overlap.data = Sourced::new(true, Grade::Assumed, "this test");
-        close(exposed_data_parallel(s(10.0), s(4.0), &overlap), 7.0);
-        close(exposed_data_parallel(s(10.0), s(100.0), &overlap), 3.3);
+        close(exposed_data_parallel(s(10.0), 0.0, s(4.0), &overlap), 7.0);
+        close(exposed_data_parallel(s(10.0), 0.0, s(100.0), &overlap), 3.3);
+        // A table with 40 % of the gradients: 4 s are exposed instead of 0.8 s.
+        close(exposed_data_parallel(s(10.0), 0.4, s(100.0), &overlap), 6.5);
         overlap.data.value = false;
-        close(exposed_data_parallel(s(10.0), s(100.0), &overlap), 10.0);
+        close(exposed_data_parallel(s(10.0), 0.4, s(100.0), &overlap), 10.0);
     }
 
     /// Forward 4 beside 2, backward 8 beside 2 + 10, γ = ½: (4 + 1) + (12 + 4).

@@ -89,6 +89,8 @@ pub struct ComputeStack {
     pub model: ComputeModel,
     /// Sustained efficiency in training relative to the device's own (power, layouts).
     pub derate: Sourced<f64>,
+    /// Bandwidth of memory-bound kernels relative to what the device streams.
+    pub stream_derate: Sourced<f64>,
     /// Efficiency of 8-bit products relative to 16-bit ones.
     pub fp8_relative: Sourced<f64>,
     /// Whether recompute stops before the last product of a layer (its output is not needed).
@@ -174,6 +176,8 @@ pub struct CollectiveStack {
     pub shard_base: Sourced<f64>,
     /// Latency ramp of all-gather and reduce-scatter relative to all-reduce, inside a node.
     pub shard_ramp: Sourced<f64>,
+    /// Whether one device of a node holds the variables and sums the gradients of all.
+    pub central: Sourced<bool>,
     /// Fixed time of a ring across nodes.
     pub ring_base: Sourced<Seconds>,
     /// Time that every node of a ring adds besides the hops of its links: threads of the library
@@ -189,6 +193,8 @@ pub struct CollectiveStack {
     pub tree_efficiency: Sourced<f64>,
     /// Bandwidth of an all-to-all inside a node relative to an all-reduce.
     pub all_to_all_efficiency: Sourced<f64>,
+    /// Whether rows for several experts of one place travel there once.
+    pub deduplicates: Sourced<bool>,
     /// Fixed time of an all-to-all.
     pub all_to_all_base: Sourced<Seconds>,
     /// Fixed time of a point-to-point message.
@@ -206,8 +212,12 @@ pub struct OverlapStack {
     pub tensor_backward: Sourced<f64>,
     /// The same with sequence parallelism.
     pub tensor_backward_sequence: Sourced<f64>,
+    /// Hidden part of the exchanges of tokens between experts.
+    pub expert: Sourced<f64>,
     /// Whether gradients are reduced while the backward pass still runs.
     pub data: Sourced<bool>,
+    /// Whether updated weights are gathered while the next forward pass runs.
+    pub gather: Sourced<bool>,
     /// Part of gradient communication that is exposed even where it overlaps (the last bucket).
     pub data_tail: Sourced<f64>,
     /// Hidden part of messages between pipeline stages.
@@ -230,10 +240,14 @@ pub struct HostStack {
     /// What such a collective takes on top, per rank of its group, while stages of a pipeline on
     /// different nodes keep the processor busy with messages.
     pub staged_collective: Sourced<Seconds>,
-    /// Processor time of a message between stages besides its launch.
-    pub message: Sourced<Seconds>,
+    /// Time of a step outside of its passes: data, clipping, bookkeeping, and waiting for them.
+    pub step: Sourced<Seconds>,
     /// Relative slowdown per doubling of the number of nodes.
     pub jitter: Sourced<f64>,
+    /// What every kernel costs on top where the host waits for its end.
+    pub blocking: Sourced<Seconds>,
+    /// Host time per expert of the rank and product.
+    pub expert: Sourced<Seconds>,
     /// What a step on several nodes takes longer because their hosts arrive apart.
     pub skew: Sourced<Seconds>,
 }
@@ -245,6 +259,10 @@ pub struct MemoryStack {
     pub context: Sourced<Bytes>,
     /// Buffers of communicators.
     pub communicators: Sourced<Bytes>,
+    /// Whether values stay a view of the product that made queries, keys and values at once.
+    pub qkv_views: Sourced<bool>,
+    /// Tensors of every rank that belong to no layer: tables of positions, library workspaces.
+    pub workspace: Sourced<Bytes>,
     /// What the allocator reserves beyond what is allocated, as a fraction.
     pub fragmentation: Sourced<f64>,
 }

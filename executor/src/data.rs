@@ -177,6 +177,12 @@ impl Batches {
         }
     }
 
+    /// The share of one prediction in the mean over a step.
+    #[must_use]
+    pub fn per_prediction(&self) -> f64 {
+        1.0 / (self.sequences * self.predictions() as u64) as f64
+    }
+
     /// The micro-batch of a slice.
     ///
     /// # Errors
@@ -195,7 +201,7 @@ impl Batches {
         if let Objective::Hidden { mask, .. } = self.objective {
             self.hide(&mut batch, slice, mask);
         }
-        batch.scale = slice.loss_scale / (self.sequences * self.predictions() as u64) as f64;
+        batch.scale = slice.loss_scale * self.per_prediction();
         batch.sample = self.sampled.map(|(vocab, count)| {
             let draw = Random::new(self.seed, "sampled words").at(slice.step).at(slice.draw);
             let mut numbers = 0..;

@@ -16,3 +16,4 @@ pub mod model;
 pub mod ops;
 pub mod optimizer;
 pub mod random;
+pub mod train;

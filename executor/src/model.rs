@@ -18,7 +18,7 @@ pub use batch::MicroBatch;
 pub use layer::{Carry, Tensor};
 pub use parameter::{Cut, Init, Parameter};
 pub use stage::{Carries, Kept, Output, Remainder, Stage};
-pub use support::{Unsupported, assumptions, check, runs_in_time};
+pub use support::{Unsupported, assumptions, border_width, check, runs_in_time};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

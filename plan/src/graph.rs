@@ -96,6 +96,10 @@ pub enum SaveWhen {
     Unfused,
     /// Only if attention is a flash kernel.
     Flash,
+    /// Only if operators run one by one, each keeping its own operands.
+    Eager,
+    /// Only if values stay a part of the product that made queries, keys and values at once.
+    Views,
 }
 
 /// An operator.

@@ -54,11 +54,13 @@ impl Layout {
         let context = SEQUENCE_DIMS | DimSet::of(&[Dim::Capacity]);
         let between = if sequence_parallel { SEQUENCE_DIMS } else { DimSet::EMPTY };
         let experts = DimSet::of(&[Dim::Batch, Dim::Experts]);
+        // Between the exchanges of tokens, each tensor rank keeps those that it has anyway.
+        let routed = if sequence_parallel { context } else { DimSet::EMPTY };
         Self {
             split: [
                 [between, context, BATCH_DIMS, data],
                 [TENSOR_DIMS, context, experts, data],
-                [DimSet::EMPTY, context, BATCH_DIMS, data],
+                [routed, context, BATCH_DIMS, data],
             ],
         }
     }

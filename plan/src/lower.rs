@@ -22,6 +22,11 @@ pub struct Traits {
     /// Full recomputation stops once the last tensor it needs exists: the last product of a layer
     /// is not repeated.
     pub early_stop: bool,
+    /// Operators run one by one, and each keeps its own operands.
+    pub eager: bool,
+    /// Values are a view of the product that made queries, keys and values at once, which keeps all
+    /// of it beside rotated copies.
+    pub views: bool,
 }
 
 /// How much of a layer is computed twice to save memory.

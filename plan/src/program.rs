@@ -94,6 +94,15 @@ impl Program {
         self.classes.iter().map(|c| c.actions.len() as u64 * u64::from(c.ranks)).sum()
     }
 
+    /// Age of the oldest gradient or activation that a pass works on, in steps: 0 is training in
+    /// step. Anything else trains differently, whatever it saves.
+    #[must_use]
+    pub fn staleness(&self) -> u32 {
+        let is_kept = |b: &&Buffer| matches!(b.kind, BufferKind::Saved | BufferKind::Input);
+        let buffers = self.classes.iter().flat_map(|class| &class.buffers).filter(is_kept);
+        buffers.map(|buffer| buffer.versions - 1).max().unwrap_or(0)
+    }
+
     /// What an action costs.
     #[must_use]
     pub fn charge(&self, action: &Action) -> &Charge {
@@ -131,5 +140,40 @@ impl Class {
     #[must_use]
     pub fn buffer(&self, id: BufferId) -> Option<&Buffer> {
         self.buffers.get(id.0 as usize)
+    }
+
+    /// Most bytes that live at once on the device, in the order of the list: no arena is smaller.
+    #[must_use]
+    pub fn live_peak(&self) -> Bytes {
+        let class = self;
+        let mut first: Vec<Option<usize>> = vec![None; class.buffers.len()];
+        let mut last = vec![0; class.buffers.len()];
+        for (i, action) in class.actions.iter().enumerate() {
+            for access in action.accesses() {
+                first[access.buffer.0 as usize].get_or_insert(i);
+                last[access.buffer.0 as usize] = i;
+            }
+        }
+        let mut change = vec![0.0; class.actions.len() + 1];
+        let mut kept = 0.0;
+        for (i, buffer) in class.buffers.iter().enumerate().filter(|(_, b)| b.home == Home::Device)
+        {
+            let bytes = buffer.footprint().get();
+            match first[i] {
+                _ if buffer.is_carried => kept += bytes,
+                Some(first) => {
+                    change[first] += bytes;
+                    change[last[i] + 1] -= bytes;
+                }
+                None => {}
+            }
+        }
+        let mut live: f64 = kept;
+        let mut most = live;
+        for bytes in change {
+            live += bytes;
+            most = most.max(live);
+        }
+        Bytes::new(most)
     }
 }

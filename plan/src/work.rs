@@ -134,7 +134,8 @@ pub enum PointwiseKind {
     CrossEntropy,
     /// Gate arithmetic of a recurrent cell (per element of one gate).
     Gate,
-    /// Permutation of tokens to experts and back (per routed element).
+    /// Permutation of tokens to experts and back (per routed element): before and after both
+    /// exchanges.
     Permute,
     /// Scores of relative positions, shifted into place, added to the others, scaled and masked
     /// (per score).
@@ -217,6 +218,12 @@ pub enum CollectiveOp {
     ReduceScatter,
     /// Every rank sends a different part to every other rank.
     AllToAll,
+    /// Every rank sends each of its rows to the ranks of `copies` random experts. Rows for several
+    /// experts of a node can travel there once; the bytes count every copy.
+    Dispatch {
+        /// Experts per row.
+        copies: u32,
+    },
 }
 
 /// A collective over one group.

@@ -90,7 +90,7 @@ fn lowered(
         layout: Layout::new(sp),
         mesh: Mesh { degrees: Degrees { dp: 1, tp, pp: 1, cp: 1, ep: 1 }, per_node: 8 },
         compute: Dtype::Fp16,
-        traits: Traits { attention, early_stop: false },
+        traits: Traits { attention, early_stop: false, eager: false, views: false },
     };
     lower(&kind.graph, &context, recompute)
 }

@@ -134,8 +134,7 @@ fn send(request: &Request<'_>, c: &Configuration, mesh: &Mesh, kinds: &PricedKin
     let in_parts = d.tp > 1 && !c.sequence_parallel;
     let part = if in_parts { all / f64::from(d.tp) } else { all };
     let message = Send { bytes: part, crosses_nodes: mesh.stages_cross_nodes() };
-    let host = request.profile.stack().host.message.value;
-    let mut whole = price(&Work::Send(message), request.profile).value + host;
+    let mut whole = price(&Work::Send(message), request.profile).value;
     if in_parts {
         let group = mesh.group(plan::mesh::Axis::Tensor);
         let gather = Collective { op: CollectiveOp::AllGather, bytes: all, group };

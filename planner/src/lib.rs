@@ -3,11 +3,12 @@
 //! [`plan()`] answers a [`request::Request`]: [`search`] walks the configurations of [`space`]
 //! best first; [`inner`] prices one as an inner problem; [`pipeline`] (and [`interleaved`]) solves
 //! it; [`evaluate`] takes the winner apart; [`report`], [`why`] and [`binding`] explain it, and
-//! [`validate`] checks it again. [`mod@training`] asks for a whole run instead of a step.
+//! [`validate`] checks it again; [`program`] lowers it. [`mod@training`] asks for a whole run instead of a step.
 
 pub mod answer;
 pub mod binding;
 pub mod evaluate;
+pub mod events;
 pub mod exchange;
 pub mod inner;
 pub mod interleaved;
@@ -16,6 +17,7 @@ pub mod layout_search;
 pub mod pieces;
 pub mod pipeline;
 pub mod prices;
+pub mod program;
 pub mod report;
 pub mod request;
 pub mod search;

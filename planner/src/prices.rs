@@ -129,7 +129,12 @@ pub fn traits(profile: &Profile, compute: Dtype) -> Traits {
     let stack = profile.stack();
     let kernel = stack.attention.kernel.value;
     let attention = if compute == Dtype::Fp32 { AttentionKernel::Unfused } else { kernel };
-    Traits { attention, early_stop: stack.compute.recompute_early_stop.value }
+    Traits {
+        attention,
+        early_stop: stack.compute.recompute_early_stop.value,
+        eager: !stack.fused.value,
+        views: stack.memory.qkv_views.value,
+    }
 }
 
 fn price_split(

@@ -51,13 +51,13 @@ pub struct SyncParts {
     pub gradients: Seconds,
     /// Embedding exchange, exposed: the table's gradient is the last to be known.
     pub exchange: Seconds,
-    /// Optimizer.
+    /// Optimizer, and what else the host does once per step.
     pub optimizer: Seconds,
     /// Training state.
     pub states: States,
     /// Buffers of the embedding exchange.
     pub exchange_buffer: Bytes,
-    /// Buffers of sharded parameters.
+    /// Buffers of sharded parameters, and tensors that belong to no layer.
     pub shard_buffer: Bytes,
 }
 
@@ -144,12 +144,13 @@ impl<'a> Sync<'a> {
         let output = sampled.unwrap_or((Seconds::ZERO, Bytes::ZERO));
         SyncParts {
             gradients_total: communication,
-            gradients: self.exposed(communication, held.window, zero),
+            gradients: self.exposed(communication, late(&sum), held.window, zero),
             exchange: input.0 + output.0 + self.tied_exchange(&held),
             optimizer: self.optimizer(&held.parameters, &table, zero),
             states: self.states(&held.parameters, &table, zero),
             exchange_buffer: input.1 + output.1,
-            shard_buffer: shard_buffers(held.largest, self.precision(), zero),
+            shard_buffer: shard_buffers(held.largest, self.precision(), zero)
+                + self.request.profile.stack().memory.workspace.value,
         }
     }
 
@@ -204,13 +205,16 @@ impl<'a> Sync<'a> {
         }
     }
 
-    fn exposed(&self, communication: Seconds, window: Seconds, zero: Zero) -> Seconds {
+    fn exposed(&self, all: Seconds, late: f64, window: Seconds, zero: Zero) -> Seconds {
         let overlap = &self.request.profile.stack().overlap;
         // Weights are gathered after the update, when no backward pass is left to hide behind.
         if zero == Zero::Gradients {
-            return communication;
+            return all;
         }
-        exposed_data_parallel(communication, window, overlap)
+        // The next forward pass, about half as long, hides gathered weights where the stack can.
+        let hides_gather = zero == Zero::Optimizer && overlap.gather.value;
+        let window = if hides_gather { window * 1.5 } else { window };
+        exposed_data_parallel(all, late, window, overlap)
     }
 
     /// First and last stage each hold a tied table and must agree on its gradient.
@@ -253,7 +257,8 @@ impl<'a> Sync<'a> {
             + rows;
         let rule = self.request.model.spec.training.optimizer;
         let step = OptimizerStep { rule, parameters: parameters as u64 };
-        price(&Work::Optimizer(step), self.request.profile).value
+        let profile = self.request.profile;
+        price(&Work::Optimizer(step), profile).value + profile.stack().host.step.value
     }
 
     fn states(&self, sum: &LocalParameters, table: &TableShare, zero: Zero) -> States {
@@ -272,6 +277,14 @@ impl<'a> Sync<'a> {
         };
         let rows = rows.plus(&sparse(table.sampled));
         plain.plus(&expert).plus(&rows)
+    }
+}
+
+/// Part of a stage's gradients that are those of the input table.
+fn late(sum: &LocalParameters) -> f64 {
+    match sum.replicated + sum.table {
+        0 => 0.0,
+        all => sum.table as f64 / all as f64,
     }
 }
 

@@ -107,13 +107,10 @@ fn certificate(request: &Request<'_>, plan: &Plan, step: Seconds) -> Check {
     check("certificate", !(claims && beaten), detail)
 }
 
-/// The plan as the planner's own types.
-///
-/// # Errors
-/// A decision that does not go together, in words.
-pub fn solution(request: &Request<'_>, plan: &Plan) -> Result<Solution, String> {
-    let d = &plan.decision;
-    let configuration = Configuration {
+/// The outer configuration of a decision.
+#[must_use]
+pub fn configuration(d: &Decision) -> Configuration {
+    Configuration {
         degrees: d.degrees,
         sequence_parallel: d.sequence_parallel,
         micro_sequences: d.batch.micro_sequences,
@@ -122,7 +119,16 @@ pub fn solution(request: &Request<'_>, plan: &Plan) -> Result<Solution, String> 
         schedule: d.schedule,
         chunks: d.chunks,
         pieces: d.embedding.map_or(1, |e| e.pieces),
-    };
+    }
+}
+
+/// The plan as the planner's own types.
+///
+/// # Errors
+/// A decision that does not go together, in words.
+pub fn solution(request: &Request<'_>, plan: &Plan) -> Result<Solution, String> {
+    let d = &plan.decision;
+    let configuration = configuration(d);
     let mut book = PriceBook::new(request);
     let kinds = book.get(Split::of(request, &configuration)).as_ref();
     let kinds = kinds.map_err(|why| format!("the configuration has no prices: {why:?}"))?;

@@ -49,6 +49,12 @@ pub fn within(
     }
 }
 
+/// Reads `rank=3`.
+pub fn rank(text: &str) -> Result<u32, String> {
+    let number = text.strip_prefix("rank=").and_then(|number| number.parse().ok());
+    number.ok_or_else(|| "it is `rank=` and the number of a rank, such as rank=3".to_string())
+}
+
 /// Reads `auto` or a ZeRO stage.
 pub fn zero_stage(text: &str) -> Result<Pin<u8>, String> {
     match text {

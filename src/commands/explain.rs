@@ -19,6 +19,7 @@ use crate::settings::Settings;
 use crate::style::{Canvas, Role};
 use cost_model::formulas::{self, Formula};
 use plan::document::Plan;
+use plan::program::Settings as Lowering;
 use plan::suggest::closest;
 use planner::answer::{Planned, planned};
 use planner::request::Request;
@@ -45,6 +46,9 @@ fn plan(flags: &ExplainArgs, settings: &Settings, output: &mut Output) -> Result
     let catalog = Catalog::from_environment()?;
     let question = rebuild(&catalog, &plan, &flags.sources)?;
     let request = question.request(plan.decision.world_size, &|| false)?;
+    if let Some(rank) = flags.program {
+        return program(&request, &plan, rank, settings, output);
+    }
     let planned = planned_again(&request, &plan)?;
     let choice = flags.why_not.map(|choice| choice.0);
     let wants_bindings = flags.binds || output.talk == Talk::Verbose;
@@ -56,6 +60,28 @@ fn plan(flags: &ExplainArgs, settings: &Settings, output: &mut Output) -> Result
         Format::Human | Format::Plain => plan_screen(&answered, flags, &output.out)?,
     };
     files::write(output, settings.output.as_deref(), &text)?;
+    Ok(Exit::Done)
+}
+
+/// What one rank does, action by action.
+fn program(
+    request: &Request<'_>,
+    plan: &Plan,
+    rank: u32,
+    settings: &Settings,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let lowered = planner::program::program(request, &plan.decision, &Lowering::default());
+    let program = lowered.map_err(|why| {
+        let what = format!("plan {} has no program: {why}", plan.id);
+        Failure::new(Exit::InvalidInput, what)
+            .hint("`meshwright validate` checks every number of it")
+    })?;
+    let text = program.text(rank).ok_or_else(|| {
+        Failure::usage(format!("the plan has ranks 0 to {}", program.ranks - 1))
+            .hint("`--program rank=0` shows the first")
+    })?;
+    files::write(output, settings.output.as_deref(), &output.out.text(&text))?;
     Ok(Exit::Done)
 }
 

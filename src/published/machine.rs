@@ -3,6 +3,7 @@
 use super::row::Row;
 use super::rules::{GpuRule, Rules, StackRule, Subject};
 use super::skip::{Assumptions, Skip};
+use super::words::range_after;
 use crate::catalog::Catalog;
 use cost_model::{Profile, Stack};
 use plan::machine::{Cluster, Device, LatencyLaw, Link, NodeGroup};
@@ -109,16 +110,18 @@ impl<'a> Workshop<'a> {
         let link = self.rules.link(&parts.row.intra_link);
         let intra = link.map_or(parts.gpu.cluster.as_str(), |l| l.cluster.as_str());
         let spans = parts.nodes > 1;
-        let network = run.network.filter(|_| spans);
+        let network = measured_network(parts.row).or(run.network).filter(|_| spans);
         if spans && network.is_none() {
             assumed.add("network between nodes: as in the shipped cluster");
         }
         if run.per_node.is_none() && run.gpus.unwrap_or(1) > 1 {
             assumed.add("devices per node: as in the shipped cluster");
         }
-        let tf32 = parts.row.precision == "tf32";
+        // Formats that change the device's peaks.
+        let tf32 = (parts.row.precision == "tf32", parts.row.precision.contains("fp4"));
+        let fabric = self.rules.fabric(&parts.row.words());
         format!(
-            "{} {intra} {} {:?} {spans} {:?} {network:?} {} {tf32}",
+            "{} {intra} {} {:?} {spans} {:?} {network:?} {} {tf32:?} {fabric:?}",
             parts.gpu.device, parts.gpu.intra_share, run.per_node, parts.kernel, parts.stack
         )
     }
@@ -166,7 +169,7 @@ impl<'a> Workshop<'a> {
         let stated = row.run.per_node.and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
         let per_node = stated.unwrap_or(group.devices_per_node);
         let inter = if parts.nodes > 1 {
-            Some(self.network(row.run.network, per_node, group.inter.as_ref()))
+            Some(self.network(row, per_node, group.inter.as_ref()))
         } else {
             group.inter.clone()
         };
@@ -183,27 +186,40 @@ impl<'a> Workshop<'a> {
         Ok(Cluster { groups: vec![group], ..base })
     }
 
-    /// A network between nodes: the stated rate shared by the devices of a node.
-    fn network(&self, stated: Option<f64>, per_node: u32, base: Option<&Link>) -> Link {
-        let rule = self.rules.network;
+    /// A network between nodes: what its all-reduce was measured to reach, or what the stated rate
+    /// delivers, shared by the devices of a node.
+    fn network(&self, row: &Row, per_node: u32, base: Option<&Link>) -> Link {
+        let (rule, fabric) = (self.rules.network, self.rules.fabric(&row.words()));
+        let most = fabric.and_then(|f| f.most).unwrap_or(f64::INFINITY);
+        let efficiency = fabric.map_or(rule.efficiency, |f| f.efficiency);
+        let stated = row.run.network.map(|gbps| gbps.min(most));
         let hop = Seconds::new(14e-6);
         let hop = Sourced::new(hop, Grade::Assumed, "as InfiniBand with NCCL");
         let latency = base.map_or(LatencyLaw::PerHop { hop }, |link| link.latency.clone());
-        let share = |gbps: f64| BytesPerSecond::new(gbps * 1e9 / 8.0 * rule.efficiency);
+        let share = |gbps: f64| BytesPerSecond::new(gbps * 1e9 / 8.0);
         let of = |gbps, source: &str| Link {
             label: "network of the row".into(),
             bandwidth: Sourced::new(share(gbps), Grade::Assumed, source),
             pair_bandwidth: None,
             latency,
         };
-        match (stated, base) {
-            (Some(total), _) => {
-                of(total / f64::from(per_node), "the column inter_link_gbps, shared by a node")
+        let node = f64::from(per_node);
+        match (measured_network(row), stated, base) {
+            (Some(total), _, _) => of(total / node, "all-reduce as measured there, from the notes"),
+            (_, Some(total), _) => {
+                let source = "the column inter_link_gbps, shared by a node";
+                of(total / node * efficiency, source)
             }
-            (None, Some(base)) => base.clone(),
-            (None, None) => of(rule.assumed, "nothing is known about the network"),
+            (_, None, Some(base)) => base.clone(),
+            _ => of(rule.assumed * efficiency, "nothing is known about the network"),
         }
     }
+}
+
+/// What the all-reduce between nodes reached, Gbit/s per node, where notes give a range.
+fn measured_network(row: &Row) -> Option<f64> {
+    let (low, high) = range_after(&row.words(), "measured allreduce only")?;
+    Some(f64::midpoint(low, high))
 }
 
 /// Nodes that a row spans, as far as it says.
@@ -221,7 +237,7 @@ fn compute(row: &Row, device: &mut Device, assumed: &mut Assumptions) -> Result<
             return Ok(Dtype::Fp32);
         }
         _ if word.contains("fp4") => {
-            assumed.add("4-bit products: as fast as 8-bit ones");
+            quarter_precision(device, assumed);
             Dtype::Fp8
         }
         _ if word.contains("fp8") || word.contains("float8") => Dtype::Fp8,
@@ -242,6 +258,15 @@ fn compute(row: &Row, device: &mut Device, assumed: &mut Assumptions) -> Result<
     let found = found.ok_or_else(|| Skip::Format(format!("{word} on {}", device.name)))?;
     assumed.add(format!("{wanted} on a device without: as fast as {found}"));
     Ok(found)
+}
+
+/// Products of 4-bit numbers run twice as fast as those of 8-bit ones where the device has them,
+/// casts and everything else do not change.
+fn quarter_precision(device: &mut Device, assumed: &mut Assumptions) {
+    let Some(peak) = device.peak.get_mut(&Dtype::Fp8) else { return };
+    assumed.add("4-bit products: twice as fast as 8-bit ones");
+    let source = "twice the 8-bit peak: NVIDIA Blackwell data sheets";
+    *peak = Sourced::new(peak.value * 2.0, Grade::Published, source);
 }
 
 /// TensorFloat-32 runs at half of the 16-bit peak on every device that has it.
@@ -265,11 +290,12 @@ fn kernel(
 ) -> AttentionKernel {
     let word = row.attention.as_str();
     if let Some(own) = own.filter(|k| word == "flash" && *k != AttentionKernel::Unfused) {
-        return own;
+        return if before_third(row) { own.min(AttentionKernel::Flash2) } else { own };
     }
     let is_cudnn = word.contains("cudnn") || word.contains("flash3") || word.contains("flash4");
     match word {
         _ if word.starts_with("unfused") || word == "local" => AttentionKernel::Unfused,
+        _ if word.contains("cudnn") && before_third(row) => AttentionKernel::Flash2,
         _ if is_cudnn => AttentionKernel::Flash3,
         _ if word.contains("flash1") => AttentionKernel::Flash1,
         _ if word.contains("flash") || word.contains("fused") => AttentionKernel::Flash2,
@@ -282,6 +308,11 @@ fn kernel(
             kernel
         }
     }
+}
+
+/// Before FlashAttention 3 was in use, cuDNN's kernels ran at the speed of its predecessor.
+fn before_third(row: &Row) -> bool {
+    row.year.is_some_and(|year| year < 2025)
 }
 
 /// The kernel, or the unfused one where the device has no constants for it.

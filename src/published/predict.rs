@@ -65,6 +65,28 @@ pub struct Prediction {
     pub assumed: Assumptions,
 }
 
+impl Prediction {
+    /// Recomputation in as few layers as memory asks for: a mixture of all layers, which fits, and
+    /// a lower level, which does not.
+    fn as_few_layers_as_fit(self, fuller: &Self) -> Self {
+        let share = (fuller.fill - FULL) / (fuller.fill - self.fill);
+        let mix = |a: f64, b: f64| b + (a - b) * share;
+        let seconds = |a: Seconds, b: Seconds| Seconds::new(mix(a.get(), b.get()));
+        let bytes = |a: Bytes, b: Bytes| Bytes::new(mix(a.get(), b.get()));
+        Self {
+            step: seconds(self.step, fuller.step),
+            low: seconds(self.low, fuller.low),
+            high: seconds(self.high, fuller.high),
+            baseline: seconds(self.baseline, fuller.baseline),
+            parts: self.parts.mixed(&fuller.parts, share),
+            memory: bytes(self.memory, fuller.memory),
+            tensors: bytes(self.tensors, fuller.tensors),
+            fill: FULL,
+            ..self
+        }
+    }
+}
+
 /// Where the time of a step goes, in seconds; the parts add up to the step.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Parts {
@@ -138,6 +160,26 @@ impl Parts {
         .filled(detail.step.value.get())
     }
 
+    /// `share` of these and the rest of the others.
+    fn mixed(&self, other: &Self, share: f64) -> Self {
+        let mix = |a: f64, b: f64| b + (a - b) * share;
+        Self {
+            compute: mix(self.compute, other.compute),
+            recompute: mix(self.recompute, other.recompute),
+            tensor: mix(self.tensor, other.tensor),
+            context: mix(self.context, other.context),
+            expert: mix(self.expert, other.expert),
+            launch: mix(self.launch, other.launch),
+            sharding: mix(self.sharding, other.sharding),
+            messages: mix(self.messages, other.messages),
+            data: mix(self.data, other.data),
+            exchange: mix(self.exchange, other.exchange),
+            optimizer: mix(self.optimizer, other.optimizer),
+            bubble: mix(self.bubble, other.bubble),
+            jitter: mix(self.jitter, other.jitter),
+        }
+    }
+
     /// What the parts leave of the step is waiting for other stages.
     fn filled(self, step: f64) -> Self {
         let sum: f64 = self.all().iter().map(|(_, seconds)| seconds).sum();
@@ -186,25 +228,29 @@ impl<'a> Batch<'a> {
         questions.iter().map(|question| self.one(question, &mut books)).collect()
     }
 
-    /// The least recomputation that fits, and the first configuration with it; the last of both
-    /// where nothing fits.
+    /// The least recomputation that fits, in as few layers as fit, and the first configuration with
+    /// it; the last of both where nothing fits.
     fn one(
         &self,
         question: &Question,
         books: &mut [(Recompute, PriceBook<'_>)],
     ) -> Result<Prediction, Skip> {
-        let mut last = Err(Skip::Unbounded);
+        let mut last: Option<Prediction> = None;
         for (i, (level, book)) in books.iter_mut().enumerate() {
             for c in &question.split.configurations {
                 let request = self.request(i, question, c);
-                last = Case { request: &request, question, c: *c, level: *level }.predict(book);
-                match &last {
-                    Ok(prediction) if prediction.fill > FULL => {}
-                    _ => return last,
+                let case = Case { request: &request, question, c: *c, level: *level };
+                let next = case.predict(book)?;
+                if next.fill > FULL {
+                    last = Some(next);
+                    continue;
                 }
+                // The first that fits, of which only so many layers need to be recomputed.
+                let same = last.filter(|p| p.micro_batch == next.micro_batch);
+                return Ok(same.map_or(next.clone(), |fuller| next.as_few_layers_as_fit(&fuller)));
             }
         }
-        last
+        last.ok_or(Skip::Unbounded)
     }
 
     fn request(&self, i: usize, question: &Question, c: &Configuration) -> Request<'a> {

@@ -13,6 +13,8 @@ pub struct Rules {
     pub links: Vec<LinkRule>,
     /// Networks that a row does not describe.
     pub network: NetworkRule,
+    /// Networks that deliver less than their rate.
+    pub fabrics: Vec<FabricRule>,
     /// Software stacks.
     pub stacks: Vec<StackRule>,
     /// Shapes of models.
@@ -56,6 +58,16 @@ pub struct NetworkRule {
     pub efficiency: f64,
     /// Gbit/s per device where nothing is known.
     pub assumed: f64,
+}
+
+/// A network that delivers less than its rate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FabricRule {
+    words: Vec<String>,
+    /// What it delivers of its nominal rate.
+    pub efficiency: f64,
+    /// Gbit/s of a node that it has at most, whatever a row says.
+    pub most: Option<f64>,
 }
 
 /// How a trainer cuts the chain of layers.
@@ -204,6 +216,12 @@ impl Rules {
         self.links.iter().find(|rule| all_in(&rule.words, described))
     }
 
+    /// The first fabric whose words all appear in a row.
+    #[must_use]
+    pub fn fabric(&self, words: &str) -> Option<&FabricRule> {
+        self.fabrics.iter().find(|rule| all_in(&rule.words, words))
+    }
+
     /// The first stack whose conditions hold.
     #[must_use]
     pub fn stack(&self, subject: &Subject<'_>) -> Option<&StackRule> {
@@ -273,6 +291,7 @@ pub fn parse(text: &str) -> Result<Rules, Problems> {
         let gpus = each(file, "gpu", gpu);
         let links = each(file, "link", link);
         let network = file.table("network", network);
+        let fabrics = each(file, "fabric", fabric);
         let stacks = each(file, "stack", stack);
         let shapes = each(file, "shape", shape);
         let recompute = each(file, "recompute", recompute);
@@ -281,6 +300,7 @@ pub fn parse(text: &str) -> Result<Rules, Problems> {
             gpus: gpus?,
             links: links?,
             network: network?,
+            fabrics: fabrics?,
             stacks: stacks?,
             shapes: shapes?,
             recompute: recompute?,
@@ -333,6 +353,13 @@ fn network(table: &Table<'_>) -> Option<NetworkRule> {
     let efficiency = table.required("efficiency", Item::fraction);
     let assumed = table.required("assumed_gbps_per_device", |i| i.number(0.1..=1e4));
     Some(NetworkRule { efficiency: efficiency?, assumed: assumed? })
+}
+
+fn fabric(table: &Table<'_>) -> Option<FabricRule> {
+    let words = words(table, "words");
+    let efficiency = table.required("efficiency", Item::fraction);
+    let most = table.optional("most_gbps", |i| i.number(0.1..=1e4));
+    Some(FabricRule { words, efficiency: efficiency?, most })
 }
 
 fn stack(table: &Table<'_>) -> Option<StackRule> {

@@ -46,6 +46,11 @@ pub fn estimate<T: Measured>(estimate: &Estimate<T>) -> Value {
     })
 }
 
+/// A text as a JSON string.
+pub fn string(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
 /// The text of a document: indented, with a line end.
 pub fn document(value: &Value) -> String {
     format!("{value:#}\n")

@@ -1,6 +1,6 @@
 //! Collectives inside one node.
 
-use super::{Algorithm, CollectiveCost, Shape};
+use super::{Algorithm, CollectiveCost, Shape, travelling};
 use crate::constant::Constant;
 use crate::profile::{IntraLatency, Profile};
 use plan::Grade;
@@ -12,27 +12,42 @@ use plan::work::CollectiveOp;
 /// Source: fitted to nccl-tests sweeps of 32 KiB to 16 GiB on eight devices (H200 1.8 %, A100
 /// 8.9 %, B200 6.0 %); smaller groups scale the latency by `n/8 + ¼`. Checked by
 /// `node_law_by_hand`.
+///
+/// Where one device holds the variables of all (`central`), a sum is `n − 1` gradients over its link
+/// to one other and as many weights back: `2(n−1)·S/B₂` instead of `2(n−1)/n·S/B`. Source:
+/// rafaljozefowicz/lm@79ae890 `common.py`, `language_model.py`, variables on `/gpu:0`. Checked by
+/// `one_device_that_holds_all_is_the_bottleneck`.
 pub(super) fn cost(shape: &Shape, profile: &Profile) -> CollectiveCost {
     let law = &profile.stack.collective;
     let (latency, grade) = latency(shape, profile);
-    let wire = profile.intra.bandwidth_of(shape.ranks);
+    let is_central = law.central.value && shape.op == CollectiveOp::AllReduce;
+    let (share, ranks) = if is_central { (shape.ranks, 2.0) } else { (1.0, shape.ranks) };
+    let wire = profile.intra.bandwidth_of(ranks);
     let bandwidth = match shape.op {
-        CollectiveOp::AllToAll => wire.times(Constant::of(&law.all_to_all_efficiency)),
+        CollectiveOp::AllToAll | CollectiveOp::Dispatch { .. } => {
+            wire.times(Constant::of(&law.all_to_all_efficiency))
+        }
         _ => wire,
+    };
+    let once = match shape.op {
+        CollectiveOp::Dispatch { copies } if law.deduplicates.value => {
+            travelling(copies, shape.ranks)
+        }
+        _ => 1.0,
     };
     CollectiveCost {
         algorithm: Algorithm::Node,
         latency: Seconds::new(latency),
-        intra: Seconds::new(shape.size * shape.bus_factor / bandwidth.value),
+        intra: Seconds::new(shape.size * once * shape.bus_factor * share / bandwidth.value),
         inter: Seconds::ZERO,
         pipelined: true,
-        grade: grade.max(bandwidth.grade),
+        grade: grade.max(bandwidth.grade).max(law.central.grade),
     }
 }
 
 fn latency(shape: &Shape, profile: &Profile) -> (f64, Grade) {
     let law = &profile.stack.collective;
-    if shape.op == CollectiveOp::AllToAll {
+    if matches!(shape.op, CollectiveOp::AllToAll | CollectiveOp::Dispatch { .. }) {
         let base = Constant::from(&law.all_to_all_base, |t| t.get());
         return (base.value, base.grade);
     }

@@ -104,3 +104,31 @@ fn links_without_a_fitted_law_pay_hops() {
     let time = price(&gather, &profile).value.get();
     assert!((time - (17e-6 + 5.0 / 6.0 * 1e-3)).abs() < 1e-12, "{time}");
 }
+
+/// Eight copies over two nodes: 2·(1 − ½⁸)/8 = 0.249 of them leave for a node; over one place all
+/// are the same. Over very many places all travel.
+#[test]
+fn rows_travel_once_per_node() {
+    assert!((travelling(8, 2.0) - 0.249_023_437_5).abs() < 1e-12);
+    assert!((travelling(8, 1.0) - 0.125).abs() < 1e-12);
+    assert!((travelling(1, 64.0) - 1.0).abs() < 1e-12);
+    assert!(travelling(8, 1e6) > 0.999);
+    let sent = network_bytes(&collective(CollectiveOp::Dispatch { copies: 8 }, 8e9, 16, 2));
+    assert!((sent.get() - 8e9 * 0.5 * 0.249_023_437_5).abs() < 1.0);
+}
+
+/// 8 ranks, 1 GB: 7 gradients in and 7 weights out over the link instead of 2 · 7/8 GB: 8 times as
+/// long.
+#[test]
+fn one_device_that_holds_all_is_the_bottleneck() {
+    let group = Group { size: 8, nodes: 1 };
+    let sum = Collective { op: CollectiveOp::AllReduce, bytes: Bytes::new(1e9), group };
+    let mut profile = fixtures::a100();
+    let ring = cost(&sum, &profile).unwrap().intra;
+    profile.stack.collective.central.value = true;
+    let central = cost(&sum, &profile).unwrap().intra;
+    assert!((central / ring - 8.0).abs() < 1e-12, "{central:?} against {ring:?}");
+    let gather = Collective { op: CollectiveOp::AllGather, ..sum };
+    let as_before = cost(&gather, &profile).unwrap();
+    assert!((as_before.intra / ring - 0.5).abs() < 1e-12, "{as_before:?}");
+}

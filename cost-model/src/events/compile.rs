@@ -175,7 +175,11 @@ impl<'a> Builder<'a> {
                 let key = (set, sequence, u64::from(origin.step));
                 Ok(self.meet(key, task, origin))
             }
-            Peers::Channel { channel, .. } => self.message(channel.0, action, task, origin),
+            Peers::Channel { channel, .. } if is_message(action.op) => {
+                self.message(channel.0, action, task, origin)
+            }
+            // Waiting for a message is no message.
+            Peers::Channel { .. } => Ok(self.push(task, origin)),
         }
     }
 
@@ -393,6 +397,10 @@ fn last_backward(class: &Class, tasks: &[u32]) -> u32 {
     let is_backward = |op| matches!(op, Op::Backward | Op::BackwardInput | Op::BackwardWeight);
     let mut all = class.actions.iter().zip(tasks).rev();
     all.find(|(a, t)| is_backward(a.op) && **t != NONE).map_or(NONE, |(_, t)| *t)
+}
+
+fn is_message(op: Op) -> bool {
+    matches!(op, Op::Send(_) | Op::Receive(_))
 }
 
 fn crosses(channel: &Channel) -> bool {

@@ -7,14 +7,14 @@ use crate::{host, price};
 use plan::Estimate;
 use plan::lower::{Step, StepRole};
 use plan::mesh::Axis;
-use plan::program::{Action, Cause, Charge, Op, Program};
-use plan::units::Seconds;
+use plan::program::{Action, BufferKind, Cause, Charge, Class, Op, Program};
+use plan::units::{Bytes, Seconds};
 use plan::work::{CollectiveOp, Work};
 
 /// Who accounts for the time that the host needs to launch kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Host {
-    /// Each layer pays its own wait, as in [`crate::layer`]: `max(device, kernels·t_launch)`.
+    /// Each layer pays its own wait, as in [`crate::layer`]: `∛(device³ + host³)`.
     InPrices,
     /// A lane of its own: the host launches actions in the order of issue and runs ahead of the
     /// device as far as it can. Never slower than layer by layer.
@@ -30,10 +30,22 @@ pub struct ChargePrice {
     pub launch: Seconds,
 }
 
+/// Gradients of one program, for what the software stack does with them besides the work that the
+/// program lists: further micro-batches are added to the first, sharded weights are copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gradients {
+    /// Bytes per parameter of the gradient that a backward pass leaves.
+    pub bytes: u64,
+    /// Whether weights are sharded (ZeRO 3).
+    pub has_shards: bool,
+}
+
 /// Prices of a program's charges under a profile, each computed once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prices {
     charges: Vec<ChargePrice>,
+    /// What backward passes do with gradients, per class and action; empty where that is free.
+    gradients: Vec<Vec<f64>>,
     /// γ of the software stack.
     contention: f64,
     /// Whether gradients are reduced while the backward pass still runs.
@@ -43,12 +55,13 @@ pub struct Prices {
 impl Prices {
     /// Prices all charges of a program.
     #[must_use]
-    pub fn new(program: &Program, profile: &Profile, host: Host) -> Self {
+    pub fn new(program: &Program, profile: &Profile, host: Host, gradients: Gradients) -> Self {
         let overlap = &profile.stack().overlap;
         let staged = has_messages_between_nodes(program);
         let price = |c| charge(c, staged, profile, host);
         Self {
             charges: program.charges.iter().map(price).collect(),
+            gradients: handling(program, profile, gradients),
             contention: overlap.contention.value,
             overlaps_gradients: overlap.data.value,
         }
@@ -62,7 +75,7 @@ impl Prices {
             launch: Seconds::ZERO,
         };
         let charges = charges.into_iter().map(price).collect();
-        Self { charges, contention, overlaps_gradients: true }
+        Self { charges, gradients: Vec::new(), contention, overlaps_gradients: true }
     }
 
     /// The price of an action.
@@ -85,7 +98,10 @@ pub enum Durations<'a> {
 impl Durations<'_> {
     pub(super) fn work(&self, class: u32, at: u32, action: &Action) -> Result<f64, EventError> {
         let time = match self {
-            Self::Prices(prices) => prices.of(action).map(|p| p.parts.total().value),
+            Self::Prices(prices) => prices.of(action).map(|p| {
+                let own = prices.gradients.get(class as usize).and_then(|c| c.get(at as usize));
+                p.parts.total().value + Seconds::new(own.copied().unwrap_or(0.0))
+            }),
             Self::Measured(all) => {
                 all.get(class as usize).and_then(|c| c.get(at as usize)).copied()
             }
@@ -132,6 +148,37 @@ impl Durations<'_> {
     }
 }
 
+/// Time that backward passes spend on gradients: [`crate::stack::OptimizerStack`] says how many
+/// bytes per parameter.
+fn handling(program: &Program, profile: &Profile, gradients: Gradients) -> Vec<Vec<f64>> {
+    let optimizer = &profile.stack().optimizer;
+    let adds = if program.micro_batches > 1 { optimizer.accumulation_bytes.value } else { 0.0 };
+    let copies = if gradients.has_shards { optimizer.shard_copy_bytes.value } else { 0.0 };
+    if adds == 0.0 && copies == 0.0 {
+        return Vec::new();
+    }
+    let time = |bytes: Bytes| match bytes == Bytes::ZERO {
+        true => 0.0,
+        false => price(&Work::Traffic(bytes), profile).value.get(),
+    };
+    let of_action = |class: &Class, action: &Action| {
+        let gradient = gradient_of(class, action);
+        let parameters = gradient / gradients.bytes.max(1) as f64;
+        time(parameters * adds) + time(parameters * copies)
+    };
+    let of_class = |class: &Class| class.actions.iter().map(|a| of_action(class, a)).collect();
+    program.classes.iter().map(of_class).collect()
+}
+
+/// Gradients of weights that an action leaves.
+fn gradient_of(class: &Class, action: &Action) -> Bytes {
+    if !matches!(action.op, Op::Backward | Op::BackwardWeight) {
+        return Bytes::ZERO;
+    }
+    let buffers = action.writes.iter().filter_map(|access| class.buffer(access.buffer));
+    buffers.filter(|b| b.kind == BufferKind::Gradient).map(|b| b.size.max).sum()
+}
+
 /// Whether stages of a pipeline on different nodes exchange messages.
 fn has_messages_between_nodes(program: &Program) -> bool {
     program.charges.iter().any(|charge| match charge {
@@ -154,7 +201,9 @@ fn charge(charge: &Charge, staged: bool, profile: &Profile, host: Host) -> Charg
                 let around = Surroundings { sequence_parallel, staged };
                 let time = pass_time(&layer.steps, *pass, around, profile);
                 parts = parts.plus(&time.times(times));
-                launch += launches(layer.steps.iter().map(|s| &s.work), profile) * times;
+                let steps = layer.steps.iter();
+                let host: Seconds = steps.map(|s| host::occupied(s, staged, profile)).sum();
+                launch += host * times;
             }
         }
         Charge::Items(items) => {

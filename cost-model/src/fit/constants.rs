@@ -28,9 +28,10 @@ enum Field {
 }
 
 /// All of them, in the order in which they are shown.
-pub const CONSTANTS: [FreeConstant; 14] = [
+pub const CONSTANTS: [FreeConstant; 16] = [
     relative("compute", "derate", (0.2, 1.0), 0.1, |s| &mut s.compute.derate),
     relative("compute", "fp8_relative", (0.3, 1.0), 0.1, |s| &mut s.compute.fp8_relative),
+    relative("compute", "stream_derate", (0.3, 1.0), 0.1, |s| &mut s.compute.stream_derate),
     relative("attention", "derate", (0.2, 2.0), 0.2, |s| &mut s.attention.derate),
     relative("attention", "score_efficiency", (0.2, 0.95), 0.2, |s| {
         &mut s.attention.score_efficiency
@@ -54,6 +55,14 @@ pub const CONSTANTS: [FreeConstant; 14] = [
         spread: 0.4,
         relative: true,
         field: Field::Time(|s| &mut s.host.launch),
+    },
+    FreeConstant {
+        section: "host",
+        key: "step",
+        range: (0.0, 0.2),
+        spread: 0.01,
+        relative: false,
+        field: Field::Time(|s| &mut s.host.step),
     },
     absolute("host", "jitter", (0.0, 0.1), 0.005, |s| &mut s.host.jitter),
 ];

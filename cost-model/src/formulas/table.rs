@@ -52,6 +52,26 @@ pub(super) const ALL: &[Formula] = &[
         test: "all_to_all_by_hand",
     },
     Formula {
+        id: "comm.central",
+        title: "all-reduce through one device that holds the variables",
+        equation: "t = latency + 2(n − 1)·S/B₂",
+        letters: "S bytes of the gradient, n devices of the node, B₂ what one pair reaches",
+        source: "rafaljozefowicz/lm@79ae890 common.py, language_model.py",
+        test: "one_device_that_holds_all_is_the_bottleneck",
+    },
+    Formula {
+        id: "comm.dispatch",
+        title: "tokens to their experts and back",
+        equation: "t = base + max(S·d(k)·(k − 1)/k/N, S·d(n)·(g − 1)/g/(e·B)), \
+                   d(x) = x·(1 − (1 − 1/x)ᶜ)/c",
+        letters: "S bytes per rank with all copies, c experts per token, n ranks, k nodes, g ranks \
+                  per node, d part of the copies that travels when a row goes once to each place \
+                  (1 where the library sends every copy, as comm.all_to_all), other letters as \
+                  there",
+        source: "deepseek-ai/DeepEP README: a row travels once per node; balanced routing",
+        test: "rows_travel_once_per_node",
+    },
+    Formula {
         id: "comm.gather.node",
         title: "all-gather and reduce-scatter inside a node",
         equation: "t = (0.7·a₀ + 0.6·a₁·S/(S + S₁))·min(1, n/8 + ¼) + (n − 1)/n·S/B",
@@ -174,9 +194,9 @@ pub(super) const ALL: &[Formula] = &[
     Formula {
         id: "overlap.data",
         title: "gradient reduction beside the backward pass",
-        equation: "t = max(X − window, tail·X) + γ/2·min(X, window)",
+        equation: "t = max(X − window, max(tail, late)·X) + γ/2·min(X, window)",
         letters: "X time of the reduction, window backward time beside which it runs, tail part \
-                  of the last bucket, γ contention",
+                  of the last bucket, late part of the input table, γ contention",
         source: "arXiv:2006.15704; constants of the stack",
         test: "exposed_gradients_by_hand",
     },
@@ -190,6 +210,14 @@ pub(super) const ALL: &[Formula] = &[
         test: "sharded_layers_by_hand",
     },
     Formula {
+        id: "overlap.stragglers",
+        title: "step of several nodes",
+        equation: "t = T·(1 + jitter·log₂ nodes) + skew",
+        letters: "T step of equally fast nodes; jitter and skew of the stack, skew 0 on one node",
+        source: "fitted to runs of one to 64 nodes; data of the stack",
+        test: "several_nodes_wait_for_the_last",
+    },
+    Formula {
         id: "overlap.together",
         title: "communication beside computation",
         equation: "t = max(C, X) + γ·min(C, X)",
@@ -200,17 +228,17 @@ pub(super) const ALL: &[Formula] = &[
     Formula {
         id: "scan.gradient",
         title: "weight gradient of a recurrent matrix",
-        equation: "t = gemm(m, n, k·T) | T·(gemm(m, n, k) + p·m·n·size/(e·BW))",
+        equation: "t = gemm(m, n, k·T) | T·(gemm(m, n, k) + p·m·n·size/(ν·e·BW))",
         letters: "batched over time | unrolled; T steps, p passes over the sum in memory per \
-                  step",
+                  step, ν what additions of 16 bit reach of the bandwidth",
         source: "NVIDIA/sentiment-discovery@17bcf05 for the unrolled form",
         test: "unrolled_gradients_pay_for_accumulation",
     },
     Formula {
         id: "scan.step",
         title: "steps that run one after the other",
-        equation: "t = T·(t_step + Σ body), a product at least k·n·size/(e_w·BW)",
-        letters: "T steps, t_step overhead of a step, e_w·BW bandwidth at which weights are read \
+        equation: "t = T·(t_step + t_host + Σ body), a product at least k·n·size/(e_w·BW)",
+        letters: "T steps, t_step overhead of a step, t_host wait of a loop of the host, e_w·BW bandwidth at which weights are read \
                   again in each step",
         source: "fitted to baidu-research/DeepBench results/train",
         test: "a_scan_pays_overhead_and_body_once_per_step",

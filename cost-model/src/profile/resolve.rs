@@ -62,7 +62,9 @@ impl Owner<'_> {
 
     fn stream_efficiency(&self) -> Result<Constant, ProfileError> {
         let efficiency = self.roofline().map_or(&self.device.stream_efficiency, |(_, m)| m);
-        self.fraction("the streaming efficiency", Constant::of(efficiency))
+        let derated =
+            Constant::of(efficiency).times(Constant::of(&self.stack.compute.stream_derate));
+        self.fraction("the streaming efficiency", derated)
     }
 
     fn peaks(&self) -> Result<[Option<Constant>; 4], ProfileError> {

@@ -150,24 +150,26 @@ fn on_devices(
     own: Vec<String>,
 ) -> Option<BTreeMap<String, Stack>> {
     let inherited = base.into_iter().flat_map(|b| b.on.keys().cloned());
-    let names: BTreeSet<String> = inherited.chain(own).collect();
+    let names: BTreeSet<String> = inherited.chain(own.iter().cloned()).collect();
     let mut found = BTreeMap::new();
     for name in names {
         let stack = match base {
             Some(base) => sections(file, Some(base.on(&name)))?,
             None => plain.clone(),
         };
-        let stack = Stack { name: plain.name.clone(), label: plain.label.clone(), ..stack };
-        found.insert(name.clone(), about(file, &name, stack)?);
+        let mut stack = Stack { name: plain.name.clone(), label: plain.label.clone(), ..stack };
+        let mut starts: Vec<&String> = own.iter().filter(|o| name.starts_with(*o)).collect();
+        starts.sort_by_key(|start| start.len());
+        for start in starts {
+            stack = about(file, start, stack)?;
+        }
+        found.insert(name, stack);
     }
     Some(found)
 }
 
-/// What `[on.NAME]` changes, if it is there.
+/// What `[on.NAME]` changes.
 fn about(file: &Table<'_>, name: &str, stack: Stack) -> Option<Stack> {
-    if !file.has("on") {
-        return Some(stack);
-    }
     file.table("on", |table| {
         let mut stack = Some(stack);
         table.each(|item| {

@@ -78,7 +78,7 @@ impl Block {
 
     /// No positions are cached before the first step.
     #[must_use]
-    pub fn start<T: Float>(&self, _sequences: usize) -> Carry<T> {
+    pub fn start<T: Float>(&self) -> Carry<T> {
         match self.memory {
             0 => Carry::None,
             _ => Carry::Memory(Arc::new(Matrix::zeros(0, self.width))),

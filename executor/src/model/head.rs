@@ -78,7 +78,8 @@ impl<T: Float> Saved<T> {
     }
 }
 
-/// The output table, part of its rows in a tensor-parallel group.
+/// The output table, part of its rows in a tensor-parallel group. It is the last parameter: where it
+/// is a copy of the embedding, it is left out of what replicas exchange.
 fn add_table(
     b: &mut Builder,
     (vocab, width): (usize, usize),
@@ -99,8 +100,8 @@ impl Head {
     #[must_use]
     pub fn recurrent(vocab: usize, width: usize, tied: bool, is_sampled: bool) -> Self {
         let mut b = Builder::new("head".into());
-        let (table, first) = add_table(&mut b, (vocab, width), fan_in(width), tied, (0, 1));
         let bias = Some(b.vector("b_vocab", vocab, Init::Constant(0.0)));
+        let (table, first) = add_table(&mut b, (vocab, width), fan_in(width), tied, (0, 1));
         let parameters = b.parameters;
         Self { parameters, norm: None, transform: None, table, bias, first, is_sampled }
     }
@@ -122,14 +123,12 @@ impl Head {
             bias: b.vector("b_transform", width, zero),
             norm: norm_parameters(&mut b, Norm::LayerNorm, "norm_t", width),
         });
-        let (table, first) = add_table(&mut b, (vocab, width), SMALL, t.tied, tensor);
         let bias = t.mlm_head.then(|| {
-            let cut = match &b.parameters[table].cut {
-                Cut::Rows(rows) => Cut::Columns(vec![rows.clone()]),
-                _ => Cut::Whole,
-            };
+            let held = part(vocab, tensor.1, tensor.0);
+            let cut = if tensor.1 == 1 { Cut::Whole } else { Cut::Columns(vec![held]) };
             b.add("b_vocab", (1, vocab), cut, zero)
         });
+        let (table, first) = add_table(&mut b, (vocab, width), SMALL, t.tied, tensor);
         let parameters = b.parameters;
         Self { parameters, norm, transform, table, bias, first, is_sampled: false }
     }

@@ -29,6 +29,38 @@ pub enum Carry<T> {
     Memory(Arc<Matrix<T>>),
 }
 
+impl<T: Float> Carry<T> {
+    /// The matrices that it is made of; the rows of a sequence lie together.
+    #[must_use]
+    pub fn parts(&self) -> Vec<&Matrix<T>> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Lstm(carry) => vec![&carry.state, &carry.cell],
+            Self::State(state) => vec![state],
+            Self::Memory(memory) => vec![memory],
+        }
+    }
+
+    /// A carry of this kind made of other elements, part by part. `None` where they do not fit.
+    #[must_use]
+    pub fn with(&self, parts: Vec<Vec<T>>) -> Option<Self> {
+        let matrix = |like: &Matrix<T>, values: Vec<T>| {
+            let fits = values.len().is_multiple_of(like.cols().max(1));
+            let rows = values.len() / like.cols().max(1);
+            fits.then(|| Matrix::from_vec(rows, like.cols(), values))
+        };
+        let likes = self.parts();
+        let made = likes.into_iter().zip(parts).map(|(like, values)| matrix(like, values));
+        let mut made = made.collect::<Option<Vec<_>>>()?.into_iter();
+        Some(match self {
+            Self::None => Self::None,
+            Self::Lstm(_) => Self::Lstm(lstm::Carry { state: made.next()?, cell: made.next()? }),
+            Self::State(_) => Self::State(made.next()?),
+            Self::Memory(_) => Self::Memory(Arc::new(made.next()?)),
+        })
+    }
+}
+
 /// One layer of the chain.
 #[derive(Clone, Debug)]
 pub enum Layer {
@@ -102,10 +134,10 @@ impl Layer {
 
     /// The carry before the first piece of all.
     #[must_use]
-    pub fn start<T: Float>(&self, batch: &MicroBatch) -> Carry<T> {
+    pub fn start<T: Float>(&self, sequences: usize) -> Carry<T> {
         match self {
-            Self::Recurrent(layer) => layer.start(batch.sequences),
-            Self::Block(layer) => layer.start(batch.sequences),
+            Self::Recurrent(layer) => layer.start(sequences),
+            Self::Block(layer) => layer.start(),
             Self::Embedding(_) | Self::Head(_) => Carry::None,
         }
     }

@@ -132,8 +132,8 @@ impl Stage {
 
     /// Carries before the first piece of all.
     #[must_use]
-    pub fn start<T: Float>(&self, batch: &MicroBatch) -> Carries<T> {
-        Carries(self.layers.iter().map(|layer| layer.start(batch)).collect())
+    pub fn start<T: Float>(&self, sequences: usize) -> Carries<T> {
+        Carries(self.layers.iter().map(|layer| layer.start(sequences)).collect())
     }
 
     fn context<'a, T: Float>(
@@ -180,6 +180,28 @@ impl Stage {
             }
         }
         Ok((Output::Activation(x), Kept { layers: kept }))
+    }
+
+    /// Runs layers again that kept their input only, so that the backward pass finds everything.
+    ///
+    /// # Errors
+    /// The ranks that share the stage cannot go on.
+    pub fn again<T: Float>(
+        &self,
+        weights: &[T],
+        batch: &MicroBatch,
+        tensor: Tensor<'_, T>,
+        kept: Kept<T>,
+    ) -> Result<Kept<T>, Fault> {
+        let one = |(i, kept)| match kept {
+            KeptLayer::Input(x, before) => {
+                let c = self.context(i, weights, batch, tensor);
+                Ok(KeptLayer::All(self.layers[i].forward(&c, &x, before)?.2))
+            }
+            all @ KeptLayer::All(_) => Ok(all),
+        };
+        let layers: Result<_, Fault> = kept.layers.into_iter().enumerate().map(one).collect();
+        Ok(Kept { layers: layers? })
     }
 
     /// Backward pass: the gradient for the stage before (the first stage has none). `dy` comes from

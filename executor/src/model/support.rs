@@ -119,3 +119,18 @@ pub fn assumptions(model: &Model) -> Vec<String> {
 pub fn runs_in_time(model: &Model) -> bool {
     model.is_recurrent
 }
+
+/// Width of the activations that enter a layer of the chain; 0 for the first.
+#[must_use]
+pub fn border_width(model: &Model, layer: u32) -> usize {
+    let width = match &model.spec.family {
+        Family::Transformer(t) => t.d_model,
+        Family::Lstm(m) if layer == 1 => m.embedding,
+        Family::Lstm(m) => m.projection.unwrap_or(m.hidden),
+        Family::Mlstm(m) if layer == 1 => m.embedding,
+        Family::Mlstm(m) => m.hidden,
+        Family::Rhn(m) => m.hidden,
+        Family::Einsum(_) => 0,
+    };
+    if layer == 0 { 0 } else { width as usize }
+}

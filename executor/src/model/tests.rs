@@ -1,6 +1,6 @@
 //! Whole models: gradients, sizes, and that splits change nothing.
 
-mod small;
+pub(crate) mod small;
 mod splits;
 
 use super::*;
@@ -21,7 +21,7 @@ fn run(stage: &Stage, weights: &[f64], batch: &MicroBatch) -> (f64, Vec<f64>, Ca
     let (out, kept) =
         stage.forward(weights, batch, &Alone, None, &mut carries, &|_| false).unwrap();
     let Output::Loss(loss) = out else { panic!("the last layer is a head") };
-    let mut back = stage.start(batch);
+    let mut back = stage.start(batch.sequences);
     let (dx, left) = stage.backward(weights, batch, &Alone, kept, None, &mut back).unwrap();
     assert!(dx.is_none());
     let mut gradients = vec![0.0; stage.elements()];
@@ -32,7 +32,7 @@ fn run(stage: &Stage, weights: &[f64], batch: &MicroBatch) -> (f64, Vec<f64>, Ca
 /// Carries that earlier text left, from weights that do not change with the test's.
 fn first_carries(stage: &Stage, weights: &[f64], batch: &MicroBatch) -> Carries<f64> {
     let fixed = vec![0.125; weights.len()];
-    let mut carries = stage.start(batch);
+    let mut carries = stage.start(batch.sequences);
     stage.forward(&fixed, batch, &Alone, None, &mut carries, &|_| false).unwrap();
     carries
 }

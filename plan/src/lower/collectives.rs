@@ -163,7 +163,12 @@ fn step(
     axis: Axis,
     (from, to): (State, State),
 ) -> Option<Placed> {
-    let op = transition(from, to)?;
+    let op = match transition(from, to)? {
+        CollectiveOp::AllToAll if axis == Axis::Expert => {
+            CollectiveOp::Dispatch { copies: experts_per_token(context) }
+        }
+        op => op,
+    };
     let data = graph.tensor(what.tensor);
     let dims = data.dims.iter().copied().filter(|&d| !(what.in_scan && d == Dim::Seq));
     // Whole along `axis`, split by all other axes.
@@ -173,9 +178,18 @@ fn step(
     let is_split = dims.clone().any(|d| splits.contains(d));
     let whole = if is_split { elements.saturating_mul(parts) } else { elements };
     // An all-to-all moves what one rank holds.
-    let count = if op == CollectiveOp::AllToAll { whole / parts } else { whole };
+    let is_exchange = matches!(op, CollectiveOp::AllToAll | CollectiveOp::Dispatch { .. });
+    let count = if is_exchange { whole / parts } else { whole };
     let bytes = Bytes::from_count(count.saturating_mul(context.compute.between_products().size()));
     let work = Work::Collective(Collective { op, bytes, group: context.mesh.group(axis) });
     let step = Step { op: data.name, role: StepRole::Communication(axis), work };
     Some(Placed { step, in_scan: what.in_scan })
+}
+
+/// Rows of all experts over rows that are routed.
+fn experts_per_token(context: &Context<'_>) -> u32 {
+    let sizes = context.sizes;
+    let routed = sizes.get(Dim::Experts).saturating_mul(sizes.get(Dim::Capacity));
+    let tokens = sizes.get(Dim::Batch).saturating_mul(sizes.get(Dim::Seq));
+    u32::try_from(routed.div_ceil(tokens.max(1))).unwrap_or(u32::MAX).max(1)
 }

@@ -1,6 +1,6 @@
 //! What a layer keeps: activations for its backward pass, parameters.
 
-use super::{Context, LocalParameters, Recompute};
+use super::{Context, LocalParameters, Recompute, Traits};
 use crate::dtype::Dtype;
 use crate::graph::{Dim, Op, OpGraph, OpKind, Region, SaveWhen, TensorId, TensorRole};
 use crate::layout::State;
@@ -23,7 +23,7 @@ pub(super) fn saved(graph: &OpGraph, context: &Context<'_>, recompute: Recompute
             _ => context.compute.between_products(),
         };
         for &(tensor, when) in &op.saves {
-            if is_kept(when, context.traits.attention, recompute) {
+            if is_kept(when, context.traits, recompute) {
                 let made = (region(graph, context, op, tensor), format);
                 let entry = kept.entry(tensor).or_insert(made);
                 entry.1 = entry.1.min(format);
@@ -34,11 +34,13 @@ pub(super) fn saved(graph: &OpGraph, context: &Context<'_>, recompute: Recompute
     kept.into_iter().map(size).sum()
 }
 
-fn is_kept(when: SaveWhen, kernel: AttentionKernel, recompute: Recompute) -> bool {
-    let is_unfused = kernel == AttentionKernel::Unfused;
+fn is_kept(when: SaveWhen, traits: Traits, recompute: Recompute) -> bool {
+    let is_unfused = traits.attention == AttentionKernel::Unfused;
     match when {
         SaveWhen::Always => true,
         SaveWhen::Flash => !is_unfused,
+        SaveWhen::Eager => traits.eager,
+        SaveWhen::Views => traits.views,
         SaveWhen::Unfused => is_unfused && recompute == Recompute::None,
     }
 }

@@ -252,7 +252,9 @@ fn self_attention(g: &mut GraphBuilder, t: &Transformer, causal: bool, x: Tensor
     if t.positions == Positions::Rope {
         let share = (t.heads + t.kv_heads) as f64 / (t.heads + 2 * t.kv_heads) as f64;
         let rope = (PointwiseKind::Rope, share);
+        let product = qkv;
         qkv = g.pointwise_share("rope", rope, Region::Inner, &[qkv], &qkv_dims);
+        g.save(&[(product, SaveWhen::Views)]);
     }
     let out = core(g, t, ["attention", "probabilities", "lse"], (causal, Seq), &[qkv]);
     project_out(g, t, ["out", "w_out", "b_out", "relayout"], out)
@@ -339,6 +341,10 @@ fn feed_forward(g: &mut GraphBuilder, t: &Transformer, x: TensorId) -> TensorId 
     let act = PointwiseKind::Activation { gated: t.gated };
     let z = g.pointwise("activation", act, Region::Inner, &[y], &[Batch, Seq, DFf]);
     g.save(&[(y, SaveWhen::Always)]);
+    if t.gated {
+        let gate = g.local("activated gate", &[Batch, Seq, DFf]);
+        g.save(&[(gate, SaveWhen::Eager)]);
+    }
     let w = g.parameter("w_down", &[DFf, DModel]);
     let out = g.einsum("down", z, w, &STREAM);
     if t.bias { bias_after_sum(g, "b_down", out) } else { out }
@@ -358,7 +364,7 @@ fn mixture(g: &mut GraphBuilder, t: &Transformer, e: &Experts, x: TensorId) -> T
     g.save(&[(y, SaveWhen::Always)]);
     let w = g.parameter("expert w_down", &[E, DExpert, DModel]);
     let back = g.einsum("expert down", z, w, &routed);
-    let out = g.pointwise("combine", PointwiseKind::Permute, Region::Route, &[back], &STREAM);
+    let out = g.pointwise("combine", PointwiseKind::Copy, Region::Route, &[back], &STREAM);
     g.save(&[(back, SaveWhen::Always), (routes, SaveWhen::Always)]);
     if e.d_shared == 0 { out } else { shared_expert(g, t, x, out) }
 }
@@ -425,6 +431,9 @@ fn head(t: &Transformer) -> OpGraph {
     let loss = g.pointwise("loss", PointwiseKind::CrossEntropy, Region::Inner, &[logits], &dims);
     let fp32 = g.kept("fp32 logits", &dims, 4);
     g.save(&[(logits, SaveWhen::Always), (fp32, SaveWhen::Always)]);
+    // Probabilities and their gradient, where no kernel overwrites the one with the other.
+    let more = ["probabilities", "gradient of logits"].map(|name| g.kept(name, &dims, 4));
+    g.save(&more.map(|tensor| (tensor, SaveWhen::Eager)));
     g.build(x, loss)
 }
 

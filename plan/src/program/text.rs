@@ -202,7 +202,7 @@ fn word(op: CollectiveOp) -> &'static str {
         CollectiveOp::AllReduce => "all-reduce",
         CollectiveOp::AllGather => "all-gather",
         CollectiveOp::ReduceScatter => "reduce-scatter",
-        CollectiveOp::AllToAll => "all-to-all",
+        CollectiveOp::AllToAll | CollectiveOp::Dispatch { .. } => "all-to-all",
     }
 }
 

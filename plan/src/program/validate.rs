@@ -34,7 +34,7 @@ pub fn validate(program: &Program) -> Result<(), Flaw> {
     for class in &program.classes {
         passes::check(program, class)?;
         for cadence in cadences(class) {
-            order::check(class, cadence)?;
+            order::check(program, class, cadence)?;
         }
         memory::check(program, class)?;
         traffic::check(program, class)?;

@@ -91,7 +91,7 @@ fn collective_word(op: CollectiveOp) -> &'static str {
         CollectiveOp::AllReduce => "all-reduce",
         CollectiveOp::AllGather => "all-gather",
         CollectiveOp::ReduceScatter => "reduce-scatter",
-        CollectiveOp::AllToAll => "all-to-all",
+        CollectiveOp::AllToAll | CollectiveOp::Dispatch { .. } => "all-to-all",
     }
 }
 

@@ -76,7 +76,12 @@ pub fn degrees(dp: u32, tp: u32, pp: u32) -> Degrees {
 }
 
 pub fn facts() -> Facts {
-    let traits = Traits { attention: AttentionKernel::Flash2, early_stop: false };
+    let traits = Traits {
+        attention: AttentionKernel::Flash2,
+        early_stop: false,
+        eager: false,
+        views: false,
+    };
     Facts { per_node: 8, traits, different: None, capacity: None }
 }
 

@@ -5,6 +5,7 @@ mod answers;
 mod exchange;
 mod frontier;
 mod megatron;
+mod programs;
 mod scaling;
 mod whole_search;
 mod world;

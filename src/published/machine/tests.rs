@@ -7,7 +7,7 @@ use crate::published::shipped_rules;
 fn machine(row: &Row) -> Result<(Machine, Assumptions), Skip> {
     let (catalog, rules) = (Catalog::default(), shipped_rules().unwrap());
     let mut assumed = Assumptions::default();
-    let machine = Workshop::new(&catalog, &rules).machine(row, &mut assumed)?;
+    let machine = Workshop::with(&catalog, &rules, &BTreeMap::new()).machine(row, &mut assumed)?;
     Ok((machine, assumed))
 }
 

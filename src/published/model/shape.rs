@@ -116,7 +116,7 @@ impl Hints<'_> {
         for head_dim in head_dims(stated, usual_dim) {
             for (gated, tied) in [(false, true), (false, false), (true, true), (true, false)] {
                 let choice = Choice { gated, tied, head_dim, d_ff: d_ff(gated) };
-                let off = (parameters(dims, &choice) / (published * 1e9)).ln().abs();
+                let off = self.off(parameters(dims, &choice), published * 1e9, &choice);
                 let odd = u8::from(gated != usual.gated) + u8::from(head_dim != usual.head_dim);
                 let cost = off + UNUSUAL * f64::from(odd);
                 if cost < best.0 {
@@ -125,6 +125,17 @@ impl Hints<'_> {
             }
         }
         best.1
+    }
+
+    /// How far a count is from the published one, which may hold a table of learned positions.
+    fn off(&self, parameters: f64, published: f64, choice: &Choice) -> f64 {
+        let plain = (parameters / published).ln().abs();
+        let shape = &self.row.shape;
+        let table = shape.seq.unwrap_or(0) as f64 * shape.hidden.unwrap_or(0) as f64;
+        match choice.gated || self.rule.rope == Some(true) {
+            true => plain,
+            false => plain.min(((parameters + table) / published).ln().abs()),
+        }
     }
 
     fn plain(&self, dims: &Dims, choice: &Choice) -> Transformer {

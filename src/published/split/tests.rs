@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::published::fixtures::gpt3;
+use crate::published::shipped_rules;
 
 fn of(row: &Row) -> Result<(Split, Assumptions), Skip> {
     let mut assumed = Assumptions::default();
-    let split = split(row, 98, &mut assumed)?;
+    let split = split(row, 98, &shipped_rules().unwrap(), &mut assumed)?;
     Ok((split, assumed))
 }
 

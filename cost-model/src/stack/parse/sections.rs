@@ -142,11 +142,13 @@ pub(super) fn compute(file: &Table<'_>, base: Option<&ComputeStack>) -> Option<C
         let s = (table, base);
         let model = compute_model(table, base.map(|b| &b.model));
         let derate = fraction(s, "derate", |b| &b.derate);
+        let stream = fraction(s, "stream_derate", |b| &b.stream_derate);
         let relative = fraction(s, "fp8_relative", |b| &b.fp8_relative);
         let early = flag(s, "recompute_early_stop", |b| &b.recompute_early_stop);
         Some(ComputeStack {
             model: model?,
             derate: derate?,
+            stream_derate: stream?,
             fp8_relative: relative?,
             recompute_early_stop: early?,
         })
@@ -310,6 +312,7 @@ pub(super) fn collective(
         let s = (table, base);
         let shard_base = part(s, "shard_base", |b| &b.shard_base);
         let shard_ramp = part(s, "shard_ramp", |b| &b.shard_ramp);
+        let central = flag(s, "central", |b| &b.central);
         let ring_base = quantity(s, "ring_base", |b| &b.ring_base);
         let ring_node = quantity(s, "ring_node", |b| &b.ring_node);
         let tree_base = quantity(s, "tree_base", |b| &b.tree_base);
@@ -320,9 +323,11 @@ pub(super) fn collective(
         let tree_efficiency = fraction(s, "tree_efficiency", |b| &b.tree_efficiency);
         let exchange = fraction(s, "all_to_all_efficiency", |b| &b.all_to_all_efficiency);
         let send_efficiency = fraction(s, "send_efficiency", |b| &b.send_efficiency);
+        let deduplicates = flag(s, "deduplicates", |b| &b.deduplicates);
         Some(CollectiveStack {
             shard_base: shard_base?,
             shard_ramp: shard_ramp?,
+            central: central?,
             ring_base: ring_base?,
             ring_node: ring_node?,
             tree_base: tree_base?,
@@ -330,6 +335,7 @@ pub(super) fn collective(
             tree_hop_inter: tree_hop_inter?,
             tree_efficiency: tree_efficiency?,
             all_to_all_efficiency: exchange?,
+            deduplicates: deduplicates?,
             all_to_all_base: all_to_all_base?,
             send_base: send_base?,
             send_efficiency: send_efficiency?,
@@ -343,7 +349,9 @@ pub(super) fn overlap(file: &Table<'_>, base: Option<&OverlapStack>) -> Option<O
         let forward = part(s, "tensor_forward", |b| &b.tensor_forward);
         let backward = part(s, "tensor_backward", |b| &b.tensor_backward);
         let sequence = part(s, "tensor_backward_sequence", |b| &b.tensor_backward_sequence);
+        let expert = part(s, "expert", |b| &b.expert);
         let data = flag(s, "data", |b| &b.data);
+        let gather = flag(s, "gather", |b| &b.gather);
         let tail = part(s, "data_tail", |b| &b.data_tail);
         let send = part(s, "send", |b| &b.send);
         let contention = part(s, "contention", |b| &b.contention);
@@ -352,7 +360,9 @@ pub(super) fn overlap(file: &Table<'_>, base: Option<&OverlapStack>) -> Option<O
             tensor_forward: forward?,
             tensor_backward: backward?,
             tensor_backward_sequence: sequence?,
+            expert: expert?,
             data: data?,
+            gather: gather?,
             data_tail: tail?,
             send: send?,
             contention: contention?,
@@ -368,16 +378,20 @@ pub(super) fn host(file: &Table<'_>, base: Option<&HostStack>) -> Option<HostSta
         let operator = quantity(s, "operator", |b| &b.operator);
         let collective = quantity(s, "collective", |b| &b.collective);
         let staged = quantity(s, "staged_collective", |b| &b.staged_collective);
-        let message = quantity(s, "message", |b| &b.message);
+        let step = quantity(s, "step", |b| &b.step);
         let jitter = part(s, "jitter", |b| &b.jitter);
         let skew = quantity(s, "skew", |b| &b.skew);
+        let blocking = quantity(s, "blocking", |b| &b.blocking);
+        let expert = quantity(s, "expert", |b| &b.expert);
         Some(HostStack {
             launch: launch?,
             operator: operator?,
             collective: collective?,
             staged_collective: staged?,
-            message: message?,
+            step: step?,
             jitter: jitter?,
+            blocking: blocking?,
+            expert: expert?,
             skew: skew?,
         })
     })
@@ -387,10 +401,14 @@ pub(super) fn memory(file: &Table<'_>, base: Option<&MemoryStack>) -> Option<Mem
     section(file, "memory", base, |table| {
         let context = quantity((table, base), "context", |b| &b.context);
         let communicators = quantity((table, base), "communicators", |b| &b.communicators);
+        let views = flag((table, base), "qkv_views", |b| &b.qkv_views);
+        let workspace = quantity((table, base), "workspace", |b| &b.workspace);
         let fragmentation = part((table, base), "fragmentation", |b| &b.fragmentation);
         Some(MemoryStack {
             context: context?,
             communicators: communicators?,
+            qkv_views: views?,
+            workspace: workspace?,
             fragmentation: fragmentation?,
         })
     })

@@ -49,6 +49,10 @@ fn a_device_has_its_own_constants() {
         [at("loud", "a100"), at("loud", "h100-pcie"), at("loud", "h100-sxm")],
         [0.7, 0.7, 0.8]
     );
+    let quiet_on = quiet.clone() + "[on.h.compute]\n" + &derate(0.9);
+    let base = load_stack("base", &text).unwrap();
+    let own = parse_stack(&quiet_on, Some(&base)).unwrap();
+    assert_eq!(own.on("h100-pcie").compute.derate.value, 0.9, "what extends goes first");
     assert_eq!(load_stack("loud", &text).unwrap().on("h100-sxm").name, "loud");
     let wrong = loud.replace("h100-sxm.compute", "h100-sxm.computer");
     let error = parse_stack(&wrong, Some(&stack())).unwrap_err().to_string();

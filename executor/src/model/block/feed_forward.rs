@@ -81,10 +81,11 @@ impl FeedForward {
             let bias = t.bias.then(|| b.vector("b_down", t.d_model as usize, zero));
             return Self { dense: Some(dense), mixture: None, bias };
         };
-        let mixture = Mixture::new(b, t, e);
         let unbiased = Transformer { bias: false, ..t.clone() };
         let dense = (e.d_shared > 0)
             .then(|| Dense::new(b, &unbiased, "shared.", e.d_shared as usize, tensor));
+        // Last, so that the experts' parameters end the layer's.
+        let mixture = Mixture::new(b, t, e);
         Self { dense, mixture: Some(mixture), bias: None }
     }
 

@@ -5,7 +5,7 @@ use crate::ops::sampled::Sample;
 use plan::model::{Family, Model, Positions};
 use plan::scenario::parse_model;
 
-pub const ALL: [&str; 9] =
+pub(crate) const ALL: [&str; 9] =
     ["gpt", "llama", "bert", "txl", "mixture", "lstm", "sampled", "mlstm", "rhn"];
 
 const TRANSFORMER: &str = "layers = 2\nd_model = 4\nheads = 2\nd_ff = 4\nvocab = 6\n";
@@ -52,7 +52,7 @@ fn shape(name: &str) -> (&'static str, String) {
     }
 }
 
-pub fn model(name: &str) -> Model {
+pub(crate) fn model(name: &str) -> Model {
     let (family, shape) = shape(name);
     let text = format!(
         "schema = 1\nname = \"{name}\"\nfamily = \"{family}\"\nsource = \"a test\"\n\

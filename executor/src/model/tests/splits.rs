@@ -30,10 +30,10 @@ pub fn in_two(
     let Output::Loss(loss) = out else { panic!("the second stage has the head") };
     let mut gradients = vec![0.0; weights.len()];
     let (ga, gb) = gradients.split_at_mut(a.elements());
-    let mut back = b.start(batch);
+    let mut back = b.start(batch.sequences);
     let (dx, left) = b.backward(wb, batch, &Alone, kb, None, &mut back).unwrap();
     b.add(wb, batch, left, gb);
-    let mut back = a.start(batch);
+    let mut back = a.start(batch.sequences);
     let (_, left) = a.backward(wa, batch, &Alone, ka, dx, &mut back).unwrap();
     a.add(wa, batch, left, ga);
     ca.0.extend(cb.0);
@@ -68,13 +68,13 @@ pub fn over_tensor(
         let place = (group.0.place(), ranks as usize);
         let stage = Stage::new(model, 0..model.layers() as usize, place).unwrap();
         let weights: Vec<f64> = stage.initial(7);
-        let mut carries = stage.start(batch);
+        let mut carries = stage.start(batch.sequences);
         let fixed = vec![0.125; weights.len()];
         stage.forward(&fixed, batch, &group, None, &mut carries, &|_| false).unwrap();
         let (out, kept) =
             stage.forward(&weights, batch, &group, None, &mut carries, &|_| false).unwrap();
         let Output::Loss(loss) = out else { panic!("the last layer is a head") };
-        let mut back = stage.start(batch);
+        let mut back = stage.start(batch.sequences);
         let (_, left) = stage.backward(&weights, batch, &group, kept, None, &mut back).unwrap();
         let mut gradients = vec![0.0; stage.elements()];
         stage.add(&weights, batch, left, &mut gradients);

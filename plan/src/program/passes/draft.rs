@@ -19,6 +19,9 @@ use std::collections::BTreeMap;
 /// Most passes that are listed: beyond, a program is larger than the machine that makes it.
 const MOST_PASSES: u64 = 1 << 24;
 
+/// Most tokens of a micro-batch.
+const MOST_TOKENS: u64 = 1 << 40;
+
 /// A program while it is made.
 pub(crate) struct Draft<'a> {
     pub model: &'a Model,
@@ -219,7 +222,21 @@ fn shape(d: &Decision) -> Result<Shape, LowerError> {
 
 fn supported(model: &Model, d: &Decision, settings: &Settings) -> Result<(), LowerError> {
     let no = |what, instead| Err(LowerError::Unsupported { what, instead });
+    if d.embedding.is_some_and(|e| e.pieces > 1) {
+        return no(
+            "a token table in pieces on several stages has no lowering",
+            "keep it on one stage, or shard it over replicas",
+        );
+    }
     let chunks = d.batch.time_chunks.max(1);
+    let tokens = d.batch.micro_sequences.checked_mul(d.batch.tokens_per_sequence);
+    let is_large = tokens.is_none_or(|n| n > MOST_TOKENS);
+    if is_large || d.batch.tokens_per_sequence < u64::from(chunks) || tokens == Some(0) {
+        return no(
+            "a micro-batch holds no tokens, or more than any memory does",
+            "take at least one token per piece, and micro-batches of up to 2^40 tokens",
+        );
+    }
     if chunks > 1 && (d.schedule != ScheduleKind::GPipe || !model.is_recurrent) {
         return no(
             "pieces along time need all forward passes before all backward passes",

@@ -90,7 +90,11 @@ fn piece(draft: &mut Draft<'_>, whole: &Action, pass: Pass, run: &[Step]) -> Act
         let payload = Payload { size: Size::exact(c.bytes), element: element(draft) };
         let peers = draft.tables.collective(Purpose::Layer(*axis), c.op, payload);
         if let Some((peers, _)) = peers {
-            let cause = Cause::Layout(*axis);
+            // What is repeated says so, so that it is known to read what was kept.
+            let cause = match whole.op {
+                Op::Recompute => whole.cause,
+                _ => Cause::Layout(*axis),
+            };
             let mut action = Action::new(Op::Layer(*axis, c.op), whole.at, Lane::of(*axis), cause);
             action.charge = draft.tables.charge(Charge::Layers {
                 pass,

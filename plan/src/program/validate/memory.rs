@@ -109,7 +109,7 @@ pub(super) fn check(program: &Program, class: &Class) -> Result<(), Flaw> {
             return Err(Flaw::Unplaced { rank, buffer: id, arena });
         }
     }
-    let live = live_peak(class);
+    let live = class.live_peak();
     if live > arena {
         return Err(Flaw::Arena { rank, live, arena });
     }
@@ -133,37 +133,4 @@ fn carried(class: &Class) -> Result<(), Flaw> {
         }
     }
     Ok(())
-}
-
-/// Most bytes that live at once on the device, in the order of the list: no arena is smaller.
-#[must_use]
-pub(crate) fn live_peak(class: &Class) -> Bytes {
-    let mut first: Vec<Option<usize>> = vec![None; class.buffers.len()];
-    let mut last = vec![0; class.buffers.len()];
-    for (i, action) in class.actions.iter().enumerate() {
-        for access in action.accesses() {
-            first[access.buffer.0 as usize].get_or_insert(i);
-            last[access.buffer.0 as usize] = i;
-        }
-    }
-    let mut change = vec![0.0; class.actions.len() + 1];
-    let mut kept = 0.0;
-    for (i, buffer) in class.buffers.iter().enumerate().filter(|(_, b)| b.home == Home::Device) {
-        let bytes = buffer.footprint().get();
-        match first[i] {
-            _ if buffer.is_carried => kept += bytes,
-            Some(first) => {
-                change[first] += bytes;
-                change[last[i] + 1] -= bytes;
-            }
-            None => {}
-        }
-    }
-    let mut live: f64 = kept;
-    let mut most = live;
-    for bytes in change {
-        live += bytes;
-        most = most.max(live);
-    }
-    Bytes::new(most)
 }

@@ -3,13 +3,16 @@
 use super::tables::{is_from_before, place};
 use super::{Flaw, Place};
 use crate::program::passes::clocks::{Clock, Clocks, later};
-use crate::program::{Access, Action, BufferId, Cadence, Class, Op, Peers, Token};
+use crate::program::{
+    Access, Action, BufferId, Cadence, Cause, Charge, Class, Op, Peers, Program, Token,
+};
+use crate::work::Pass;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Checks the steps in which actions of a cadence run.
-pub(super) fn check(class: &Class, cadence: Cadence) -> Result<(), Flaw> {
+pub(super) fn check(program: &Program, class: &Class, cadence: Cadence) -> Result<(), Flaw> {
     let runs = |a: &Action| a.cadence == Cadence::EACH_STEP || a.cadence == cadence;
-    let mut walk = Walk::new(class);
+    let mut walk = Walk::new(program, class);
     for (at, action) in class.actions.iter().enumerate().filter(|(_, a)| runs(a)) {
         walk.take(at, action, runs)?;
     }
@@ -17,6 +20,7 @@ pub(super) fn check(class: &Class, cadence: Cadence) -> Result<(), Flaw> {
 }
 
 struct Walk<'a> {
+    program: &'a Program,
     class: &'a Class,
     clocks: Clocks,
     /// Place in the list of each action that was taken.
@@ -36,8 +40,9 @@ struct State {
 }
 
 impl<'a> Walk<'a> {
-    fn new(class: &'a Class) -> Self {
+    fn new(program: &'a Program, class: &'a Class) -> Self {
         Self {
+            program,
             class,
             clocks: Clocks::new(class.actions.len()),
             taken: Vec::new(),
@@ -64,7 +69,7 @@ impl<'a> Walk<'a> {
             }
         }
         for access in &action.reads {
-            self.read(me, &clock, access)?;
+            self.read(me, &clock, (action, access))?;
         }
         for access in &action.writes {
             self.write(me, &clock, access)?;
@@ -102,19 +107,29 @@ impl<'a> Walk<'a> {
         Err(Flaw::Race { place: me, before, buffer })
     }
 
-    fn read(&self, me: Place, clock: &Clock, access: &Access) -> Result<(), Flaw> {
+    fn read(
+        &self,
+        me: Place,
+        clock: &Clock,
+        (action, access): (&Action, &Access),
+    ) -> Result<(), Flaw> {
         let buffer = &self.class.buffers[access.buffer.0 as usize];
         let state = &self.buffers[access.buffer.0 as usize];
         let (read, held) = (access.version, state.version);
-        if is_from_before(buffer, read) {
-            // Of a ring of n versions, the last n are there.
-            let oldest = held + 1 - i32::try_from(buffer.versions).unwrap_or(i32::MAX);
-            let is_there = buffer.is_carried && read >= oldest;
-            let flaw = Flaw::Version { place: me, buffer: access.buffer, read, held };
-            return if is_there { Ok(()) } else { Err(flaw) };
+        let flaw = |held| Flaw::Version { place: me, buffer: access.buffer, read, held };
+        if buffer.versions > 1 {
+            // Passes on the way back read what is oldest, everything else what is new.
+            let oldest = 2 - i32::try_from(buffer.versions).unwrap_or(i32::MAX);
+            let meant = if looks_back(self.program, action) { oldest } else { 1 };
+            if read != meant {
+                return Err(flaw(meant));
+            }
+            if is_from_before(buffer, read) {
+                return if buffer.is_carried { Ok(()) } else { Err(flaw(held)) };
+            }
         }
         if read != held {
-            return Err(Flaw::Version { place: me, buffer: access.buffer, read, held });
+            return Err(flaw(held));
         }
         match state.writer {
             Some(writer) => self.race(me, clock, writer, access.buffer),
@@ -170,5 +185,20 @@ impl<'a> Walk<'a> {
             let state = &mut self.buffers[access.buffer.0 as usize];
             *state = State { version: access.version, writer: Some(id), readers: Vec::new() };
         }
+    }
+}
+
+/// Whether an action is a pass on the way back, or a collective inside one.
+fn looks_back(program: &Program, action: &Action) -> bool {
+    match action.op {
+        Op::Layer(..) if action.at.layers.is_some() => {
+            let repeats = matches!(action.cause, Cause::Recompute(_));
+            let pass = match program.charge(action) {
+                Charge::Layers { pass, .. } => Some(*pass),
+                _ => None,
+            };
+            repeats || pass == Some(Pass::Backward)
+        }
+        _ => action.is_pass() && action.op != Op::Forward,
     }
 }

@@ -1,0 +1,195 @@
+//! A block of layers on a rank: weights, gradients, optimizer state.
+
+use super::accumulate::Accumulator;
+use crate::comm::{Communicator, part};
+use crate::model::{Parameter, Stage};
+use crate::optimizer::{Rule, SquareSum, State};
+use plan::program::{LayerSpan, Purpose};
+use std::ops::Range;
+
+/// Parameters of a block that one group of ranks shares.
+#[derive(Debug)]
+pub struct Shared {
+    /// The group's purpose.
+    pub purpose: Purpose,
+    /// Elements in the block.
+    pub range: Range<usize>,
+    /// The elements that this rank updates.
+    pub own: Range<usize>,
+    /// Place in the group.
+    pub place: usize,
+    state: State,
+}
+
+/// A block of layers.
+#[derive(Debug)]
+pub struct Block {
+    /// Layers of the chain.
+    pub span: LayerSpan,
+    /// The layers.
+    pub stage: Stage,
+    /// ZeRO stage; 0 where there are no replicas.
+    pub zero: u8,
+    /// All weights; empty while only the own part of sharded weights is held.
+    pub weights: Vec<f32>,
+    /// Own parts of weights that are sharded between uses.
+    pub stored: Vec<Vec<f32>>,
+    /// Uses that collected the weights and have not given them up.
+    pub uses: u32,
+    /// Gradients of this step.
+    pub gradient: Accumulator,
+    /// Own parts of gradients that are reduced per micro-batch.
+    pub reduced: Vec<Vec<f32>>,
+    /// By group.
+    pub shared: Vec<Shared>,
+    /// Elements of a second copy of a table on this rank, which is updated through the first.
+    pub copy: Range<usize>,
+}
+
+/// Where parameters start that are experts', and those that are a copy.
+fn borders(stage: &Stage, copy_is_local: bool) -> (Range<usize>, Range<usize>, Range<usize>) {
+    let all = stage.elements();
+    let first = |is: &dyn Fn(&Parameter) -> bool| {
+        stage.placed().find(|(parameter, _)| is(parameter)).map_or(all, |(_, place)| place.start)
+    };
+    let expert = first(&|p| p.name.contains(".experts."));
+    let copy = first(&|p| copy_is_local && p.copy_of.is_some());
+    (0..expert.min(copy), expert..all, copy..all)
+}
+
+impl Block {
+    /// With its initial weights.
+    #[must_use]
+    pub fn new(
+        stage: Stage,
+        zero: u8,
+        rule: &Rule,
+        seed: u64,
+        copy_is_local: bool,
+        group: &dyn Fn(Purpose) -> (usize, usize),
+    ) -> Self {
+        let (dense, expert, copy) = borders(&stage, copy_is_local);
+        let zero = if group(Purpose::Replicas).1 > 1 { zero } else { 0 };
+        let pairs = [(Purpose::Replicas, dense), (Purpose::ExpertReplicas, expert)];
+        let shared = pairs.into_iter().filter(|(_, range)| !range.is_empty());
+        let shared = shared.map(|(purpose, range)| {
+            let (place, size) = group(purpose);
+            let own = match zero {
+                0 => range.clone(),
+                _ => {
+                    let own = part(range.len(), size, place);
+                    range.start + own.start..range.start + own.end
+                }
+            };
+            let state = rule.start(own.len());
+            Shared { purpose, range, own, place, state }
+        });
+        let shared: Vec<Shared> = shared.collect();
+        let chain = stage.chain();
+        let span = LayerSpan { first: chain.start as u32, last: chain.end as u32 - 1 };
+        let weights = stage.initial(seed);
+        let reduced = shared.iter().map(|_| Vec::new()).collect();
+        let mut block = Self {
+            span,
+            stage,
+            zero,
+            weights,
+            stored: Vec::new(),
+            uses: 0,
+            gradient: Accumulator::default(),
+            reduced,
+            shared,
+            copy,
+        };
+        block.store();
+        block
+    }
+
+    /// Keeps own parts only, where weights are sharded between uses.
+    pub fn store(&mut self) {
+        if self.zero == 3 {
+            let own = |shared: &Shared| self.weights[shared.own.clone()].to_vec();
+            self.stored = self.shared.iter().map(own).collect();
+            self.weights = Vec::new();
+        }
+    }
+
+    /// Room for all weights, with the own parts in their places.
+    pub fn unpack(&mut self) {
+        if self.weights.is_empty() {
+            self.weights = vec![0.0; self.stage.elements()];
+            for (shared, stored) in self.shared.iter().zip(&self.stored) {
+                self.weights[shared.own.clone()].copy_from_slice(stored);
+            }
+        }
+    }
+
+    /// Gradients of the own part of a group, summed over micro-batches and replicas.
+    fn own_gradient(&mut self, i: usize) -> &[f32] {
+        if self.zero >= 2 {
+            let own = self.shared[i].own.len();
+            self.reduced[i].resize(own, 0.0);
+            return &self.reduced[i];
+        }
+        let own = self.shared[i].own.clone();
+        let elements = self.stage.elements();
+        &self.gradient.total(elements)[own]
+    }
+
+    /// Adds the squares of the gradients of which this rank is the one that counts them.
+    pub fn add_squares(&mut self, sum: &mut SquareSum, factor: f64, tensor_place: u32) {
+        for i in 0..self.shared.len() {
+            let (own, place) = (self.shared[i].own.clone(), self.shared[i].place);
+            if self.zero == 0 && place > 0 {
+                continue;
+            }
+            let counts = |p: &Parameter| p.copy_of.is_none() && (p.is_split || tensor_place == 0);
+            let counted: Vec<Range<usize>> = self
+                .stage
+                .placed()
+                .filter(|(p, _)| counts(p))
+                .map(|(_, at)| at.start.max(own.start)..at.end.min(own.end))
+                .filter(|range| range.start < range.end)
+                .collect();
+            let gradient = self.own_gradient(i);
+            for range in counted {
+                sum.add(&gradient[range.start - own.start..range.end - own.start], factor);
+            }
+        }
+    }
+
+    /// Updates the own parts of all weights.
+    pub fn update(&mut self, rule: &Rule, by: (f64, f64, u64)) {
+        for i in 0..self.shared.len() {
+            let gradient = self.own_gradient(i).to_vec();
+            let shared = &mut self.shared[i];
+            let weights = match self.zero {
+                3 => &mut self.stored[i][..],
+                _ => &mut self.weights[shared.own.clone()],
+            };
+            rule.update(weights, &gradient, &mut shared.state, by);
+        }
+    }
+
+    /// Ends a step.
+    pub fn clear(&mut self) {
+        self.gradient.clear();
+        self.reduced.iter_mut().for_each(Vec::clear);
+    }
+
+    /// State of a group's own part, by slot.
+    #[must_use]
+    pub fn state(&self, i: usize) -> &[Vec<f32>] {
+        &self.shared[i].state.slots
+    }
+
+    /// State of a group's own part, by slot.
+    pub fn state_mut(&mut self, i: usize) -> &mut [Vec<f32>] {
+        &mut self.shared[i].state.slots
+    }
+}
+
+/// Place and size of a communicator; alone where there is none.
+pub(super) fn place_in(group: Option<&std::sync::Arc<dyn Communicator>>) -> (usize, usize) {
+    group.map_or((0, 1), |group| (group.place(), group.size()))
+}

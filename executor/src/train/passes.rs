@@ -1,0 +1,248 @@
+//! Passes of blocks and messages between stages.
+
+use super::rank::Rank;
+use crate::comm::{Call, Communicator, Elements, Fault, Problem, Reduction, part};
+use crate::data::Slice;
+use crate::float::Float;
+use crate::matrix::Matrix;
+use crate::model::{MicroBatch, Output, border_width};
+use crate::ops::loss::Across;
+use plan::mesh::Axis;
+use plan::program::{Action, Peers, Purpose};
+use plan::work::Pass;
+use std::sync::Arc;
+
+/// The tensor-parallel group of a rank, as layers see it.
+struct TensorGroup {
+    group: Option<Arc<dyn Communicator>>,
+    call: Call,
+}
+
+impl Across<f32> for TensorGroup {
+    fn sum(&self, values: &mut [f32]) -> Result<(), Fault> {
+        let reduce = |group: &Arc<dyn Communicator>| {
+            group.all_reduce(Elements::F32(values), Reduction::Sum, &self.call)
+        };
+        self.group.as_ref().map_or(Ok(()), reduce)
+    }
+
+    fn max(&self, values: &mut [f32]) -> Result<(), Fault> {
+        let reduce = |group: &Arc<dyn Communicator>| {
+            group.all_reduce(Elements::F32(values), Reduction::Max, &self.call)
+        };
+        self.group.as_ref().map_or(Ok(()), reduce)
+    }
+}
+
+impl Rank<'_> {
+    fn tensor_group(&self, call: &Call) -> TensorGroup {
+        let group = self.links.with(Purpose::Layer(Axis::Tensor)).cloned();
+        TensorGroup { group, call: *call }
+    }
+
+    fn micro(&self, action: &Action, call: &Call) -> Result<u32, Fault> {
+        let missing = || self.unsupported(call, "a pass names no micro-batch");
+        action.at.micro_batch.ok_or_else(missing)
+    }
+
+    /// The tokens of a micro-batch, read when they are first needed.
+    fn tokens(&mut self, micro: u32, call: &Call) -> Result<Arc<MicroBatch>, Fault> {
+        if let Some(batch) = self.now.batches.get(&micro) {
+            return Ok(batch.clone());
+        }
+        let job = self.job;
+        let pieces = job.program.time_chunks.max(1);
+        let each = job.decision.batch.micro_sequences;
+        let number = self.place.data * job.batches_per_replica() + micro / pieces;
+        let first = u64::from(number) * each;
+        let degrees = job.decision.degrees;
+        let seeds = u64::from(job.recipe.seeds.count(degrees.dp));
+        let slice = Slice {
+            step: self.step,
+            sequences: first..first + each,
+            piece: ((micro % pieces) as usize, pieces as usize),
+            loss_scale: self.scale.scale,
+            draw: u64::from(self.place.data) * seeds / u64::from(degrees.dp),
+        };
+        let read = job.batches.micro_batch(&slice);
+        let batch = read.map_err(|e| self.fault(call, Problem::System(e.to_string())))?;
+        let batch = Arc::new(batch);
+        self.now.batches.insert(micro, batch.clone());
+        Ok(batch)
+    }
+
+    pub(super) fn forward(&mut self, action: &Action, call: &Call) -> Result<(), Fault> {
+        let (at, micro) = (self.block(action, call)?, self.micro(action, call)?);
+        let batch = self.tokens(micro, call)?;
+        let tensor = self.tensor_group(call);
+        let sequences = micro / self.job.program.time_chunks.max(1);
+        let block = &self.blocks[at];
+        let x = self.now.forward.remove(&(block.span.first, micro));
+        if block.span.first > 0 && x.is_none() {
+            return Err(self.unsupported(call, "no activations are there for this pass"));
+        }
+        let start = || block.stage.start(batch.sequences);
+        let carries = self.carries.entry((at, sequences)).or_insert_with(start);
+        let again = self.tables.recomputed.contains(&at);
+        let (out, kept) =
+            block.stage.forward(&block.weights, &batch, &tensor, x, carries, &|_| again)?;
+        match out {
+            Output::Activation(y) => {
+                self.now.forward.insert((block.span.last + 1, micro), y);
+            }
+            Output::Loss(loss) => {
+                self.now.losses.insert(micro, loss);
+            }
+        }
+        self.now.kept.insert((at, micro), kept);
+        Ok(())
+    }
+
+    pub(super) fn recompute(&mut self, action: &Action, call: &Call) -> Result<(), Fault> {
+        let (at, micro) = (self.block(action, call)?, self.micro(action, call)?);
+        let (batch, tensor) = (self.tokens(micro, call)?, self.tensor_group(call));
+        let kept = self.now.kept.remove(&(at, micro));
+        let missing = || self.unsupported(call, "nothing was kept for this pass");
+        let kept = kept.ok_or_else(missing)?;
+        let block = &self.blocks[at];
+        let kept = block.stage.again(&block.weights, &batch, &tensor, kept)?;
+        self.now.kept.insert((at, micro), kept);
+        Ok(())
+    }
+
+    /// Gradient of the input; of the weights too unless they come in an action of their own.
+    pub(super) fn backward(&mut self, action: &Action, call: &Call) -> Result<(), Fault> {
+        let (at, micro) = (self.block(action, call)?, self.micro(action, call)?);
+        let (batch, tensor) = (self.tokens(micro, call)?, self.tensor_group(call));
+        let kept = self.now.kept.remove(&(at, micro));
+        let missing = || self.unsupported(call, "nothing was kept for this pass");
+        let kept = kept.ok_or_else(missing)?;
+        let block = &self.blocks[at];
+        let dy = self.now.backward.remove(&(block.span.last + 1, micro));
+        if block.span.last + 1 < self.job.model.layers() && dy.is_none() {
+            return Err(self.unsupported(call, "no gradient is there for this pass"));
+        }
+        let sequences = micro / self.job.program.time_chunks.max(1);
+        let start = || block.stage.start(batch.sequences);
+        let carries = self.now.carries.entry((at, sequences)).or_insert_with(start);
+        let (dx, left) =
+            block.stage.backward(&block.weights, &batch, &tensor, kept, dy, carries)?;
+        if let Some(dx) = dx {
+            self.now.backward.insert((block.span.first, micro), dx);
+        }
+        self.now.left.insert((at, micro), left);
+        if action.op == plan::program::Op::Backward {
+            self.backward_weight(action, call)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn backward_weight(&mut self, action: &Action, call: &Call) -> Result<(), Fault> {
+        let (at, micro) = (self.block(action, call)?, self.micro(action, call)?);
+        let batch = self.tokens(micro, call)?;
+        let left = self.now.left.remove(&(at, micro));
+        let missing = || self.unsupported(call, "no backward pass left anything");
+        let left = left.ok_or_else(missing)?;
+        let block = &mut self.blocks[at];
+        let mut gradient = block.gradient.blank(block.stage.elements());
+        block.stage.add(&block.weights, &batch, left, &mut gradient);
+        // Both copies of a table on one rank: one gradient, summed per micro-batch.
+        match self.tables.tied {
+            Some((first, second)) if at == second && first != second => {
+                self.now.tied.insert(micro, gradient[block.copy.clone()].to_vec());
+            }
+            Some((first, _)) if at == first => {
+                if let Some(other) = self.now.tied.remove(&micro) {
+                    crate::matrix::add(&mut gradient[..other.len()], &other);
+                }
+            }
+            _ => {}
+        }
+        self.blocks[at].gradient.add(micro, gradient);
+        Ok(())
+    }
+
+    /// Layers behind and in front of a border, for a message of a stage.
+    fn border(&self, pass: Pass, stage: u32, is_sender: bool) -> Option<u32> {
+        let layers = self.job.decision.stages.get(stage as usize)?.layers;
+        let is_end = (pass == Pass::Forward) == is_sender;
+        Some(if is_end { layers.last + 1 } else { layers.first })
+    }
+
+    fn channel(&self, action: &Action, call: &Call) -> Result<Arc<dyn Communicator>, Fault> {
+        let Peers::Channel { channel, .. } = action.peers else {
+            return Err(self.unsupported(call, "a message has no channel"));
+        };
+        let found = self.links.channel(channel).cloned();
+        found.ok_or_else(|| self.unsupported(call, "a message has no channel of this rank"))
+    }
+
+    /// The part of a border that this rank sends: all of it, or its share of a tensor-parallel
+    /// group, in which all hold the same.
+    fn share(&self, elements: usize) -> std::ops::Range<usize> {
+        let tp = self.job.decision.degrees.tp as usize;
+        part(elements, tp, self.place.tensor as usize)
+    }
+
+    pub(super) fn send(&mut self, pass: Pass, action: &Action, call: &Call) -> Result<(), Fault> {
+        let (micro, channel) = (self.micro(action, call)?, self.channel(action, call)?);
+        let missing = || self.unsupported(call, "there is nothing to send");
+        let border = self.border(pass, action.at.stage, true).ok_or_else(missing)?;
+        let store = match pass {
+            Pass::Forward => &mut self.now.forward,
+            Pass::Backward => &mut self.now.backward,
+        };
+        let values = store.remove(&(border, micro));
+        let values = values.ok_or_else(|| self.unsupported(call, "there is nothing to send"))?;
+        let mut message = Vec::new();
+        f32::write(&values.data()[self.share(values.data().len())], &mut message);
+        channel.send(1, message, call)
+    }
+
+    pub(super) fn receive(
+        &mut self,
+        pass: Pass,
+        action: &Action,
+        call: &Call,
+    ) -> Result<(), Fault> {
+        let (micro, channel) = (self.micro(action, call)?, self.channel(action, call)?);
+        let missing = || self.unsupported(call, "a message belongs to no stage");
+        let border = self.border(pass, action.at.stage, false).ok_or_else(missing)?;
+        let batch = self.tokens(micro, call)?;
+        let (rows, cols) = (batch.inputs.len(), border_width(&self.job.model, border));
+        let mut values = Matrix::zeros(rows, cols);
+        let share = self.share(rows * cols);
+        let message = channel.receive(0, share.len() * f32::BYTES, call)?;
+        f32::read(&message, &mut values.data_mut()[share]);
+        self.put(pass, border, micro, Arc::new(values));
+        self.now.arrived = Some((pass, border, micro));
+        Ok(())
+    }
+
+    fn put(&mut self, pass: Pass, border: u32, micro: u32, values: Arc<Matrix<f32>>) {
+        let store = match pass {
+            Pass::Forward => &mut self.now.forward,
+            Pass::Backward => &mut self.now.backward,
+        };
+        store.insert((border, micro), values);
+    }
+
+    /// Puts the parts of a border together that the members of a tensor-parallel group received.
+    pub(super) fn join_parts(&mut self, _: &Action, call: &Call) -> Result<(), Fault> {
+        let arrived = self.now.arrived.take();
+        let missing = || self.unsupported(call, "no part of a border has arrived");
+        let (pass, border, micro) = arrived.ok_or_else(missing)?;
+        let store = match pass {
+            Pass::Forward => &mut self.now.forward,
+            Pass::Backward => &mut self.now.backward,
+        };
+        let values = store.remove(&(border, micro));
+        let values = values.ok_or_else(|| self.unsupported(call, "a border is not there"))?;
+        let mut values = Arc::unwrap_or_clone(values);
+        if let Some(group) = self.links.with(Purpose::Layer(Axis::Tensor)) {
+            group.all_gather(Elements::F32(values.data_mut()), call)?;
+        }
+        self.put(pass, border, micro, Arc::new(values));
+        Ok(())
+    }
+}

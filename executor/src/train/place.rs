@@ -1,0 +1,38 @@
+//! Where a rank is in the mesh.
+
+use plan::mesh::Degrees;
+
+/// A rank's coordinates: tensor innermost, pipeline outermost, as programs number ranks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The rank.
+    pub rank: u32,
+    /// Pipeline rank.
+    pub pipeline: u32,
+    /// Replica.
+    pub data: u32,
+    /// Place in the tensor-parallel group.
+    pub tensor: u32,
+}
+
+impl Place {
+    /// The place of a rank. Context parallelism is not executed, so it takes no room.
+    #[must_use]
+    pub fn new(rank: u32, degrees: &Degrees) -> Self {
+        let (dp, tp) = (degrees.dp.max(1), degrees.tp.max(1));
+        Self { rank, pipeline: rank / (dp * tp), data: rank / tp % dp, tensor: rank % tp }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// dp 3, tp 2, pp 2: rank 9 = 1·6 + 1·2 + 1.
+    #[test]
+    fn tensor_is_innermost() {
+        let degrees = Degrees { dp: 3, tp: 2, pp: 2, cp: 1, ep: 1 };
+        let place = Place::new(9, &degrees);
+        assert_eq!(place, Place { rank: 9, pipeline: 1, data: 1, tensor: 1 });
+    }
+}

@@ -1,0 +1,263 @@
+//! A rank: what each action of a program means.
+
+use super::block::{Block, place_in};
+use super::job::Job;
+use super::links::Links;
+use super::place::Place;
+use crate::comm::{Call, Fault, Problem, Task};
+use crate::matrix::Matrix;
+use crate::model::{Carries, Kept, MicroBatch, Remainder, Stage, Unsupported};
+use crate::optimizer::{LossScale, SquareSum, clip_factor};
+use plan::program::{Action, ActionId, BufferId, BufferKind, Class, LayerSpan, Op, Purpose};
+use plan::work::Pass;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What a step did.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepReport {
+    /// Step, from 0.
+    pub step: u64,
+    /// Mean loss of a prediction, in nats.
+    pub loss: f64,
+    /// Norm of all gradients; `None` where they overflowed and the step was skipped.
+    pub norm: Option<f64>,
+    /// Learning rate.
+    pub rate: f64,
+    /// How long it took.
+    pub time: Duration,
+}
+
+/// A rank of a job.
+pub struct Rank<'a> {
+    pub(super) job: &'a Job,
+    pub(super) place: Place,
+    pub(super) class: &'a Class,
+    pub(super) links: Links,
+    pub(super) blocks: Vec<Block>,
+    pub(super) now: Step,
+    /// What pieces of text left for the next step, by block and micro-batch of sequences.
+    pub(super) carries: BTreeMap<(usize, u32), Carries<f32>>,
+    pub(super) tables: Tables,
+    /// Steps taken.
+    pub(super) step: u64,
+    /// Updates applied.
+    pub(super) updates: u64,
+    pub(super) scale: LossScale,
+}
+
+/// What is looked up while actions run.
+#[derive(Default)]
+pub(super) struct Tables {
+    /// Blocks by layers.
+    blocks: BTreeMap<LayerSpan, usize>,
+    /// The block of a gradient or of weights.
+    of_buffer: BTreeMap<BufferId, usize>,
+    /// Blocks whose activations are computed again.
+    pub recomputed: BTreeSet<usize>,
+    /// Blocks of the embedding and of its second copy, where both are here.
+    pub tied: Option<(usize, usize)>,
+}
+
+/// What exists during one step.
+#[derive(Default)]
+pub(super) struct Step {
+    pub batches: BTreeMap<u32, Arc<MicroBatch>>,
+    /// Activations that enter a layer, and gradients that leave one, by layer and micro-batch.
+    pub forward: BTreeMap<(u32, u32), Arc<Matrix<f32>>>,
+    pub backward: BTreeMap<(u32, u32), Arc<Matrix<f32>>>,
+    pub kept: BTreeMap<(usize, u32), Kept<f32>>,
+    pub left: BTreeMap<(usize, u32), Remainder<f32>>,
+    pub carries: BTreeMap<(usize, u32), Carries<f32>>,
+    pub losses: BTreeMap<u32, f64>,
+    /// Gradients of a table's second copy that wait for those of the first.
+    pub tied: BTreeMap<u32, Vec<f32>>,
+    /// The message that came last, where it is a part of a border.
+    pub arrived: Option<(Pass, u32, u32)>,
+    norm: Option<f64>,
+    rate: f64,
+    loss: f64,
+}
+
+impl<'a> Rank<'a> {
+    /// A rank with initial weights.
+    ///
+    /// # Errors
+    /// What cannot be run.
+    pub fn new(job: &'a Job, links: Links, rank: u32) -> Result<Self, Unsupported> {
+        let place = Place::new(rank, &job.decision.degrees);
+        let missing = || Unsupported::Decision {
+            what: format!("rank {rank} of a program for {}", job.program.ranks),
+            instead: "start as many ranks as the plan has",
+        };
+        let (class, _) = job.program.class_of(rank).ok_or_else(missing)?;
+        let class = &job.program.classes[class];
+        let tables = Tables::new(class);
+        let mut made = Self::bare(job, place, class, links, tables);
+        made.make_blocks()?;
+        Ok(made)
+    }
+
+    fn bare(job: &'a Job, place: Place, class: &'a Class, links: Links, tables: Tables) -> Self {
+        let (now, carries) = (Step::default(), BTreeMap::new());
+        let (step, updates, scale) = (0, 0, job.recipe.scale);
+        let blocks = Vec::new();
+        Self { job, place, class, links, blocks, now, carries, tables, step, updates, scale }
+    }
+
+    fn make_blocks(&mut self) -> Result<(), Unsupported> {
+        let job = self.job;
+        let tensor = (self.place.tensor as usize, job.decision.degrees.tp as usize);
+        let spans: Vec<LayerSpan> = self.tables.blocks.keys().copied().collect();
+        let ends = |layer: u32| spans.iter().any(|s| s.first <= layer && layer <= s.last);
+        let is_tied = job.model.table.is_some_and(|table| table.tied);
+        let last = job.model.layers() - 1;
+        let copy_is_local = is_tied && ends(0) && ends(last) && last > 0;
+        for span in &spans {
+            let chain = span.first as usize..span.last as usize + 1;
+            let stage = Stage::new(&job.model, chain, tensor)?;
+            let group = |purpose: Purpose| place_in(self.links.with(purpose));
+            let holds = |s: &&plan::document::StageDecision| {
+                s.layers.first <= span.first && span.last <= s.layers.last
+            };
+            let zero = job.decision.stages.iter().find(holds).map_or(0, |stage| stage.zero);
+            let (rule, seed) = (&job.recipe.rule, job.recipe.seed);
+            self.blocks.push(Block::new(stage, zero, rule, seed, copy_is_local, &group));
+        }
+        self.tables.tied = copy_is_local.then(|| (0, self.blocks.len() - 1));
+        Ok(())
+    }
+
+    /// How long and as what an action may wait.
+    pub(super) fn call(&self, id: usize, action: &Action) -> Call {
+        let task = Task::Action(ActionId(id as u32), action.op, action.at);
+        Call { task, limit: self.job.recipe.limit }
+    }
+
+    /// A fault of this rank.
+    pub(super) fn fault(&self, call: &Call, problem: Problem) -> Fault {
+        Fault::new(self.place.rank, call.task, problem)
+    }
+
+    pub(super) fn unsupported(&self, call: &Call, what: &str) -> Fault {
+        self.fault(call, Problem::Unsupported(what.to_string()))
+    }
+
+    /// Runs one step.
+    ///
+    /// # Errors
+    /// The first thing that went wrong on any rank.
+    pub fn run_step(&mut self) -> Result<StepReport, Fault> {
+        let start = Instant::now();
+        self.now = Step::default();
+        let class = self.class;
+        for (id, action) in class.actions.iter().enumerate() {
+            if action.cadence.includes(self.step) {
+                let call = self.call(id, action);
+                self.execute(action, &call)?;
+            }
+        }
+        self.refresh_copy();
+        self.blocks.iter_mut().for_each(Block::clear);
+        let Step { loss, norm, rate, .. } = self.now;
+        let report = StepReport { step: self.step, loss, norm, rate, time: start.elapsed() };
+        self.step += 1;
+        Ok(report)
+    }
+
+    fn execute(&mut self, action: &Action, call: &Call) -> Result<(), Fault> {
+        match action.op {
+            Op::Forward => self.forward(action, call),
+            Op::Recompute => self.recompute(action, call),
+            Op::Backward | Op::BackwardInput => self.backward(action, call),
+            Op::BackwardWeight => self.backward_weight(action, call),
+            Op::Send(pass) => self.send(pass, action, call),
+            Op::Receive(pass) => self.receive(pass, action, call),
+            Op::Layer(..) => self.join_parts(action, call),
+            // Messages are handed over when they are sent.
+            Op::WaitSend(_) => Ok(()),
+            Op::Gather => self.gather(action, call),
+            Op::Release => self.release(action, call),
+            Op::Reduce(_) => self.reduce(action, call),
+            Op::ReduceTied => self.reduce_tied(action, call),
+            Op::Optimizer => self.optimize(call),
+            other => Err(self.unsupported(call, &format!("{other:?} is not executed yet"))),
+        }
+    }
+
+    /// The block that an action is about.
+    pub(super) fn block(&self, action: &Action, call: &Call) -> Result<usize, Fault> {
+        let span = action.at.layers.and_then(|span| self.tables.blocks.get(&span).copied());
+        span.ok_or_else(|| self.unsupported(call, "an action names layers that are not here"))
+    }
+
+    /// Blocks whose gradients or weights an action reads.
+    pub(super) fn blocks_read(&self, action: &Action) -> BTreeSet<usize> {
+        let block = |access: &plan::program::Access| self.tables.of_buffer.get(&access.buffer);
+        action.reads.iter().filter_map(block).copied().collect()
+    }
+
+    /// Norm, clipping, update; all ranks agree on the norm and on the loss.
+    fn optimize(&mut self, call: &Call) -> Result<(), Fault> {
+        let mut squares = SquareSum::default();
+        let unscale = 1.0 / self.scale.scale;
+        for block in &mut self.blocks {
+            block.add_squares(&mut squares, unscale, self.place.tensor);
+        }
+        let (squares, loss) = self.agree(squares, call)?;
+        let norm = squares.norm();
+        let rate = self.job.recipe.schedule.at(self.updates);
+        if let Some(norm) = norm {
+            let factor = unscale * clip_factor(norm, self.job.recipe.clip);
+            let by = (rate, factor, self.updates);
+            self.blocks.iter_mut().for_each(|block| block.update(&self.job.recipe.rule, by));
+            self.updates += 1;
+        }
+        self.scale.note(norm.is_none());
+        (self.now.norm, self.now.rate, self.now.loss) = (norm, rate, loss);
+        Ok(())
+    }
+
+    /// Joins the sums of squares of all ranks, and the losses of the ranks that have them: first
+    /// those of lower ranks, each in the order of its micro-batches.
+    fn agree(&self, own: SquareSum, call: &Call) -> Result<(SquareSum, f64), Fault> {
+        let has_loss = self.place.tensor == 0;
+        let losses = self.now.losses.values().filter(|_| has_loss);
+        let mut message = own.to_bytes();
+        losses.for_each(|loss| message.extend_from_slice(&loss.to_le_bytes()));
+        let world = self.links.world();
+        let all = world.all_to_all(vec![message; world.size()], call)?;
+        let (mut squares, mut loss) = (SquareSum::default(), 0.0);
+        for message in &all {
+            let (head, tail) = message.split_at(message.len().min(17));
+            let part = SquareSum::from_bytes(head);
+            squares.join(part.ok_or_else(|| self.unsupported(call, "no sum of squares came"))?);
+            for raw in tail.as_chunks().0 {
+                loss += f64::from_le_bytes(*raw);
+            }
+        }
+        Ok((squares, loss * self.job.batches.per_prediction()))
+    }
+}
+
+impl Tables {
+    fn new(class: &Class) -> Self {
+        let mut tables = Self::default();
+        let passes = || class.actions.iter().filter(|action| action.is_pass());
+        let spans: BTreeSet<LayerSpan> = passes().filter_map(|action| action.at.layers).collect();
+        tables.blocks = spans.into_iter().zip(0..).collect();
+        let block = |action: &Action| action.at.layers.and_then(|s| tables.blocks.get(&s).copied());
+        let kind = |id: BufferId| class.buffer(id).map(|buffer| buffer.kind);
+        let is_shared = |id| matches!(kind(id), Some(BufferKind::Gradient | BufferKind::Weights));
+        let of_buffer = passes().flat_map(|action| {
+            let block = block(action);
+            let ids = action.reads.iter().chain(&action.writes).map(|access| access.buffer);
+            ids.filter(|&id| is_shared(id)).filter_map(move |id| Some((id, block?)))
+        });
+        let of_buffer = of_buffer.collect();
+        let again = passes().filter(|action| action.op == Op::Recompute);
+        let recomputed = again.filter_map(block).collect();
+        Self { of_buffer, recomputed, ..tables }
+    }
+}

@@ -1,0 +1,194 @@
+//! Training under many plans gives what a single rank gives.
+
+mod plans;
+
+use super::*;
+use crate::checkpoint::Checkpoint;
+use crate::comm::{Tcp, Transport};
+use plan::schedule::ScheduleKind as S;
+use plans::{Plan, job, job_with};
+use std::sync::Arc;
+
+const STEPS: u64 = 3;
+
+fn quiet(_: &StepReport) {}
+
+fn train(plan: &Plan, name: &str) -> Outcome {
+    let job = job(plan, name);
+    run_threads(&job, STEPS, None, &quiet).unwrap_or_else(|e| panic!("{name} {plan:?}: {e}"))
+}
+
+fn losses(outcome: &Outcome) -> Vec<f64> {
+    outcome.steps.iter().map(|step| step.loss).collect()
+}
+
+fn state(outcome: Outcome) -> Checkpoint {
+    outcome.checkpoint.unwrap()
+}
+
+/// Every element within rtol 1e-5 and atol 1e-6 of the other.
+fn close(a: &Checkpoint, b: &Checkpoint, what: &str) {
+    assert_eq!(a.tensors.len(), b.tensors.len());
+    for ((name, a), (_, b)) in a.tensors.iter().zip(&b.tensors) {
+        for (x, y) in a.values.iter().zip(&b.values) {
+            assert!((x - y).abs() <= 1e-6 + 1e-5 * x.abs().max(y.abs()), "{what} {name} {x} {y}");
+        }
+    }
+}
+
+/// Trains under the plan and under one rank with the same micro-batches; bit by bit the same.
+fn same_bits(name: &str, plan: &Plan) {
+    let single = train(&plan.single(), name);
+    let split = train(plan, name);
+    assert_eq!(losses(&single), losses(&split), "{name} {plan:?}");
+    assert!(state(single) == state(split), "{name} {plan:?}");
+}
+
+const TRAINED: [&str; 7] = ["mlstm", "lstm", "gpt", "rhn", "txl", "llama", "bert"];
+
+#[test]
+fn replicas_train_as_one_rank_with_accumulation() {
+    for name in TRAINED {
+        for dp in [2, 4] {
+            same_bits(name, &Plan { dp, ..Plan::default() });
+        }
+    }
+}
+
+#[test]
+fn zero_1_changes_no_bit() {
+    for name in ["mlstm", "gpt", "mixture"] {
+        for dp in [2, 3] {
+            same_bits(name, &Plan { dp, zero: 1, ..Plan::default() });
+        }
+        let zero =
+            |zero| state(train(&Plan { dp: 2, micro_batches: 2, zero, ..Plan::default() }, name));
+        assert!(zero(0) == zero(1), "{name}");
+    }
+}
+
+#[test]
+fn zero_2_and_3_train_the_same() {
+    for zero in [2, 3] {
+        let plan = Plan { dp: 2, zero, ..Plan::default() };
+        same_bits("mlstm", &plan);
+        same_bits("llama", &plan);
+        let several = Plan { micro_batches: 2, ..plan };
+        let (a, b) = (train(&several, "llama"), train(&several.single(), "llama"));
+        close(&state(a), &state(b), "llama");
+    }
+}
+
+#[test]
+fn stages_change_no_bit() {
+    for name in ["mlstm", "lstm", "rhn", "llama", "mixture", "txl"] {
+        let is_tied = matches!(name, "lstm" | "txl");
+        for schedule in [S::GPipe, S::OneForwardOneBackward, S::ZeroBubbleH1] {
+            let plan = Plan { pp: 2, micro_batches: 4, schedule, ..Plan::default() };
+            if is_tied {
+                let (a, b) = (train(&plan, name), train(&plan.single(), name));
+                close(&state(a), &state(b), name);
+            } else {
+                same_bits(name, &plan);
+            }
+        }
+    }
+}
+
+#[test]
+fn chunks_and_replicas_of_stages_change_no_bit() {
+    let plan = Plan { pp: 2, chunks: 2, micro_batches: 4, ..Plan::default() };
+    for schedule in [S::Interleaved, S::BreadthFirst, S::ZeroBubbleV] {
+        same_bits("llama", &Plan { schedule, ..plan });
+    }
+    let both = Plan { pp: 2, dp: 2, ..Plan::default() };
+    same_bits("mlstm", &both);
+    same_bits("llama", &Plan { zero: 1, recompute: true, ..both });
+}
+
+#[test]
+fn recompute_changes_no_bit() {
+    for name in ["mlstm", "gpt"] {
+        same_bits(name, &Plan { recompute: true, micro_batches: 2, ..Plan::default() });
+    }
+}
+
+#[test]
+fn pieces_along_time_train_the_same() {
+    for name in ["mlstm", "lstm", "rhn"] {
+        let plan = Plan { time_chunks: 2, schedule: S::GPipe, ..Plan::default() };
+        let (a, b) = (train(&plan, name), train(&Plan::default(), name));
+        close(&state(a), &state(b), name);
+        if name != "lstm" {
+            same_bits(name, &Plan { pp: 2, ..plan });
+        }
+    }
+}
+
+#[test]
+fn tensor_parallel_trains_the_same() {
+    for name in ["gpt", "llama", "bert"] {
+        for plan in [
+            Plan { tp: 2, ..Plan::default() },
+            Plan { tp: 2, dp: 2, zero: 1, ..Plan::default() },
+            Plan { tp: 2, pp: 2, micro_batches: 2, ..Plan::default() },
+        ] {
+            let plan = if name == "llama" { plan } else { Plan { pp: 1, ..plan } };
+            let (a, b) = (train(&plan, name), train(&plan.single(), name));
+            close(&state(a), &state(b), &format!("{name} {plan:?}"));
+        }
+    }
+}
+
+#[test]
+fn processes_train_as_threads_do() {
+    let plan = Plan { dp: 2, pp: 2, ..Plan::default() };
+    let job = job(&plan, "mlstm");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let meeting = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let one = |rank: u32| {
+        let (ranks, digest) = (4, job.digest());
+        let limit = job.recipe.limit;
+        let endpoint =
+            crate::comm::Endpoint { rank, ranks, meeting: meeting.clone(), digest, limit };
+        let tcp = Tcp::connect(&endpoint, Links::queues(&job.program, rank)).unwrap();
+        let transport: Arc<dyn Transport> = Arc::new(tcp);
+        run_rank(&job, &transport, STEPS, None, &quiet).unwrap()
+    };
+    let over_tcp = std::thread::scope(|scope| {
+        let handles: Vec<_> = (0..4).map(|rank| scope.spawn(move || one(rank))).collect();
+        let ends: Vec<_> = handles.into_iter().map(|h| h.join().unwrap()).collect();
+        ends.into_iter().next().unwrap()
+    });
+    assert!(state(over_tcp) == state(train(&plan, "mlstm")));
+}
+
+#[test]
+fn a_run_goes_on_under_another_plan() {
+    for name in ["mlstm", "llama", "txl"] {
+        let whole = train(&Plan { micro_batches: 4, ..Plan::default() }, name);
+        let first = job(&Plan { dp: 2, zero: 1, micro_batches: 2, ..Plan::default() }, name);
+        let half = run_threads(&first, 2, None, &quiet).unwrap();
+        let second = job(&Plan { micro_batches: 4, ..Plan::default() }, name);
+        let end = run_threads(&second, STEPS, half.checkpoint.as_ref(), &quiet).unwrap();
+        close(&state(whole), &state(end), name);
+        let same = job(&Plan { dp: 4, ..Plan::default() }, name);
+        let whole = run_threads(&same, STEPS, None, &quiet).unwrap();
+        let half = run_threads(&same, 1, None, &quiet).unwrap();
+        let end = run_threads(&same, STEPS, half.checkpoint.as_ref(), &quiet).unwrap();
+        assert!(state(whole) == state(end), "{name}");
+    }
+}
+
+#[test]
+fn a_small_model_learns_the_text() {
+    for name in ["mlstm", "gpt", "sampled"] {
+        let job = job_with(&Plan::default(), name, 0.02);
+        let outcome = run_threads(&job, 60, None, &quiet).unwrap();
+        let losses = losses(&outcome);
+        let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+        let (early, late) = (mean(&losses[..10]), mean(&losses[50..]));
+        assert!(late < early - 0.03, "{name}: {early} {late}");
+    }
+}

@@ -1,0 +1,152 @@
+//! Plans for small models.
+
+use crate::data::{Batches, Source};
+use crate::model::tests::small::model;
+use crate::optimizer::{Adam, LossScale, Rule, Schedule};
+use crate::train::{Job, Recipe};
+use plan::document::{
+    BatchDecision, Decision, LayerRange, PrecisionDecision, RecomputeCount, StageDecision,
+};
+use plan::exchange::SamplingSeeds;
+use plan::lower::{Recompute, Traits};
+use plan::mesh::Degrees;
+use plan::model::Model;
+use plan::program::Facts;
+use plan::schedule::{ScheduleKind, Shape};
+use plan::work::OptimizerRule;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a test decides.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    pub dp: u32,
+    pub tp: u32,
+    pub pp: u32,
+    pub micro_batches: u32,
+    pub schedule: ScheduleKind,
+    pub chunks: u32,
+    pub zero: u8,
+    pub recompute: bool,
+    pub time_chunks: u32,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            dp: 1,
+            tp: 1,
+            pp: 1,
+            micro_batches: 1,
+            schedule: ScheduleKind::OneForwardOneBackward,
+            chunks: 1,
+            zero: 0,
+            recompute: false,
+            time_chunks: 1,
+        }
+    }
+}
+
+impl Plan {
+    /// One rank with the same micro-batches, in the same order.
+    pub fn single(&self) -> Self {
+        let micro_batches = self.dp * self.micro_batches;
+        let schedule = match self.time_chunks {
+            1 => ScheduleKind::OneForwardOneBackward,
+            _ => ScheduleKind::GPipe,
+        };
+        Self { micro_batches, schedule, time_chunks: self.time_chunks, ..Self::default() }
+    }
+
+    fn decision(&self, model: &Model) -> Decision {
+        let degrees = Degrees { dp: self.dp, tp: self.tp, pp: self.pp, cp: 1, ep: 1 };
+        let global_sequences = u64::from(self.dp * self.micro_batches) * 2;
+        let batch = BatchDecision {
+            global_sequences,
+            tokens_per_sequence: 4,
+            micro_sequences: 2,
+            micro_batches: self.micro_batches * self.time_chunks,
+            time_chunks: self.time_chunks,
+        };
+        let precision = PrecisionDecision {
+            compute: plan::Dtype::Fp32,
+            weight_bytes: 4,
+            gradient_bytes: 4,
+            optimizer_bytes: 8,
+            wire_bytes: 4,
+            optimizer: OptimizerRule::Adam,
+        };
+        Decision {
+            world_size: degrees.world_size(),
+            degrees,
+            sequence_parallel: false,
+            batch,
+            schedule: self.schedule,
+            chunks: self.chunks,
+            stages: self.stages(model),
+            embedding: None,
+            precision,
+        }
+    }
+
+    fn stages(&self, model: &Model) -> Vec<StageDecision> {
+        let kinds: Vec<&str> = model
+            .chain
+            .iter()
+            .flat_map(|run| (0..run.layers).map(|_| model.kinds[run.kind].name))
+            .collect();
+        let count = self.pp * self.chunks;
+        let (kind, micro_batches) = (self.schedule, self.micro_batches * self.time_chunks);
+        let shape = Shape { kind, ranks: self.pp, micro_batches, chunks: self.chunks };
+        let stage = |i: u32| {
+            let range = crate::comm::part(kinds.len(), count as usize, i as usize);
+            let level = if self.recompute { Recompute::Full } else { Recompute::None };
+            let mut recompute: Vec<RecomputeCount> = Vec::new();
+            for kind in &kinds[range.clone()] {
+                match recompute.iter_mut().find(|r| r.kind == *kind) {
+                    Some(known) => known.layers += 1,
+                    None => {
+                        recompute.push(RecomputeCount { kind: kind.to_string(), level, layers: 1 });
+                    }
+                }
+            }
+            StageDecision {
+                layers: LayerRange { first: range.start as u32, last: range.end as u32 - 1 },
+                pipeline_rank: shape.home(i),
+                zero: self.zero,
+                recompute,
+            }
+        };
+        (0..count).map(stage).collect()
+    }
+}
+
+/// A job on the shipped text, its bytes folded into six words.
+pub fn job_with(plan: &Plan, name: &str, rate: f64) -> Job {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/text/alice.txt");
+    let text = std::fs::read(path).unwrap();
+    let tokens = text[1000..4000].iter().map(|&byte| u32::from(byte) % 6).collect();
+    let model = model(name);
+    let decision = plan.decision(&model);
+    let sequences = decision.batch.global_sequences;
+    let batches = Batches::new(Source::Memory(Arc::new(tokens)), sequences, 4, 11).unwrap();
+    let recipe = Recipe {
+        rule: Rule::Adam(Adam { decay: 0.01, ..Adam::default() }),
+        schedule: Schedule::Constant { rate },
+        clip: Some(0.5),
+        scale: LossScale::NONE,
+        seed: 11,
+        seeds: SamplingSeeds::Shared,
+        limit: Duration::from_secs(60),
+        threads: 1,
+    };
+    let attention = plan::work::AttentionKernel::Flash2;
+    let traits = Traits { attention, early_stop: false, eager: false, views: false };
+    let facts = Facts { per_node: 8, traits, different: None, capacity: None };
+    let made = Job::new(model, decision, &facts, batches, recipe);
+    made.unwrap_or_else(|e| panic!("{name} {plan:?}: {e}"))
+}
+
+pub fn job(plan: &Plan, name: &str) -> Job {
+    job_with(plan, name, 0.003)
+}

@@ -1,0 +1,149 @@
+//! A plan as a program, in time: the same decisions, simulated action by action.
+//!
+//! The search scores plans by the recurrence over passes ([`cost_model::simulate`]), where a pass
+//! is one number and what happens once per step is a tail. A program says what that leaves out:
+//! which bucket is ready when, which link is busy, what the host is launching. [`scored`] says how
+//! far the two are apart.
+
+use crate::program::program;
+use crate::report::decision;
+use crate::request::Request;
+use crate::solution::{Solution, unjittered};
+use cost_model::events::{Durations, EventError, Fold, Gradients, Host, Options, Prepared, Prices};
+use cost_model::memory::Zero;
+use plan::program::{Granularity, LowerError, Program, Settings};
+use plan::units::Seconds;
+use thiserror::Error;
+
+/// Why a plan has no time as a program.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum Unscored {
+    /// It cannot be lowered.
+    #[error(transparent)]
+    Lower(#[from] LowerError),
+    /// Its program cannot be simulated.
+    #[error(transparent)]
+    Events(#[from] EventError),
+    /// Its program has more actions than are worth waiting for.
+    #[error("about {actions} actions are more than the {most} that are simulated")]
+    TooLarge {
+        /// Actions, about.
+        actions: u64,
+        /// Limit.
+        most: u64,
+    },
+}
+
+/// What stacks do with the gradients of a solution's backward passes.
+#[must_use]
+pub fn gradients(request: &Request<'_>, solution: &Solution) -> Gradients {
+    let p = &request.model.spec.training.precision;
+    let zero = solution.setting.zero;
+    let bytes = if zero >= Zero::Gradients { p.wire_bytes } else { p.gradient_bytes };
+    Gradients { bytes, has_shards: zero == Zero::Parameters }
+}
+
+/// A plan by closed form and as a program, without stragglers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scored {
+    /// As the search sees it.
+    pub closed_form: Seconds,
+    /// As a program.
+    pub simulated: Seconds,
+}
+
+impl Scored {
+    /// How much longer the program takes, as a fraction of the closed form.
+    #[must_use]
+    pub fn difference(&self) -> f64 {
+        self.simulated / self.closed_form - 1.0
+    }
+}
+
+/// A program with the prices of its actions.
+#[derive(Clone, Debug)]
+pub struct Priced {
+    /// The program.
+    pub program: Program,
+    /// What its actions cost alone.
+    pub prices: Prices,
+}
+
+impl Priced {
+    /// The program of a solution under the profile of the request.
+    ///
+    /// # Errors
+    /// [`LowerError`] where it asks for what has no lowering.
+    pub fn new(
+        request: &Request<'_>,
+        solution: &Solution,
+        settings: &Settings,
+    ) -> Result<Self, LowerError> {
+        let program = program(request, &decision(request, solution), settings)?;
+        let prices = Self::prices(&program, request, solution);
+        Ok(Self { program, prices })
+    }
+
+    /// The same program under the profile of another request.
+    #[must_use]
+    pub fn under(&self, request: &Request<'_>, solution: &Solution) -> Self {
+        let prices = Self::prices(&self.program, request, solution);
+        Self { program: self.program.clone(), prices }
+    }
+
+    fn prices(program: &Program, request: &Request<'_>, solution: &Solution) -> Prices {
+        Prices::new(program, request.profile, Host::Lane, gradients(request, solution))
+    }
+
+    /// Ready to be simulated for one step, as on a cluster.
+    ///
+    /// # Errors
+    /// [`EventError`] where an action has no price.
+    pub fn prepared(&self, fold: Fold) -> Result<Prepared<'_>, EventError> {
+        let durations = Durations::Prices(&self.prices);
+        Prepared::new(&self.program, durations, fold, &Options::CLUSTER)
+    }
+
+    /// The step with no rank slower than its price.
+    ///
+    /// # Errors
+    /// [`EventError`].
+    pub fn makespan(&self) -> Result<Seconds, EventError> {
+        Ok(self.prepared(Fold::classes(&self.program))?.run()?.makespan())
+    }
+}
+
+/// Most actions of a program that an answer waits for: about a tenth of a second.
+const MOST_ACTIONS: u64 = 300_000;
+
+/// Simulates a plan as a program, one step, as on a cluster: layer by layer, or where that is a
+/// long list stage by stage. `step` is its closed form.
+///
+/// # Errors
+/// [`Unscored`] where it has no program, or one that is too large.
+pub fn scored(
+    request: &Request<'_>,
+    solution: &Solution,
+    step: Seconds,
+) -> Result<Scored, Unscored> {
+    let fits = |g: &Granularity| expected_actions(request, solution, *g) <= MOST_ACTIONS;
+    let finest = [Granularity::Layer, Granularity::Stage].into_iter().find(fits);
+    let granularity = finest.ok_or_else(|| Unscored::TooLarge {
+        actions: expected_actions(request, solution, Granularity::Stage),
+        most: MOST_ACTIONS,
+    })?;
+    let settings = Settings { granularity, ..Settings::default() };
+    let priced = Priced::new(request, solution, &settings)?;
+    let simulated = priced.makespan()?;
+    Ok(Scored { closed_form: unjittered(request, step), simulated })
+}
+
+/// Passes forward, backward and again, and about as many collectives and messages.
+fn expected_actions(request: &Request<'_>, solution: &Solution, granularity: Granularity) -> u64 {
+    let pieces = match granularity {
+        Granularity::Stage => solution.stages.len() as u64,
+        Granularity::Layer | Granularity::Operator => u64::from(request.model.layers()),
+    };
+    let passes = u64::from(solution.configuration.micro_batches) * 3;
+    pieces * passes * 2
+}
