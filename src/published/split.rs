@@ -186,7 +186,9 @@ fn schedule(
 /// Who leaves out how a pipeline was interleaved has usually tuned it.
 fn most_chunks(pp: u32, micro_batches: u32, layers: u32) -> u32 {
     let body = layers.saturating_sub(2);
-    let divides = |v: &u32| body > 0 && body.is_multiple_of(pp.saturating_mul(*v));
+    let even = |n: u32, v: u32| n > 0 && n.is_multiple_of(pp.saturating_mul(v));
+    // The first and the last stage may hold a layer less (Llama 3: 126 layers on 16 ranks).
+    let divides = |v: &u32| even(body, *v) || even(layers, *v);
     if micro_batches.is_multiple_of(pp) { (1..=8).rev().find(divides).unwrap_or(1) } else { 1 }
 }
 
