@@ -142,3 +142,16 @@ fn rows_travel_once_per_node() {
     let sent = network_bytes(&collective(CollectiveOp::Dispatch { copies: 8 }, 8e9, 16, 2));
     assert!((sent.get() - 8e9 * 0.5 * 0.249_023_437_5).abs() < 1.0);
 }
+
+/// 16 ranks on 2 nodes: 2·15/16 of the bytes cross instead of 2·1/2 of them, over 8 cards, and
+/// no tree is tried.
+#[test]
+fn a_flat_ring_carries_all_between_nodes() {
+    let mut profile = fixtures::a100();
+    let sum = collective(CollectiveOp::AllReduce, 1e9, 16, 2);
+    let card = profile.inter.unwrap().bandwidth.value;
+    profile.stack.collective.flat_rings.value = true;
+    let flat = cost(&sum, &profile).unwrap();
+    assert_eq!(flat.algorithm, Algorithm::Ring);
+    assert!((flat.inter.get() - 1e9 * 1.875 / 8.0 / card).abs() < 1e-12, "{:?}", flat.inter);
+}
