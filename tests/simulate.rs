@@ -27,7 +27,8 @@ impl Plan {
 
     fn run(&self, arguments: &[&str]) -> String {
         let mut command = Command::new(BINARY);
-        let output = command.args(arguments).current_dir(&self.folder).env_clear().output().unwrap();
+        let output =
+            command.args(arguments).current_dir(&self.folder).env_clear().output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{arguments:?}: {said}");
         String::from_utf8(output.stdout).unwrap()
@@ -53,7 +54,7 @@ impl Drop for Plan {
 
 /// A GPT-2 in four stages on one node.
 fn pipelined(name: &str) -> Plan {
-    let arguments = ["-g", "8", "-m", "gpt2-xl", "-c", "dgx-a100", "--pp", "4", "--tp", "2"];
+    let arguments = ["-g", "8", "-m", "gpt2-large", "-c", "dgx-a100", "--pp", "4", "--tp", "2"];
     Plan::new(name, &arguments)
 }
 
@@ -139,8 +140,7 @@ fn other_circumstances_are_slower() {
     assert!(slower.iter().all(|s| *s > 0.0), "{slower:?}");
     // Computation is all of a rank's time at most.
     assert!(slower[1] < 0.2 + 1e-9);
-    let failures =
-        plan.json(&["--mtbf", "50000h", "--checkpoint", "30s", "--restart", "5min"]);
+    let failures = plan.json(&["--mtbf", "50000h", "--checkpoint", "30s", "--restart", "5min"]);
     let goodput = number(&failures["failures"]["goodput"]);
     assert!(goodput > 0.9 && goodput < 1.0, "{goodput}");
 }
