@@ -152,7 +152,6 @@ fn the_screen_fits() {
         let mut all = vec!["simulate", "plan.json", "--color", "never"];
         all.extend(arguments);
         let text = plan.run(&all);
-        println!("{text}");
         for line in text.lines() {
             assert!(line.chars().count() <= 80, "{line}");
         }
