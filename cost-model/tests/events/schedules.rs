@@ -75,7 +75,6 @@ fn zero_bubble_v_waits_less_than_h1() {
     for (p, m) in [(4, 12), (8, 32)] {
         let whole = even(ScheduleKind::ZeroBubbleV, p, m, 2);
         let beyond = whole - f64::from(6 * m);
-        println!("V {p} {m}: {beyond}");
         assert!(beyond < f64::from(2 * (p - 1)), "{beyond}");
     }
 }
