@@ -86,7 +86,8 @@ fn losses(name: &str, tokens: Tokens, exchange: Exchange, rate: f64) -> Vec<f64>
         limit: Duration::from_secs(120),
         threads: 1,
     };
-    let traits = Traits { attention: AttentionKernel::Flash2, early_stop: false };
+    let attention = AttentionKernel::Flash2;
+    let traits = Traits { attention, early_stop: false, eager: false, views: false };
     let facts = Facts { per_node: 2, traits, different: None, capacity: None };
     let decision = decision(&model, 32, exchange);
     let job = Job::new(model, decision, &facts, batches, recipe).unwrap();
