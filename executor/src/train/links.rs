@@ -2,7 +2,7 @@
 
 use super::job::Job;
 use crate::comm::Group;
-use crate::comm::{Communicator, Tag, Transport};
+use crate::comm::{Communicator, Ledger, Tag, Transport};
 use plan::program::{ChannelId, CommunicatorId, Program, Purpose};
 use std::sync::Arc;
 
@@ -83,6 +83,13 @@ impl Links {
     #[must_use]
     pub fn channel(&self, id: ChannelId) -> Option<&Arc<dyn Communicator>> {
         self.channels.get(id.0 as usize)?.as_ref()
+    }
+
+    /// What this rank sent on each communicator of the table.
+    #[must_use]
+    pub fn ledgers(&self) -> Vec<(Purpose, Ledger)> {
+        let ledgers = self.groups.iter().map(|group| group.ledger());
+        self.purposes.iter().copied().zip(ledgers).collect()
     }
 
     /// All ranks.

@@ -1,5 +1,6 @@
 //! Training under many plans gives what a single rank gives.
 
+mod bytes;
 mod drawn;
 mod faults;
 mod plans;
