@@ -5,6 +5,7 @@
 //! [`predict`] prices that plan with what the planner prices its own plans with. What cannot be
 //! expressed says why ([`skip`]), and what had to be assumed is listed.
 
+#[cfg(test)]
 mod fixtures;
 mod intervals;
 mod machine;
