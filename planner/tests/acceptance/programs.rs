@@ -14,7 +14,7 @@ fn rows() -> Vec<Row> {
     let none = Pins::default();
     let pp = |pp, tp| Pins { pp: Some(pp), tp: Some(tp), ..Pins::default() };
     vec![
-        ("mlstm4096", "dgx1v", 192, none, 1.0),
+        ("mlstm4096", "dgx1v", 192, none, 3.0),
         ("gpt2-xl", "dgx-a100", 64, none, 8.0),
         ("llama2-7b", "hgx-h100", 64, none, 3.0),
         ("biglstm", "dgx1v", 8, none, 2.0),
