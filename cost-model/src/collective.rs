@@ -102,7 +102,8 @@ pub fn cost(collective: &Collective, profile: &Profile) -> Option<CollectiveCost
         _ => {}
     }
     let ring = ring(&shape, profile)?;
-    if collective.op != CollectiveOp::AllReduce {
+    // The libraries that know flat rings only know no trees either.
+    if collective.op != CollectiveOp::AllReduce || profile.stack.collective.flat_rings.value {
         return Some(ring);
     }
     let tree = tree::cost(&shape, &ring, profile);
@@ -204,7 +205,9 @@ impl Shape {
     }
 }
 
-/// Rings over all rails: `base + r·((n−k)·h_in + (k−1)·h_out)`, both wires at the same time.
+/// Rings over all rails: `base + r·((n−k)·h_in + (k−1)·h_out)`, both wires at the same time. A flat
+/// ring carries `r·S·(n − 1)/n` over every wire, between nodes too. Checked by
+/// `a_flat_ring_carries_all_between_nodes`.
 fn ring(shape: &Shape, profile: &Profile) -> Option<CollectiveCost> {
     let (intra, inter) = (profile.intra, profile.inter?);
     let base = Constant::from(&profile.stack.collective.ring_base, |t| t.get());
@@ -214,11 +217,14 @@ fn ring(shape: &Shape, profile: &Profile) -> Option<CollectiveCost> {
         + shape.nodes * node.value;
     let inside = if shape.per_node > 1.0 { shape.size * shape.bus_factor } else { 0.0 };
     let wire = intra.bandwidth_of(shape.per_node);
+    let flat = shape.size * shape.bus_factor / shape.per_node;
+    let is_flat = profile.stack.collective.flat_rings.value;
+    let network = if is_flat { flat } else { shape.network };
     Some(CollectiveCost {
         algorithm: Algorithm::Ring,
         latency: Seconds::new(base.value + shape.rounds * hops),
         intra: Seconds::new(inside / wire.value),
-        inter: Seconds::new(shape.network / inter.bandwidth.value),
+        inter: Seconds::new(network / inter.bandwidth.value),
         pipelined: true,
         grade: [intra.hop, inter.hop, node, wire, inter.bandwidth]
             .iter()

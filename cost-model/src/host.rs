@@ -1,8 +1,7 @@
 //! What the host costs: launching kernels, copies over its link.
 //!
-//! `t_layer = max(t_device, kernels·t_launch)`: a device that finishes its kernels faster than the
-//! host can launch them waits for the host. Small layers on fast devices are launch-bound. A layer
-//! of experts shows `t_device + ε·min` and the like: see [`routing`].
+//! A device that finishes its kernels faster than the host can launch them waits for the host
+//! ([`crate::layer::waiting`]). Small layers on fast devices are launch-bound.
 
 use crate::constant::{term, unsupported};
 use crate::profile::Profile;

@@ -180,6 +180,9 @@ pub struct CollectiveStack {
     pub shard_ramp: Sourced<f64>,
     /// Whether one device of a node holds the variables and sums the gradients of all.
     pub central: Sourced<bool>,
+    /// Whether rings across nodes run through all ranks, as before trees and reductions inside
+    /// nodes.
+    pub flat_rings: Sourced<bool>,
     /// Fixed time of a ring across nodes.
     pub ring_base: Sourced<Seconds>,
     /// Time that every node of a ring adds besides the hops of its links: threads of the library

@@ -77,9 +77,20 @@ fn model(t: Transformer, sequence: u64) -> Model {
 
 fn lowered(
     m: &Model,
-    (tp, sp): (u32, bool),
+    split: (u32, bool),
     micro_batch: u64,
     attention: AttentionKernel,
+    recompute: Recompute,
+) -> plan::lower::LoweredLayer {
+    let traits = Traits { attention, early_stop: false, eager: false, views: false };
+    lowered_by(m, split, micro_batch, traits, recompute)
+}
+
+fn lowered_by(
+    m: &Model,
+    (tp, sp): (u32, bool),
+    micro_batch: u64,
+    traits: Traits,
     recompute: Recompute,
 ) -> plan::lower::LoweredLayer {
     let kind = &m.kinds[1];
@@ -90,7 +101,7 @@ fn lowered(
         layout: Layout::new(sp),
         mesh: Mesh { degrees: Degrees { dp: 1, tp, pp: 1, cp: 1, ep: 1 }, per_node: 8 },
         compute: Dtype::Fp16,
-        traits: Traits { attention, early_stop: false, eager: false, views: false },
+        traits,
     };
     lower(&kind.graph, &context, recompute)
 }
@@ -180,6 +191,25 @@ fn activation_formulas() {
         same(at(t, false, Recompute::Full), 2.0);
         same(at(t, true, Recompute::Full), 2.0 / n);
     }
+}
+
+/// A gated layer of width h with rotary positions, four times as wide inside: an eager one keeps
+/// the activated gate (4·2 bytes per token and h), one whose values stay a view the whole product
+/// of queries, keys and values (3·2 bytes).
+#[test]
+fn eager_layers_keep_their_operands() {
+    let (s, b, h) = (2048u64, 4u64, 4096u64);
+    let base = gpt(2, h, 32, 51200, 2048);
+    let t = Transformer { gated: true, positions: Positions::Rope, dropout: false, ..base };
+    let m = model(t, s);
+    let attention = AttentionKernel::Flash2;
+    let saved = |eager, views| {
+        let traits = Traits { attention, early_stop: false, eager, views };
+        lowered_by(&m, (1, false), b, traits, Recompute::None).saved.get() / (s * b * h) as f64
+    };
+    let plain = saved(false, false);
+    assert_eq!(saved(true, false) - plain, 8.0);
+    assert_eq!(saved(false, true) - plain, 6.0);
 }
 
 /// Collectives of one layer, by pass and kind.
