@@ -172,6 +172,8 @@ pub struct OptimizerStack {
 /// Laws of the communication library.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CollectiveStack {
+    /// Whether sharded weights reach every device over its own card, not once per node.
+    pub flat_shards: Sourced<bool>,
     /// Latency base of all-gather and reduce-scatter relative to all-reduce, inside a node.
     pub shard_base: Sourced<f64>,
     /// Latency ramp of all-gather and reduce-scatter relative to all-reduce, inside a node.

@@ -19,6 +19,7 @@ mod passes;
 mod place;
 mod rank;
 mod resume;
+mod rows;
 mod run;
 
 pub use accumulate::Accumulator;

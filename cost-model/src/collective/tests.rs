@@ -35,6 +35,17 @@ fn collectives_match_an_independent_program() {
     }
 }
 
+/// 0.3 ms per node: a gather over 4 nodes takes 1.2 ms longer.
+#[test]
+fn nodes_of_a_ring_add_their_threads() {
+    let mut profile = fixtures::a100();
+    let gather = collective(CollectiveOp::AllGather, 1e6, 32, 4);
+    let before = price(&gather, &profile).value;
+    profile.stack.collective.ring_node = fixtures::of(Seconds::new(0.3e-3));
+    let after = price(&gather, &profile).value;
+    assert!(((after - before).get() - 1.2e-3).abs() < 1e-12);
+}
+
 /// H200 with NVLS: 39 µs, 67 µs, 15 MB, 479 GB/s. 1 GiB on 8:
 /// 39 + 67·1073.74/(1073.74 + 15) + 1.75·1073.74e6/479e9 = 39 + 66.08 + 3922.8 µs.
 /// Published sweep: 473–482 GB/s bus bandwidth for large messages.
@@ -84,6 +95,21 @@ fn all_to_all_by_hand() {
     let time = price(&exchange, &fixtures::a100()).value.get();
     let by_hand = 30e-6 + 4.0 / 21.0 + 2.0 / (0.8 * 232.0);
     assert!((time / by_hand - 1.0).abs() < 1e-12, "{time} against {by_hand}");
+}
+
+/// 16 GB over 16 ranks on 2 nodes at 21 GB/s each: once per node 8 GB through 8 cards; to each device
+/// 15 GB through its own. Inside a node nothing changes.
+#[test]
+fn flat_shards_take_one_card_each() {
+    let mut profile = fixtures::a100();
+    let group = Group { size: 16, nodes: 2 };
+    assert_eq!(of_shards(group, &profile), group);
+    profile.stack.collective.flat_shards.value = true;
+    let flat = of_shards(group, &profile);
+    let gather = Collective { op: CollectiveOp::AllGather, bytes: Bytes::new(16e9), group: flat };
+    assert_eq!(network_bytes(&gather).get(), 15e9);
+    let inside = Group { size: 8, nodes: 1 };
+    assert_eq!(of_shards(inside, &profile), inside);
 }
 
 #[test]

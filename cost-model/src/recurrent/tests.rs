@@ -7,8 +7,8 @@ fn product(m: u64, n: u64, k: u64) -> Gemm {
 }
 
 /// mLSTM-4096 on V100: forward products of 256 steps at 256 sequences take 0.12278 s by a second,
-/// independent implementation of the product law; the scan adds 256 · 28.8 µs, and its loop on the
-/// host 256 · 50 µs.
+/// independent implementation of the product law; the scan adds 256 · 28.8 µs of the device and
+/// 256 · 50 µs of a host that asks the device in every step.
 #[test]
 fn a_scan_pays_overhead_and_body_once_per_step() {
     let body = vec![Work::Gemm(product(256, 16_384, 4096)), Work::Gemm(product(256, 4096, 4096))];

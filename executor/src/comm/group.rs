@@ -1,8 +1,8 @@
 //! Collectives of a group, made of messages.
 //!
 //! An all-reduce is a reduce-scatter and an all-gather, each direct: member `i` gets part `i` of
-//! everyone and adds them up in the order of the members. Each member sends `2 (n−1)/n` of the data,
-//! as in a ring.
+//! everyone and adds them up in the order of the members. Each member sends `2 (n−1)/n` of the
+//! data, as in a ring.
 
 use super::{
     Call, Communicator, Elements, Fault, Ledger, Problem, Reduction, Tag, Transport, part,

@@ -40,6 +40,9 @@ pub struct Saved<T> {
     sequences: usize,
 }
 
+/// Activations, what goes on to the next piece of text, and what the backward pass needs.
+type Forward<T> = (Arc<Matrix<T>>, Carry<T>, Saved<T>);
+
 /// What is left for the gradients of the weights.
 #[derive(Debug)]
 pub struct Pending<T> {
@@ -105,7 +108,7 @@ impl Block {
         c: &Context<'_, T>,
         x: &Arc<Matrix<T>>,
         carry: Carry<T>,
-    ) -> Result<(Arc<Matrix<T>>, Carry<T>, Saved<T>), Fault> {
+    ) -> Result<Forward<T>, Fault> {
         let sequences = c.batch.sequences;
         let cached = match carry {
             Carry::Memory(cached) => cached,

@@ -78,8 +78,8 @@ impl<T: Float> Saved<T> {
     }
 }
 
-/// The output table, part of its rows in a tensor-parallel group. It is the last parameter: where it
-/// is a copy of the embedding, it is left out of what replicas exchange.
+/// The output table, part of its rows in a tensor-parallel group. It is the last parameter: where
+/// it is a copy of the embedding, it is left out of what replicas exchange.
 fn add_table(
     b: &mut Builder,
     (vocab, width): (usize, usize),

@@ -109,6 +109,13 @@ pub enum Pending<T> {
     Head(Box<head::Saved<T>>),
 }
 
+/// What a forward pass makes: its output, the carry after it, what the backward pass needs.
+pub type Forward<T> = (Out<T>, Carry<T>, Saved<T>);
+
+/// What a backward pass makes: the gradient of the input, where there is one, that of the carry
+/// before, and what is left for the weights.
+pub type Backward<T> = (Option<Arc<Matrix<T>>>, Carry<T>, Pending<T>);
+
 /// What a layer works with.
 #[derive(Clone)]
 pub struct Context<'a, T> {
@@ -151,7 +158,7 @@ impl Layer {
         c: &Context<'_, T>,
         x: &Arc<Matrix<T>>,
         carry: Carry<T>,
-    ) -> Result<(Out<T>, Carry<T>, Saved<T>), Fault> {
+    ) -> Result<Forward<T>, Fault> {
         Ok(match self {
             Self::Embedding(layer) => {
                 let (y, saved) = layer.forward(c)?;
@@ -182,7 +189,7 @@ impl Layer {
         saved: Saved<T>,
         dy: Arc<Matrix<T>>,
         after: Carry<T>,
-    ) -> Result<(Option<Arc<Matrix<T>>>, Carry<T>, Pending<T>), Fault> {
+    ) -> Result<Backward<T>, Fault> {
         Ok(match (self, saved) {
             (Self::Block(layer), Saved::Block(saved)) => {
                 let (dx, pending) = layer.backward(c, *saved, dy)?;

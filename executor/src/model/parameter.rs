@@ -83,9 +83,10 @@ impl Parameter {
 
     /// For each element of the part, in order, its index in the whole tensor.
     pub fn indices(&self) -> impl Iterator<Item = usize> + '_ {
-        let (rows, ranges) = match &self.cut {
-            Cut::Whole => (0..self.rows, vec![0..self.cols]),
-            Cut::Rows(rows) => (rows.clone(), vec![0..self.cols]),
+        let all = || std::iter::once(0..self.cols).collect();
+        let (rows, ranges): (_, Vec<Range<usize>>) = match &self.cut {
+            Cut::Whole => (0..self.rows, all()),
+            Cut::Rows(rows) => (rows.clone(), all()),
             Cut::Columns(ranges) => (0..self.rows, ranges.clone()),
         };
         let cols = self.cols;

@@ -49,6 +49,9 @@ pub struct Remainder<T> {
     layers: Vec<Pending<T>>,
 }
 
+/// The gradient for the stage before, where there is one, and what is left for the weights.
+pub type Backward<T> = (Option<Arc<Matrix<T>>>, Remainder<T>);
+
 /// What comes out of a stage.
 #[derive(Clone, Debug)]
 pub enum Output<T> {
@@ -217,7 +220,7 @@ impl Stage {
         kept: Kept<T>,
         dy: Option<Arc<Matrix<T>>>,
         carries: &mut Carries<T>,
-    ) -> Result<(Option<Arc<Matrix<T>>>, Remainder<T>), Fault> {
+    ) -> Result<Backward<T>, Fault> {
         let mut dy = dy.unwrap_or_default();
         let mut first = None;
         let mut left = Vec::with_capacity(self.layers.len());

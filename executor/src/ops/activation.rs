@@ -6,8 +6,8 @@ use crate::matrix::Matrix;
 /// Which activation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
-    /// GELU by its tanh form, `x/2 (1 + tanh(√(2/π) (x + 0.044715 x³)))` (Hendrycks and Gimpel 2016,
-    /// arXiv:1606.08415).
+    /// GELU by its tanh form, `x/2 (1 + tanh(√(2/π) (x + 0.044715 x³)))` (Hendrycks and Gimpel
+    /// 2016, arXiv:1606.08415).
     Gelu,
     /// Gated: the first half of the columns through `x σ(x)`, times the second half (Shazeer 2020,
     /// arXiv:2002.05202).

@@ -1,7 +1,7 @@
 //! LayerNorm and RMSNorm over the columns of every row.
 //!
-//! `y = x̂ ∘ γ + β`, `x̂ = (x − mean) / √(var + ε)`; RMSNorm has neither mean nor `β` and divides by
-//! `√(mean of squares + ε)`. Ba et al. 2016 (arXiv:1607.06450); Zhang and Sennrich 2019
+//! `y = x̂ ∘ γ + β`, `x̂ = (x − mean) / √(var + ε)`; RMSNorm has neither mean nor `β` and
+//! divides by `√(mean of squares + ε)`. Ba et al. 2016 (arXiv:1607.06450); Zhang and Sennrich 2019
 //! (arXiv:1910.07467).
 
 use crate::float::Float;

@@ -53,14 +53,15 @@ impl Default for Adam {
 }
 
 impl Rule {
-    /// The rule of a plan, with its usual constants: momentum 0.9, AdaGrad from 0 on, Adam as in
-    /// its paper. `None` where the rule is not implemented.
+    /// The rule of a plan, with its usual constants: momentum 0.9, AdaGrad from 0.1 on (TensorFlow's
+    /// default; from 0 its first step would move every weight by the whole rate), Adam as in its
+    /// paper. `None` where the rule is not implemented.
     #[must_use]
     pub fn of(rule: OptimizerRule) -> Option<Self> {
         Some(match rule {
             OptimizerRule::Sgd => Self::Sgd,
             OptimizerRule::Momentum => Self::Momentum { momentum: 0.9 },
-            OptimizerRule::Adagrad => Self::Adagrad { initial: 0.0 },
+            OptimizerRule::Adagrad => Self::Adagrad { initial: 0.1 },
             OptimizerRule::Adam => Self::Adam(Adam::default()),
             OptimizerRule::Adafactor | OptimizerRule::Lamb => return None,
         })

@@ -1,5 +1,6 @@
-//! Loss scaling: losses are multiplied so that small gradients survive a 16-bit format (Micikevicius
-//! et al. 2017, arXiv:1710.03740). Scales are powers of two, so they change no other bit.
+//! Loss scaling: losses are multiplied so that small gradients survive a 16-bit format
+//! (Micikevicius et al. 2017, arXiv:1710.03740). Scales are powers of two, so they change no other
+//! bit.
 
 /// A scale that grows until gradients overflow, and then shrinks.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -18,6 +18,8 @@ pub struct Shared {
     pub own: Range<usize>,
     /// Place in the group.
     pub place: usize,
+    /// Whether each rank of the group updates a part.
+    pub is_sharded: bool,
     state: State,
 }
 
@@ -38,6 +40,8 @@ pub struct Block {
     pub uses: u32,
     /// Gradients of this step.
     pub gradient: Accumulator,
+    /// Gradients that are being reduced per micro-batch.
+    pub fresh: Vec<f32>,
     /// Own parts of gradients that are reduced per micro-batch.
     pub reduced: Vec<Vec<f32>>,
     /// By group.
@@ -46,15 +50,29 @@ pub struct Block {
     pub copy: Range<usize>,
 }
 
-/// Where parameters start that are experts', and those that are a copy.
-fn borders(stage: &Stage, copy_is_local: bool) -> (Range<usize>, Range<usize>, Range<usize>) {
+/// Elements of a block by who exchanges their gradients.
+struct Borders {
+    dense: Range<usize>,
+    expert: Range<usize>,
+    /// A table whose gradient travels as rows: at the start of an embedding, at the end of a head.
+    table: Range<usize>,
+    /// A second copy of a table on the same rank.
+    copy: Range<usize>,
+}
+
+fn borders(stage: &Stage, copy_is_local: bool, has_rows: bool) -> Borders {
     let all = stage.elements();
-    let first = |is: &dyn Fn(&Parameter) -> bool| {
-        stage.placed().find(|(parameter, _)| is(parameter)).map_or(all, |(_, place)| place.start)
+    let find = |is: &dyn Fn(&Parameter) -> bool| {
+        let found = stage.placed().find(|(parameter, _)| is(parameter));
+        found.map_or(all..all, |(_, place)| place)
     };
-    let expert = first(&|p| p.name.contains(".experts."));
-    let copy = first(&|p| copy_is_local && p.copy_of.is_some());
-    (0..expert.min(copy), expert..all, copy..all)
+    let expert = find(&|p| p.name.contains(".experts.")).start..all;
+    let copy = find(&|p| copy_is_local && p.copy_of.is_some());
+    let is_table = |p: &Parameter| p.name == "embedding.table" || p.name == "head.w_vocab";
+    let table = find(&|p| has_rows && is_table(p));
+    let start = if table.start == 0 { table.end } else { 0 };
+    let end = [expert.start, copy.start, table.start].into_iter().filter(|&at| at >= start).min();
+    Borders { dense: start..end.unwrap_or(all), expert, table, copy }
 }
 
 impl Block {
@@ -65,24 +83,29 @@ impl Block {
         zero: u8,
         rule: &Rule,
         seed: u64,
-        copy_is_local: bool,
+        (copy_is_local, has_rows): (bool, bool),
         group: &dyn Fn(Purpose) -> (usize, usize),
     ) -> Self {
-        let (dense, expert, copy) = borders(&stage, copy_is_local);
+        let Borders { dense, expert, table, copy } = borders(&stage, copy_is_local, has_rows);
         let zero = if group(Purpose::Replicas).1 > 1 { zero } else { 0 };
-        let pairs = [(Purpose::Replicas, dense), (Purpose::ExpertReplicas, expert)];
+        let pairs = [
+            (Purpose::Replicas, dense),
+            (Purpose::ExpertReplicas, expert),
+            (Purpose::Exchange, table),
+        ];
         let shared = pairs.into_iter().filter(|(_, range)| !range.is_empty());
         let shared = shared.map(|(purpose, range)| {
             let (place, size) = group(purpose);
-            let own = match zero {
-                0 => range.clone(),
-                _ => {
+            let is_sharded = zero > 0 && purpose != Purpose::Exchange;
+            let own = match is_sharded {
+                false => range.clone(),
+                true => {
                     let own = part(range.len(), size, place);
                     range.start + own.start..range.start + own.end
                 }
             };
             let state = rule.start(own.len());
-            Shared { purpose, range, own, place, state }
+            Shared { purpose, range, own, place, is_sharded, state }
         });
         let shared: Vec<Shared> = shared.collect();
         let chain = stage.chain();
@@ -97,6 +120,7 @@ impl Block {
             stored: Vec::new(),
             uses: 0,
             gradient: Accumulator::default(),
+            fresh: Vec::new(),
             reduced,
             shared,
             copy,
@@ -140,7 +164,7 @@ impl Block {
     pub fn add_squares(&mut self, sum: &mut SquareSum, factor: f64, tensor_place: u32) {
         for i in 0..self.shared.len() {
             let (own, place) = (self.shared[i].own.clone(), self.shared[i].place);
-            if self.zero == 0 && place > 0 {
+            if !self.shared[i].is_sharded && place > 0 {
                 continue;
             }
             let counts = |p: &Parameter| p.copy_of.is_none() && (p.is_split || tensor_place == 0);

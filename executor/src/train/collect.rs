@@ -26,11 +26,14 @@ impl Rank<'_> {
         for at in self.blocks_read(action).into_iter().rev() {
             let block = &mut self.blocks[at];
             let elements = block.stage.elements();
-            // Per micro-batch, a block may have parameters of two groups: both reduce the same.
-            let mut fresh = match block.zero {
-                0 | 1 => Vec::new(),
-                _ => block.gradient.take(),
-            };
+            if block.zero >= 2 {
+                // A block with experts reduces twice, over other replicas each: the first takes
+                // the gradients out, the second finds them where the first put them.
+                let taken = block.gradient.take();
+                if !taken.is_empty() {
+                    block.fresh = taken;
+                }
+            }
             for i in 0..block.shared.len() {
                 let shared = &block.shared[i];
                 if shared.purpose != purpose {
@@ -47,11 +50,11 @@ impl Rank<'_> {
                         group.reduce_scatter(data, call)?;
                     }
                     _ => {
-                        fresh.resize(elements, 0.0);
-                        group.reduce_scatter(Elements::F32(&mut fresh[range]), call)?;
+                        block.fresh.resize(elements, 0.0);
+                        group.reduce_scatter(Elements::F32(&mut block.fresh[range]), call)?;
                         let sum = &mut block.reduced[i];
                         sum.resize(own.len(), 0.0);
-                        crate::matrix::add(sum, &fresh[own]);
+                        crate::matrix::add(sum, &block.fresh[own]);
                     }
                 }
             }

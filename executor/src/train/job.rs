@@ -1,5 +1,6 @@
 //! What is trained, and how: a lowered plan with a text and a recipe.
 
+use super::rows::moves_rows;
 use crate::data::{Batches, DataError, Objective};
 use crate::model::{Unsupported, check, runs_in_time};
 use crate::optimizer::{LossScale, Rule, Schedule};
@@ -100,13 +101,9 @@ impl Job {
     /// A number that ranks compare before they start: it differs where program, text or recipe do.
     #[must_use]
     pub fn digest(&self) -> u64 {
-        let text = format!("{:?}{:?}{}", self.program, self.recipe, self.batches.steps_per_epoch());
-        let halves = [text.as_bytes(), b"meshwright"].map(|part| {
-            let mut sum = crc32fast::Hasher::new();
-            sum.update(text.as_bytes());
-            sum.update(part);
-            u64::from(sum.finalize())
-        });
+        let text = format!("{:?}{}", self.recipe, self.batches.steps_per_epoch());
+        let program = format!("{}", self.program.digest());
+        let halves = [program, text].map(|part| u64::from(crc32fast::hash(part.as_bytes())));
         halves[0] << 32 | halves[1]
     }
 }
@@ -134,23 +131,24 @@ fn check_decision(d: &Decision) -> Result<(), Unsupported> {
 
 /// Actions that have no meaning here yet.
 fn check_program(model: &Model, d: &Decision, program: &Program) -> Result<(), Unsupported> {
-    let is_sparse = |op: Op| {
-        matches!(
-            op,
-            Op::Deduplicate
-                | Op::GatherIds
-                | Op::AlignRows
-                | Op::GatherRows
-                | Op::ReduceRows
-                | Op::RouteRows(_)
-                | Op::AddRows
-        )
-    };
     let mut all = program.classes.iter().flat_map(|class| &class.actions);
-    if all.clone().any(|action| is_sparse(action.op)) {
-        return refuse("a sparse exchange of a table's gradient", "plan with --exchange dense");
+    let has_rows = all.clone().any(|action| moves_rows(action.op));
+    if all.clone().any(|action| matches!(action.op, Op::RouteRows(_))) {
+        return refuse("a table with its rows at their owners", "plan with another --exchange");
+    }
+    if has_rows && d.embedding.is_some_and(|e| e.wire_bytes != 4) {
+        return refuse("a compressed exchange of rows", "plan with 4 bytes per element");
+    }
+    if has_rows && (d.degrees.tp > 1 || d.stages.iter().any(|stage| stage.zero > 1)) {
+        return refuse(
+            "an exchange of rows beside tensor parallelism or ZeRO 2 and 3",
+            "plan with --exchange dense, or without those",
+        );
     }
     let is_tied = model.table.is_some_and(|table| table.tied);
+    if is_tied && has_rows {
+        return refuse("an exchange of rows of a tied table", "plan with --exchange dense");
+    }
     let most = d.stages.iter().map(|stage| stage.zero).max().unwrap_or(0);
     if is_tied && most == 3 {
         return refuse("ZeRO 3 of a tied table", "plan with --zero 2 at most");

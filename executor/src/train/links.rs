@@ -1,7 +1,8 @@
 //! A rank's communicators: one per entry of the program's tables, made before anything runs.
 
 use super::job::Job;
-use crate::comm::{Communicator, Group, Tag, Transport};
+use crate::comm::Group;
+use crate::comm::{Communicator, Ledger, Tag, Transport};
 use plan::program::{ChannelId, CommunicatorId, Program, Purpose};
 use std::sync::Arc;
 
@@ -82,6 +83,13 @@ impl Links {
     #[must_use]
     pub fn channel(&self, id: ChannelId) -> Option<&Arc<dyn Communicator>> {
         self.channels.get(id.0 as usize)?.as_ref()
+    }
+
+    /// What this rank sent on each communicator of the table.
+    #[must_use]
+    pub fn ledgers(&self) -> Vec<(Purpose, Ledger)> {
+        let ledgers = self.groups.iter().map(|group| group.ledger());
+        self.purposes.iter().copied().zip(ledgers).collect()
     }
 
     /// All ranks.

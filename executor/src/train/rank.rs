@@ -4,15 +4,27 @@ use super::block::{Block, place_in};
 use super::job::Job;
 use super::links::Links;
 use super::place::Place;
+use super::rows::{Rows, moves_rows};
 use crate::comm::{Call, Fault, Problem, Task};
 use crate::matrix::Matrix;
 use crate::model::{Carries, Kept, MicroBatch, Remainder, Stage, Unsupported};
 use crate::optimizer::{LossScale, SquareSum, clip_factor};
 use plan::program::{Action, ActionId, BufferId, BufferKind, Class, LayerSpan, Op, Purpose};
 use plan::work::Pass;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+thread_local! {
+    /// What this thread's rank is doing, for when it panics.
+    static DOING: Cell<Task> = const { Cell::new(Task::Other("starting")) };
+}
+
+/// What this thread's rank was last doing.
+pub(super) fn doing() -> Task {
+    DOING.get()
+}
 
 /// What a step did.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,6 +68,8 @@ pub(super) struct Tables {
     of_buffer: BTreeMap<BufferId, usize>,
     /// Blocks whose activations are computed again.
     pub recomputed: BTreeSet<usize>,
+    /// Layers with a table whose gradient travels as rows.
+    with_rows: BTreeSet<LayerSpan>,
     /// Blocks of the embedding and of its second copy, where both are here.
     pub tied: Option<(usize, usize)>,
 }
@@ -73,6 +87,8 @@ pub(super) struct Step {
     pub losses: BTreeMap<u32, f64>,
     /// Gradients of a table's second copy that wait for those of the first.
     pub tied: BTreeMap<u32, Vec<f32>>,
+    /// Rows of tables on their way between replicas, by block.
+    pub rows: BTreeMap<usize, Rows>,
     /// The message that came last, where it is a part of a border.
     pub arrived: Option<(Pass, u32, u32)>,
     norm: Option<f64>,
@@ -123,7 +139,8 @@ impl<'a> Rank<'a> {
             };
             let zero = job.decision.stages.iter().find(holds).map_or(0, |stage| stage.zero);
             let (rule, seed) = (&job.recipe.rule, job.recipe.seed);
-            self.blocks.push(Block::new(stage, zero, rule, seed, copy_is_local, &group));
+            let special = (copy_is_local, self.tables.with_rows.contains(span));
+            self.blocks.push(Block::new(stage, zero, rule, seed, special, &group));
         }
         self.tables.tied = copy_is_local.then(|| (0, self.blocks.len() - 1));
         Ok(())
@@ -155,6 +172,7 @@ impl<'a> Rank<'a> {
         for (id, action) in class.actions.iter().enumerate() {
             if action.cadence.includes(self.step) {
                 let call = self.call(id, action);
+                DOING.set(call.task);
                 self.execute(action, &call)?;
             }
         }
@@ -182,6 +200,12 @@ impl<'a> Rank<'a> {
             Op::Reduce(_) => self.reduce(action, call),
             Op::ReduceTied => self.reduce_tied(action, call),
             Op::Optimizer => self.optimize(call),
+            Op::Deduplicate => Ok(()),
+            Op::GatherIds => self.gather_ids(action, call),
+            Op::AlignRows => self.align_rows(action, call),
+            Op::ReduceRows => self.reduce_rows(action, call),
+            Op::GatherRows => self.gather_rows(action, call),
+            Op::AddRows => self.add_rows(action, call),
             other => Err(self.unsupported(call, &format!("{other:?} is not executed yet"))),
         }
     }
@@ -229,13 +253,13 @@ impl<'a> Rank<'a> {
         let world = self.links.world();
         let all = world.all_to_all(vec![message; world.size()], call)?;
         let (mut squares, mut loss) = (SquareSum::default(), 0.0);
-        for message in &all {
+        for (from, message) in (0..).zip(&all) {
             let (head, tail) = message.split_at(message.len().min(17));
-            let part = SquareSum::from_bytes(head);
-            squares.join(part.ok_or_else(|| self.unsupported(call, "no sum of squares came"))?);
-            for raw in tail.as_chunks().0 {
-                loss += f64::from_le_bytes(*raw);
-            }
+            let (losses, rest) = tail.as_chunks();
+            let part = SquareSum::from_bytes(head).filter(|_| rest.is_empty());
+            let damaged = || Problem::Damaged { from, what: "it is no norm with losses" };
+            squares.join(part.ok_or_else(|| self.fault(call, damaged()))?);
+            losses.iter().for_each(|raw| loss += f64::from_le_bytes(*raw));
         }
         Ok((squares, loss * self.job.batches.per_prediction()))
     }
@@ -258,6 +282,8 @@ impl Tables {
         let of_buffer = of_buffer.collect();
         let again = passes().filter(|action| action.op == Op::Recompute);
         let recomputed = again.filter_map(block).collect();
-        Self { of_buffer, recomputed, ..tables }
+        let exchanged = class.actions.iter().filter(|action| moves_rows(action.op));
+        let with_rows = exchanged.filter_map(|action| action.at.layers).collect();
+        Self { of_buffer, recomputed, with_rows, ..tables }
     }
 }

@@ -4,9 +4,10 @@ use super::block::Block;
 use super::rank::Rank;
 use super::run::RunError;
 use crate::checkpoint::{Checkpoint, CheckpointError, Tensor};
-use crate::comm::{Call, Fault, Problem, Task};
+use crate::comm::{Call, Fault, Ledger, Problem, Task};
 use crate::float::Float;
 use crate::model::Parameter;
+use plan::program::Purpose;
 use std::collections::BTreeMap;
 
 /// Parts of tensors: name, shape of the whole, index of every element, values.
@@ -26,6 +27,12 @@ impl Rank<'_> {
     #[must_use]
     pub fn steps(&self) -> u64 {
         self.step
+    }
+
+    /// What this rank sent on each communicator of the program's table.
+    #[must_use]
+    pub fn ledgers(&self) -> Vec<(Purpose, Ledger)> {
+        self.links.ledgers()
     }
 
     /// Makes sure that all ranks run the same program: otherwise they would wait for each other in
@@ -90,7 +97,7 @@ impl Rank<'_> {
         let mut pieces = Vec::new();
         for block in &self.blocks {
             for (i, shared) in block.shared.iter().enumerate() {
-                if block.zero == 0 && shared.place > 0 {
+                if !shared.is_sharded && shared.place > 0 {
                     continue;
                 }
                 let own = shared.own.clone();

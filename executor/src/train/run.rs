@@ -2,11 +2,12 @@
 
 use super::job::Job;
 use super::links::Links;
-use super::rank::{Rank, StepReport};
+use super::rank::{Rank, StepReport, doing};
 use crate::checkpoint::{Checkpoint, CheckpointError};
-use crate::comm::{Communicator, Fault, Group, Problem, Task, Threads, Transport};
+use crate::comm::{Communicator, Fault, Group, Ledger, Problem, Task, Threads, Transport};
 use crate::gemm::limit_threads;
 use crate::model::Unsupported;
+use plan::program::Purpose;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use thiserror::Error;
@@ -19,6 +20,8 @@ pub type Observer<'a> = &'a (dyn Fn(&StepReport) + Sync);
 pub struct Outcome {
     /// Every step.
     pub steps: Vec<StepReport>,
+    /// What the rank sent on each communicator of the program's table.
+    pub ledgers: Vec<(Purpose, Ledger)>,
     /// State after the last step; rank 0 alone has it.
     pub checkpoint: Option<Checkpoint>,
 }
@@ -57,7 +60,7 @@ pub fn run_rank(
         let words = panic.downcast_ref::<String>().map(String::as_str);
         let words = words.or_else(|| panic.downcast_ref::<&str>().copied());
         let problem = Problem::Panicked(words.unwrap_or("no message").to_string());
-        Err(Fault::new(rank, Task::Other("training"), problem).into())
+        Err(Fault::new(rank, doing(), problem).into())
     });
     result.map_err(|error| {
         let fault = match &error {
@@ -101,7 +104,7 @@ fn steps(
         steps.push(report);
     }
     let checkpoint = rank.checkpoint()?;
-    Ok(Outcome { steps, checkpoint })
+    Ok(Outcome { steps, ledgers: rank.ledgers(), checkpoint })
 }
 
 /// Runs all ranks as threads of this process.

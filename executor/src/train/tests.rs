@@ -1,10 +1,14 @@
 //! Training under many plans gives what a single rank gives.
 
+mod bytes;
+mod drawn;
+mod faults;
 mod plans;
 
 use super::*;
 use crate::checkpoint::Checkpoint;
 use crate::comm::{Tcp, Transport};
+use plan::exchange::Exchange;
 use plan::schedule::ScheduleKind as S;
 use plans::{Plan, job, job_with};
 use std::sync::Arc;
@@ -76,6 +80,17 @@ fn zero_2_and_3_train_the_same() {
         let several = Plan { micro_batches: 2, ..plan };
         let (a, b) = (train(&several, "llama"), train(&several.single(), "llama"));
         close(&state(a), &state(b), "llama");
+    }
+}
+
+#[test]
+fn every_exchange_of_rows_gives_the_bits_of_the_dense_one() {
+    for name in ["mlstm", "sampled", "llama"] {
+        for exchange in [Exchange::Gather, Exchange::DedupGather, Exchange::Unique] {
+            let plan = Plan { dp: 3, exchange: Some(exchange), ..Plan::default() };
+            same_bits(name, &plan);
+            same_bits(name, &Plan { zero: 1, pp: 2, ..plan });
+        }
     }
 }
 

@@ -310,6 +310,7 @@ pub(super) fn collective(
 ) -> Option<CollectiveStack> {
     section(file, "collective", base, |table| {
         let s = (table, base);
+        let flat_shards = flag(s, "flat_shards", |b| &b.flat_shards);
         let shard_base = part(s, "shard_base", |b| &b.shard_base);
         let shard_ramp = part(s, "shard_ramp", |b| &b.shard_ramp);
         let flat = flag(s, "flat_rings", |b| &b.flat_rings);
@@ -326,6 +327,7 @@ pub(super) fn collective(
         let send_efficiency = fraction(s, "send_efficiency", |b| &b.send_efficiency);
         let deduplicates = flag(s, "deduplicates", |b| &b.deduplicates);
         Some(CollectiveStack {
+            flat_shards: flat_shards?,
             shard_base: shard_base?,
             shard_ramp: shard_ramp?,
             central: central?,

@@ -54,12 +54,11 @@ impl Across<f64> for Ranks {
     }
 }
 
+/// Parameters as a rank holds them, with their gradients.
+type Parts = Vec<(Parameter, Vec<f64>)>;
+
 /// Loss, and gradients with their parameters, of every rank of a tensor-parallel group.
-pub fn over_tensor(
-    model: &Model,
-    ranks: u32,
-    batch: &MicroBatch,
-) -> Vec<(f64, Vec<(Parameter, Vec<f64>)>)> {
+pub fn over_tensor(model: &Model, ranks: u32, batch: &MicroBatch) -> Vec<(f64, Parts)> {
     let members: Vec<u32> = (0..ranks).collect();
     let all = Threads::all(ranks, |rank| Group::queues(rank, &members, Tag(0)));
     let one = |transport: Threads| {

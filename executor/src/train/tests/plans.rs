@@ -5,9 +5,10 @@ use crate::model::tests::small::model;
 use crate::optimizer::{Adam, LossScale, Rule, Schedule};
 use crate::train::{Job, Recipe};
 use plan::document::{
-    BatchDecision, Decision, LayerRange, PrecisionDecision, RecomputeCount, StageDecision,
+    BatchDecision, Decision, EmbeddingDecision, LayerRange, PrecisionDecision, RecomputeCount,
+    StageDecision,
 };
-use plan::exchange::SamplingSeeds;
+use plan::exchange::{Exchange, SamplingSeeds};
 use plan::lower::{Recompute, Traits};
 use plan::mesh::Degrees;
 use plan::model::Model;
@@ -29,6 +30,7 @@ pub struct Plan {
     pub zero: u8,
     pub recompute: bool,
     pub time_chunks: u32,
+    pub exchange: Option<Exchange>,
 }
 
 impl Default for Plan {
@@ -43,6 +45,7 @@ impl Default for Plan {
             zero: 0,
             recompute: false,
             time_chunks: 1,
+            exchange: None,
         }
     }
 }
@@ -84,7 +87,11 @@ impl Plan {
             schedule: self.schedule,
             chunks: self.chunks,
             stages: self.stages(model),
-            embedding: None,
+            embedding: self.exchange.map(|exchange| EmbeddingDecision {
+                exchange,
+                wire_bytes: 4,
+                pieces: 1,
+            }),
             precision,
         }
     }
