@@ -96,6 +96,8 @@ struct Builder<'a> {
     channels: Vec<Channel>,
     /// Token of each forward pass and each pass that hands a gradient back, on its rank.
     done: Vec<[Vec<Option<Token>>; 2]>,
+    /// When each of them ends, were messages free.
+    ends: Vec<[Vec<f64>; 2]>,
     /// Token of each message that has arrived.
     arrived: Vec<[Vec<Option<Token>>; 2]>,
 }
@@ -123,29 +125,63 @@ impl<'a> Builder<'a> {
             home,
             channels: vec![],
             done: none(),
+            ends: vec![[vec![0.0; m], vec![0.0; m]]; stages.len()],
             arrived: none(),
         }
     }
 
-    /// Places slots as soon as their inputs are placed; messages are placed with their senders.
+    /// Places slots in the order of their ends, were messages free; messages with their senders, so
+    /// that both ends of all lie in one common order.
     fn place_all(&mut self) {
         let mut next = vec![0; self.order.len()];
-        loop {
-            let mut has_moved = false;
-            for rank in 0..self.order.len() {
-                while let Some(slot) = self.order[rank].get(next[rank]).copied() {
-                    let Some(waits) = self.input(&slot) else { break };
-                    self.pass(rank, &slot, waits);
-                    next[rank] += 1;
-                    has_moved = true;
-                }
+        let mut free = vec![0.0; self.order.len()];
+        while let Some((end, rank, slot)) = self.first_to_end(&next, &free) {
+            let waits = self.input(&slot).unwrap();
+            self.pass(rank, &slot, waits);
+            let (s, b) = (slot.stage as usize, slot.micro_batch as usize);
+            match slot.task {
+                Task::Forward => self.ends[s][0][b] = end,
+                Task::BackwardWeight => {}
+                _ => self.ends[s][1][b] = end,
             }
-            if !has_moved {
-                break;
-            }
+            free[rank] = end;
+            next[rank] += 1;
         }
         for (rank, slots) in self.order.iter().enumerate() {
             assert_eq!(next[rank], slots.len(), "the order waits in a circle");
+        }
+    }
+
+    /// Of the next slots of all ranks whose inputs are there, the one that ends first.
+    fn first_to_end(&self, next: &[usize], free: &[f64]) -> Option<(f64, usize, Slot)> {
+        let mut best: Option<(f64, usize, Slot)> = None;
+        for (rank, slots) in self.order.iter().enumerate() {
+            let slot = slots.get(next[rank]).copied();
+            let Some(slot) = slot.filter(|slot| self.input(slot).is_some()) else { continue };
+            let end = free[rank].max(self.arrives(&slot)) + self.time(&slot);
+            if best.is_none_or(|b| end < b.0) {
+                best = Some((end, rank, slot));
+            }
+        }
+        best
+    }
+
+    fn arrives(&self, slot: &Slot) -> f64 {
+        let (s, b) = (slot.stage as usize, slot.micro_batch as usize);
+        match slot.task {
+            Task::Forward => s.checked_sub(1).map_or(0.0, |from| self.ends[from][0][b]),
+            Task::BackwardWeight => 0.0,
+            _ => self.ends.get(s + 1).map_or(0.0, |next| next[1][b]),
+        }
+    }
+
+    fn time(&self, slot: &Slot) -> f64 {
+        let stage = &self.stages[slot.stage as usize];
+        match slot.task {
+            Task::Forward => stage.forward,
+            Task::Backward => stage.input + stage.weight,
+            Task::BackwardInput => stage.input,
+            Task::BackwardWeight => stage.weight,
         }
     }
 

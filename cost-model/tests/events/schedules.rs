@@ -2,9 +2,11 @@
 
 use crate::programs::{Stage, pipeline};
 use crate::{close, makespan};
-use cost_model::events::{Messages, Options};
+use cost_model::events::{Durations, Fold, Messages, Options, Prepared, Prices};
 use cost_model::simulate::{Boundary, Recurrence, StageTimes, Times};
+use plan::program::Lane;
 use plan::schedule::{ScheduleKind, order};
+use plan::timeline::Span;
 use plan::units::Seconds;
 use proptest::prelude::*;
 
@@ -68,14 +70,25 @@ fn zero_bubble_h2_only_staggers() {
     }
 }
 
-/// The V waits for nobody in steady state (ibid., section 6): m micro-batches of two chunks are 6m
-/// units, and beyond them is only the stagger, below that of 1F1B, (p − 1)·6.
+/// No rank of H2 and V waits between its first and its last pass (ibid., sections 2.2 and 6).
 #[test]
-fn zero_bubble_v_waits_less_than_h1() {
-    for (p, m) in [(4, 12), (8, 32)] {
-        let whole = even(ScheduleKind::ZeroBubbleV, p, m, 2);
-        let beyond = whole - f64::from(6 * m);
-        assert!(beyond < f64::from(2 * (p - 1)), "{beyond}");
+fn zero_bubble_h2_and_v_never_wait() {
+    for (kind, chunks) in [(ScheduleKind::ZeroBubbleH2, 1), (ScheduleKind::ZeroBubbleV, 2)] {
+        let (p, m) = (4, 12);
+        let order = order(kind, p, m, chunks).unwrap();
+        let timed = pipeline(&order, &vec![EVEN; (p * chunks) as usize], 1);
+        let prices = Prices::given(timed.charges.clone(), 0.0);
+        let (fold, durations) = (Fold::classes(&timed.program), Durations::Prices(&prices));
+        let prepared = Prepared::new(&timed.program, durations, fold, &Options::FREE).unwrap();
+        let timeline = prepared.run().unwrap().timeline("");
+        for rank in &timeline.ranks {
+            let actions = &timed.program.classes[rank.class as usize].actions;
+            let computes = |s: &&Span| actions[s.action as usize].lane == Lane::Compute;
+            let passes: Vec<&Span> = rank.spans.iter().filter(computes).collect();
+            for (a, b) in passes.iter().zip(&passes[1..]) {
+                assert_eq!(a.end_seconds, b.start_seconds, "{kind:?}, rank {}", rank.rank);
+            }
+        }
     }
 }
 
