@@ -10,24 +10,33 @@ use plan::{Dtype, Grade, Sourced};
 use std::collections::BTreeMap;
 
 /// The shipped stack files.
-pub(crate) const FILES: [(&str, &str); 19] = [
+pub(crate) const FILES: [(&str, &str); 25] = [
     ("cudnn-rnn", include_str!("../../scenarios/profiles/cudnn-rnn.toml")),
     ("deepspeed-pipe", include_str!("../../scenarios/profiles/deepspeed-pipe.toml")),
+    (
+        "deepspeed-pipe-blocking",
+        include_str!("../../scenarios/profiles/deepspeed-pipe-blocking.toml"),
+    ),
+    ("deepspeed-zero3", include_str!("../../scenarios/profiles/deepspeed-zero3.toml")),
+    ("internevo", include_str!("../../scenarios/profiles/internevo.toml")),
     ("jax-xla", include_str!("../../scenarios/profiles/jax-xla.toml")),
     ("llm-foundry", include_str!("../../scenarios/profiles/llm-foundry.toml")),
+    ("llmq", include_str!("../../scenarios/profiles/llmq.toml")),
     ("megatron-2021", include_str!("../../scenarios/profiles/megatron-2021.toml")),
     ("megatron-2022", include_str!("../../scenarios/profiles/megatron-2022.toml")),
     ("megatron-core", include_str!("../../scenarios/profiles/megatron-core.toml")),
+    ("megatron-core-plain", include_str!("../../scenarios/profiles/megatron-core-plain.toml")),
     ("mesh-tensorflow", include_str!("../../scenarios/profiles/mesh-tensorflow.toml")),
     ("nanotron", include_str!("../../scenarios/profiles/nanotron.toml")),
+    ("pytorch-2020", include_str!("../../scenarios/profiles/pytorch-2020.toml")),
     ("pytorch-amp", include_str!("../../scenarios/profiles/pytorch-amp.toml")),
     ("pytorch-amp-eager", include_str!("../../scenarios/profiles/pytorch-amp-eager.toml")),
-    ("pytorch-2020", include_str!("../../scenarios/profiles/pytorch-2020.toml")),
     ("pytorch-fsdp", include_str!("../../scenarios/profiles/pytorch-fsdp.toml")),
     ("pytorch-rnn-unrolled", include_str!("../../scenarios/profiles/pytorch-rnn-unrolled.toml")),
     ("roofline", include_str!("../../scenarios/profiles/roofline.toml")),
     ("tensorflow-2020", include_str!("../../scenarios/profiles/tensorflow-2020.toml")),
     ("tensorflow-rnn", include_str!("../../scenarios/profiles/tensorflow-rnn.toml")),
+    ("torchtitan-async", include_str!("../../scenarios/profiles/torchtitan-async.toml")),
     ("torchtitan-compile", include_str!("../../scenarios/profiles/torchtitan-compile.toml")),
     ("torchtitan-eager", include_str!("../../scenarios/profiles/torchtitan-eager.toml")),
 ];

@@ -62,7 +62,6 @@ fn id_of_collective(item: &Collective, profile: &Profile) -> &'static str {
         (CollectiveOp::Dispatch { .. }, _) => "comm.dispatch",
         (_, Some(Algorithm::Tree)) => "comm.tree",
         (_, _) if item.group.nodes > 1 => "comm.ring",
-        (CollectiveOp::AllReduce, _) if profile.stack.collective.central.value => "comm.central",
         (CollectiveOp::AllReduce, _) => "comm.all_reduce.node",
         _ => "comm.gather.node",
     }

@@ -1,8 +1,7 @@
 //! What the host costs: launching kernels, copies over its link.
 //!
-//! `t_layer = max(t_device, kernels·t_launch)`: a device that finishes its kernels faster than the
-//! host can launch them waits for the host. Small layers on fast devices are launch-bound. A layer
-//! of experts shows `t_device + ε·min` and the like: see [`routing`].
+//! A device that finishes its kernels faster than the host can launch them waits for the host
+//! ([`crate::layer::waiting`]). Small layers on fast devices are launch-bound.
 
 use crate::constant::{term, unsupported};
 use crate::profile::Profile;
@@ -50,7 +49,8 @@ pub fn launch(work: &Work, profile: &Profile) -> Estimate<Seconds> {
     term(time, profile.spread.latency, launch.grade)
 }
 
-/// Time that the device stands still because the host waits for each kernel: `kernels · t_blocking`.
+/// Time that the device stands still because the host waits for each kernel:
+/// `kernels · t_blocking`.
 ///
 /// Zero where launches do not block. Source: the stack. Checked by `blocking_launches_wait`.
 #[must_use]
@@ -60,13 +60,14 @@ pub fn wait(work: &Work, profile: &Profile) -> Estimate<Seconds> {
     term(time, profile.spread.latency, blocking.grade)
 }
 
-/// Time the host needs for a step of a layer: its launches, and what the framework does around them.
+/// Time the host needs for a step of a layer: its launches, and what the framework does around
+/// them.
 ///
-/// `kernels · t_launch + t_operator` for computation, `+ e · t_expert` for the products of `e` experts,
-/// which run one by one, `t_launch + t_collective + n·√k · t_staged` for
-/// a collective of `n` ranks on `k` nodes, where `t_staged` counts only while stages of a pipeline
-/// on different nodes (`staged`) exchange messages beside it. Casts belong to their products. Valid for
-/// eager frameworks. Source: the stack. Checked by `operators_and_collectives_occupy_the_host` and
+/// `kernels · t_launch + t_operator` for computation, `+ e · t_expert` for the products of `e`
+/// experts, which run one by one; `t_launch + t_collective + n·√k · t_staged` for a collective of
+/// `n` ranks on `k` nodes, where `t_staged` counts only while stages of a pipeline on different
+/// nodes (`staged`) exchange messages beside it. Casts belong to their products. Valid for eager
+/// frameworks. Source: the stack. Checked by `operators_and_collectives_occupy_the_host` and
 /// `experts_keep_the_host_busy`.
 #[must_use]
 pub fn occupied(step: &Step, staged: bool, profile: &Profile) -> Seconds {
@@ -140,8 +141,8 @@ mod tests {
         assert!((time(4) - time(1) - 320e-6).abs() < 1e-12);
     }
 
-    /// A product: one launch and one operator. An all-reduce of 4 ranks: one launch, one collective,
-    /// and 4 times what messages beside it cost.
+    /// A product: one launch and one operator. An all-reduce of 4 ranks: one launch, one
+    /// collective, and 4 times what messages beside it cost.
     #[test]
     fn operators_and_collectives_occupy_the_host() {
         let mut profile = fixtures::a100();

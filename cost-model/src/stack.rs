@@ -172,12 +172,17 @@ pub struct OptimizerStack {
 /// Laws of the communication library.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CollectiveStack {
+    /// Whether sharded weights reach every device over its own card, not once per node.
+    pub flat_shards: Sourced<bool>,
     /// Latency base of all-gather and reduce-scatter relative to all-reduce, inside a node.
     pub shard_base: Sourced<f64>,
     /// Latency ramp of all-gather and reduce-scatter relative to all-reduce, inside a node.
     pub shard_ramp: Sourced<f64>,
     /// Whether one device of a node holds the variables and sums the gradients of all.
     pub central: Sourced<bool>,
+    /// Whether rings across nodes run through all ranks, as before trees and reductions inside
+    /// nodes.
+    pub flat_rings: Sourced<bool>,
     /// Fixed time of a ring across nodes.
     pub ring_base: Sourced<Seconds>,
     /// Time that every node of a ring adds besides the hops of its links: threads of the library

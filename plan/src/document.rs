@@ -259,4 +259,20 @@ pub struct Certificate {
     pub space: Vec<String>,
     /// One entry per mesh.
     pub meshes: Vec<RuledOut>,
+    /// The plan as a program, action by action, where it was simulated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<ProgramScore>,
+}
+
+/// How far the closed form that the search uses is from the simulation of the plan's program. Both
+/// without stragglers.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProgramScore {
+    /// The step by the closed form, seconds.
+    pub closed_form_seconds: f64,
+    /// The step of the program, seconds.
+    pub simulated_seconds: f64,
+    /// How much longer the program takes, as a fraction of the closed form.
+    pub difference: f64,
 }

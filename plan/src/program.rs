@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! Program
-//!  ├─ communicators, channels   who talks to whom, as a table that is complete before anything runs
+//!  ├─ communicators, channels   who talks to whom: tables that are complete before anything runs
 //!  ├─ charges                   what actions cost: lists of `Work`, each listed once
 //!  └─ classes                   ranks that differ only by their peers share one list
 //!      ├─ buffers               kind, size, home, versions, place in the arena

@@ -9,7 +9,7 @@ use plan::model::{
     Batch, Experts, Family, Lstm, Mlstm, Model, ModelSpec, Norm, Positions, Precision, Rhn,
     Softmax, Stacks, Training, Transformer,
 };
-use plan::work::{AttentionKernel, CollectiveOp, OptimizerRule, Work};
+use plan::work::{AttentionKernel, CollectiveOp, OptimizerRule, PointwiseKind, Work};
 
 fn training(sequence: u64) -> Training {
     Training {
@@ -77,9 +77,20 @@ fn model(t: Transformer, sequence: u64) -> Model {
 
 fn lowered(
     m: &Model,
-    (tp, sp): (u32, bool),
+    split: (u32, bool),
     micro_batch: u64,
     attention: AttentionKernel,
+    recompute: Recompute,
+) -> plan::lower::LoweredLayer {
+    let traits = Traits { attention, early_stop: false, eager: false, views: false };
+    lowered_by(m, split, micro_batch, traits, recompute)
+}
+
+fn lowered_by(
+    m: &Model,
+    (tp, sp): (u32, bool),
+    micro_batch: u64,
+    traits: Traits,
     recompute: Recompute,
 ) -> plan::lower::LoweredLayer {
     let kind = &m.kinds[1];
@@ -90,9 +101,74 @@ fn lowered(
         layout: Layout::new(sp),
         mesh: Mesh { degrees: Degrees { dp: 1, tp, pp: 1, cp: 1, ep: 1 }, per_node: 8 },
         compute: Dtype::Fp16,
-        traits: Traits { attention, early_stop: false, eager: false, views: false },
+        traits,
     };
     lower(&kind.graph, &context, recompute)
+}
+
+/// The last body layer of a model in 8 bit over `ep` expert-parallel ranks.
+fn lowered_in_8_bit(m: &Model, ep: u32, micro_batch: u64) -> plan::lower::LoweredLayer {
+    let kind = &m.kinds[m.kinds.len() - 2];
+    let s = m.spec.training.sequence;
+    let sizes: Sizes = m.sizes_for(kind, micro_batch * u64::from(ep), s, s);
+    let attention = AttentionKernel::Flash2;
+    let context = Context {
+        sizes: &sizes,
+        layout: Layout::new(false),
+        mesh: Mesh { degrees: Degrees { dp: ep, tp: 1, pp: 1, cp: 1, ep }, per_node: 8 },
+        compute: Dtype::Fp8,
+        traits: Traits { attention, early_stop: false, eager: false, views: false },
+    };
+    lower(&kind.graph, &context, Recompute::None)
+}
+
+/// Eight bits are kept of the inputs of the four products, 7·sbh elements, and of nothing else;
+/// those inputs are cast, and the gradients of the outputs, 9·sbh.
+#[test]
+fn eight_bits_feed_products_only() {
+    let (s, b, h) = (2048u64, 4u64, 6144u64);
+    let m = model(gpt(2, h, 64, 51200, 2048), s);
+    let half = lowered(&m, (1, false), b, AttentionKernel::Flash2, Recompute::None);
+    let eight = lowered_in_8_bit(&m, 1, b);
+    let sbh = s * b * h;
+    assert_eq!(half.saved.get() - eight.saved.get(), (7 * sbh) as f64);
+    assert_eq!(half.border, eight.border);
+    let cast = |steps: &[plan::lower::Step]| -> u64 {
+        let of = |step: &plan::lower::Step| match &step.work {
+            Work::Pointwise(p) if p.kind == PointwiseKind::Cast => Some(p.elements),
+            _ => None,
+        };
+        steps.iter().filter_map(of).sum()
+    };
+    assert_eq!((cast(&eight.forward), cast(&eight.backward)), (7 * sbh, 9 * sbh));
+    assert_eq!((cast(&half.forward), cast(&half.backward)), (0, 0));
+}
+
+/// Two copies of each of 4096 rows of 16-bit activations leave for their experts and come back.
+#[test]
+fn tokens_travel_to_their_experts_and_back() {
+    let mut mixtral = llama(32, 4096, 32, 8, 14336, 32000);
+    mixtral.experts = Some(Experts {
+        count: 8,
+        top_k: 2,
+        d_expert: 14336,
+        d_shared: 0,
+        dense_layers: 0,
+        every: 1,
+        imbalance: 1.0,
+    });
+    let layer = lowered_in_8_bit(&model(mixtral, 4096), 4, 1);
+    let sent: Vec<_> = layer
+        .forward
+        .iter()
+        .filter(|s| s.role == StepRole::Communication(Axis::Expert))
+        .filter_map(|s| match &s.work {
+            Work::Collective(c) => Some((c.op, c.bytes.get())),
+            _ => None,
+        })
+        .collect();
+    let dispatch = (CollectiveOp::Dispatch { copies: 2 }, (2 * 4096 * 4096 * 2) as f64);
+    assert_eq!(sent, vec![dispatch; 2]);
 }
 
 /// Korthikanti et al. 2022 (arXiv:2205.05198), table 2: activation bytes per layer.
@@ -115,6 +191,25 @@ fn activation_formulas() {
         same(at(t, false, Recompute::Full), 2.0);
         same(at(t, true, Recompute::Full), 2.0 / n);
     }
+}
+
+/// A gated layer of width h with rotary positions, four times as wide inside: an eager one keeps
+/// the activated gate (4·2 bytes per token and h), one whose values stay a view the whole product
+/// of queries, keys and values (3·2 bytes).
+#[test]
+fn eager_layers_keep_their_operands() {
+    let (s, b, h) = (2048u64, 4u64, 4096u64);
+    let base = gpt(2, h, 32, 51200, 2048);
+    let t = Transformer { gated: true, positions: Positions::Rope, dropout: false, ..base };
+    let m = model(t, s);
+    let attention = AttentionKernel::Flash2;
+    let saved = |eager, views| {
+        let traits = Traits { attention, early_stop: false, eager, views };
+        lowered_by(&m, (1, false), b, traits, Recompute::None).saved.get() / (s * b * h) as f64
+    };
+    let plain = saved(false, false);
+    assert_eq!(saved(true, false) - plain, 8.0);
+    assert_eq!(saved(false, true) - plain, 6.0);
 }
 
 /// Collectives of one layer, by pass and kind.

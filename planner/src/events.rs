@@ -114,7 +114,7 @@ impl Priced {
 }
 
 /// Most actions of a program that an answer waits for: about a tenth of a second.
-const MOST_ACTIONS: u64 = 300_000;
+const MOST_ACTIONS: u64 = 100_000;
 
 /// Simulates a plan as a program, one step, as on a cluster: layer by layer, or where that is a
 /// long list stage by stage. `step` is its closed form.

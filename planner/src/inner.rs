@@ -6,6 +6,7 @@ use crate::request::Request;
 use crate::setting::{Setting, settings};
 use crate::space::Configuration;
 use crate::sync::Sync;
+use cost_model::collective::of_shards;
 use cost_model::layer::beside;
 use cost_model::memory::{Zero, usable};
 use cost_model::price;
@@ -215,10 +216,12 @@ impl PassBuilder<'_> {
     fn shard_traffic(&self, kind: &PricedKind, zero: Zero) -> (Seconds, Seconds) {
         let precision = &self.request.model.spec.training.precision;
         let p = &kind.parameters;
+        let shards = |group| of_shards(group, self.request.profile);
+        let (all, experts) =
+            (shards(self.mesh.replica_group()), shards(self.mesh.expert_replica_group()));
         let time = |op, each: u64| {
-            let plain =
-                self.collective(op, (p.replicated + p.table) * each, self.mesh.replica_group());
-            plain + self.collective(op, p.expert * each, self.mesh.expert_replica_group())
+            let plain = self.collective(op, (p.replicated + p.table) * each, all);
+            plain + self.collective(op, p.expert * each, experts)
         };
         let gather = match zero {
             Zero::Parameters => {

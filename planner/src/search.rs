@@ -295,6 +295,7 @@ impl<'a> Search<'a> {
             programmes: self.programmes,
             space: describe(),
             meshes: meshes.collect(),
+            program: None,
         }
     }
 }

@@ -196,13 +196,22 @@ impl<'a> Sync<'a> {
         let wire = bytes(self.precision().wire_bytes);
         let weights = bytes(self.precision().compute.between_products().size());
         match zero {
-            Zero::Off => time(CollectiveOp::AllReduce, wire),
+            Zero::Off => time(CollectiveOp::AllReduce, wire * self.copies(group)),
             Zero::Optimizer => {
                 time(CollectiveOp::ReduceScatter, wire) + time(CollectiveOp::AllGather, weights)
             }
             Zero::Gradients => time(CollectiveOp::AllGather, weights),
             Zero::Parameters => Seconds::ZERO,
         }
+    }
+
+    /// How many times the bytes of a ring pass through the bottleneck. Where one device holds the
+    /// variables (rafaljozefowicz/lm@79ae890 `common.py`, `language_model.py`), a sum is `n − 1`
+    /// gradients over its link and as many weights back: `2(n − 1)·S/B`, `n` times that of a ring.
+    /// Exchanged rows are different on each device, so theirs is that of a ring already.
+    fn copies(&self, group: Group) -> f64 {
+        let is_central = self.request.profile.stack().collective.central.value;
+        if is_central && group.nodes == 1 { f64::from(group.size) } else { 1.0 }
     }
 
     fn exposed(&self, all: Seconds, late: f64, window: Seconds, zero: Zero) -> Seconds {

@@ -205,6 +205,7 @@ fn next(saved: Option<&str>, report: &Report, typed: &[String]) -> Vec<(String, 
     match saved {
         Some(path) => vec![
             line(&format!("meshwright explain {path}"), "where the time goes"),
+            line(&format!("meshwright simulate {path}"), "the step, action by action"),
             line(&format!("meshwright explain {path} --why-not {other}"), "why not otherwise"),
         ],
         None => {

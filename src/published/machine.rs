@@ -107,7 +107,7 @@ impl<'a> Workshop<'a> {
     /// What decides the profile, and the labels of what is assumed about links.
     fn key(&self, parts: &Parts<'_>, assumed: &mut Assumptions) -> String {
         let run = &parts.row.run;
-        let link = self.rules.link(&parts.row.intra_link);
+        let link = self.rules.link(&parts.row.intra_link, parts.gpu);
         let intra = link.map_or(parts.gpu.cluster.as_str(), |l| l.cluster.as_str());
         let spans = parts.nodes > 1;
         let network = measured_network(parts.row).or(run.network).filter(|_| spans);
@@ -159,7 +159,7 @@ impl<'a> Workshop<'a> {
         let (row, rules) = (parts.row, self.rules);
         let none = || Skip::Machine("the shipped cluster has no nodes".into());
         let group = base.groups.first().cloned().ok_or_else(none)?;
-        let link = rules.link(&row.intra_link);
+        let link = rules.link(&row.intra_link, parts.gpu);
         let intra = match link {
             Some(link) => self.cluster(&link.cluster).and_then(|c| c.groups.into_iter().next()),
             None => None,

@@ -39,6 +39,8 @@ pub struct GpuRule {
     pub generation: String,
     /// Part of the cluster's bandwidth inside a node.
     pub intra_share: f64,
+    /// Whether the cluster's links are what `PCIe` means for this device.
+    own_link: bool,
 }
 
 /// Which links a description means.
@@ -212,8 +214,9 @@ impl Rules {
 
     /// The rule of a link's description.
     #[must_use]
-    pub fn link(&self, described: &str) -> Option<&LinkRule> {
-        self.links.iter().find(|rule| all_in(&rule.words, described))
+    pub fn link(&self, described: &str, gpu: &GpuRule) -> Option<&LinkRule> {
+        let own = |rule: &LinkRule| gpu.own_link && rule.words == ["pcie"];
+        self.links.iter().find(|rule| all_in(&rule.words, described) && !own(rule))
     }
 
     /// The first fabric whose words all appear in a row.
@@ -331,6 +334,7 @@ fn gpu(table: &Table<'_>) -> Option<GpuRule> {
     let cluster = table.required("cluster", Item::text);
     let generation = table.required("generation", Item::text);
     let intra_share = table.optional("intra_share", Item::fraction).unwrap_or(1.0);
+    let own_link = table.optional("own_link", Item::flag).unwrap_or(false);
     Some(GpuRule {
         words,
         without,
@@ -339,6 +343,7 @@ fn gpu(table: &Table<'_>) -> Option<GpuRule> {
         cluster: cluster?,
         generation: generation?,
         intra_share,
+        own_link,
     })
 }
 

@@ -70,7 +70,7 @@ pub fn split(
         }
     };
     let configurations = batches.into_iter().map(&mut configuration).collect();
-    let zero = zero(row, assumed);
+    let zero = kept(zero(row, assumed), &degrees, assumed);
     Ok(Split { configurations, zero, recompute: recompute(row, rules, assumed), gpus })
 }
 
@@ -186,7 +186,9 @@ fn schedule(
 /// Who leaves out how a pipeline was interleaved has usually tuned it.
 fn most_chunks(pp: u32, micro_batches: u32, layers: u32) -> u32 {
     let body = layers.saturating_sub(2);
-    let divides = |v: &u32| body > 0 && body.is_multiple_of(pp.saturating_mul(*v));
+    let even = |n: u32, v: u32| n > 0 && n.is_multiple_of(pp.saturating_mul(v));
+    // The first and the last stage may hold a layer less (Llama 3: 126 layers on 16 ranks).
+    let divides = |v: &u32| even(body, *v) || even(layers, *v);
     if micro_batches.is_multiple_of(pp) { (1..=8).rev().find(divides).unwrap_or(1) } else { 1 }
 }
 
@@ -197,6 +199,17 @@ fn zero(row: &Row, assumed: &mut Assumptions) -> Zero {
         assumed.add("sharding of training state: by the optimizer's name");
         if is_distributed { Zero::Optimizer } else { Zero::Off }
     })
+}
+
+/// In a pipeline nobody gathers weights or reduces gradients per micro-batch: FSDP keeps both whole
+/// until the last one (torchtitan's `reshard_after_forward` and `set_requires_gradient_sync`), and
+/// DeepSpeed's pipelines know no more than sharded optimizers. In time that is ZeRO 1.
+fn kept(zero: Zero, degrees: &Degrees, assumed: &mut Assumptions) -> Zero {
+    if degrees.pp == 1 || zero < Zero::Gradients {
+        return zero;
+    }
+    assumed.add("sharding in a pipeline: gathered and reduced once per step");
+    Zero::Optimizer
 }
 
 fn recompute(row: &Row, rules: &Rules, assumed: &mut Assumptions) -> Option<Recompute> {

@@ -31,6 +31,8 @@ pub struct Screen<'a> {
     pub trace: Option<&'a str>,
 }
 
+/// Columns before a text or a strip.
+const LABEL: usize = 12;
 /// Most kinds of ranks that are listed one by one.
 const MOST_ROWS: usize = 16;
 
@@ -41,7 +43,7 @@ pub fn screen(screen: &Screen<'_>, canvas: &Canvas) -> String {
     let _infallible = write!(text, "\n{}", table(screen.answer).text(canvas.width));
     if screen.answer.ranks.len() > MOST_ROWS {
         let left = screen.answer.ranks.len() - MOST_ROWS;
-        let _infallible = writeln!(text, "  … and {left} more; --csv lists all");
+        let _infallible = writeln!(text, "  … and {left} more; --format csv lists all");
     }
     let _infallible = write!(text, "{}", causes(screen.answer, canvas.width));
     let _infallible = write!(text, "\n{}", strip::strip(screen, canvas));
@@ -69,16 +71,19 @@ fn headline(screen: &Screen<'_>, canvas: &Canvas) -> String {
     let bubble = waits / whole / answer.ranks.len().max(1) as f64;
     let exposed = busiest.map_or(0.0, |r| r.time.exposed_seconds());
     let actions = grouped(answer.actions);
-    format!(
-        "{}\n\nstep        {step} simulated, {} by closed form ({})\n            bubble {} · exposed \
-         communication {} ({}) · {actions} actions\n",
-        wrap(&plan, canvas.width, 2),
+    let first = format!(
+        "{step} simulated, {} by closed form ({})",
         seconds(answer.closed_form_seconds),
         signed_percent(answer.difference),
+    );
+    let second = format!(
+        "bubble {} · exposed communication {} ({}) · {actions} actions",
         percent(bubble),
         seconds(exposed),
         percent(exposed / whole),
-    )
+    );
+    let plan = wrap(&plan, canvas.width, 2);
+    format!("{plan}\n\n{:<LABEL$}{first}\n{}", "step", labelled("", &second, canvas.width))
 }
 
 /// The rank that waits least.
@@ -89,10 +94,10 @@ fn busiest(answer: &Simulation) -> Option<&RankSummary> {
 
 /// Jitter, other circumstances, failures.
 fn scenarios(answer: &Simulation, canvas: &Canvas) -> String {
-    let mut lines = Vec::new();
+    let mut lines: Vec<(&str, String)> = Vec::new();
     if let Some(j) = &answer.jitter {
-        lines.push(format!(
-            "jitter      median {} · 95 % below {} · straggler wait {} ({}, {} common, {} per \
+        let line = format!(
+            "median {} · 95 % below {} · straggler wait {} ({}, {} common, {} per \
              rank, seed {})",
             seconds(j.median_seconds),
             seconds(j.p95_seconds),
@@ -101,29 +106,39 @@ fn scenarios(answer: &Simulation, canvas: &Canvas) -> String {
             percent(j.common),
             percent(j.rank),
             j.seed,
-        ));
+        );
+        lines.push(("jitter", line));
     }
     for change in &answer.what_if {
         let closed = change
             .closed_form_seconds
             .map_or(String::new(), |t| format!(", {} by closed form", seconds(t)));
-        lines.push(format!(
-            "what if     {}: {} ({}){closed}; assumes {}",
+        let line = format!(
+            "{}: {} ({}){closed}; assumes {}",
             change.change,
             seconds(change.seconds),
             signed_percent(change.slower),
             change.assumes,
-        ));
+        );
+        lines.push(("what if", line));
     }
     if let Some(f) = &answer.failures {
-        lines.push(format!(
-            "failures    goodput {} · a checkpoint every {} of work · a failure every {}",
+        let line = format!(
+            "goodput {} · a checkpoint every {} of work · a failure every {}",
             percent(f.goodput),
             seconds(f.interval_seconds),
             seconds(f.mtbf_seconds),
-        ));
+        );
+        lines.push(("failures", line));
     }
-    lines.iter().map(|line| wrap(line, canvas.width, 12) + "\n").collect()
+    lines.iter().map(|(label, text)| labelled(label, text, canvas.width)).collect()
+}
+
+/// A label and a text beside it, which is broken where it is too long.
+fn labelled(label: &str, text: &str, width: usize) -> String {
+    let lines = wrap(text, width.saturating_sub(LABEL), 0);
+    let labels = std::iter::once(label).chain(std::iter::repeat(""));
+    lines.lines().zip(labels).map(|(line, label)| format!("{label:<LABEL$}{line}\n")).collect()
 }
 
 fn columns() -> Vec<(&'static str, Align)> {
@@ -176,11 +191,11 @@ fn causes(answer: &Simulation, width: usize) -> String {
     let mut all: Vec<(&str, f64)> = most.into_iter().filter(|(_, time)| *time > 0.0).collect();
     all.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
     if all.is_empty() {
-        return "exposed     nothing\n".into();
+        return labelled("exposed", "nothing", width);
     }
     let parts: Vec<String> =
         all.iter().map(|(cause, time)| format!("{cause} {}", seconds(*time))).collect();
-    wrap(&format!("exposed     at most, by cause: {}", parts.join(" · ")), width, 12) + "\n"
+    labelled("exposed", &format!("at most, by cause: {}", parts.join(" · ")), width)
 }
 
 /// What the critical path consists of.
@@ -197,13 +212,15 @@ fn path(screen: &Screen<'_>, canvas: &Canvas) -> String {
         *parts.entry("waiting for the host").or_default() += span.start_seconds - last;
         last = span.end_seconds;
     }
-    let mut all: Vec<(&str, f64)> = parts.into_iter().filter(|(_, t)| *t > 1e-9).collect();
-    all.sort_by(|a, b| b.1.total_cmp(&a.1));
     let whole = screen.timeline.seconds.max(f64::MIN_POSITIVE);
+    // What would show as 0.0 % is not worth a word.
+    let shows = |(_, time): &(&str, f64)| *time > 5e-4 * whole;
+    let mut all: Vec<(&str, f64)> = parts.into_iter().filter(shows).collect();
+    all.sort_by(|a, b| b.1.total_cmp(&a.1));
     let parts: Vec<String> =
         all.iter().map(|(lane, time)| format!("{lane} {}", percent(time / whole))).collect();
     let n = counted(screen.timeline.critical_path.len(), "action", "actions");
-    wrap(&format!("critical    {n}: {}", parts.join(" · ")), canvas.width, 12) + "\n"
+    labelled("critical", &format!("{n}: {}", parts.join(" · ")), canvas.width)
 }
 
 /// For documents and spreadsheets.

@@ -12,17 +12,10 @@ use plan::work::CollectiveOp;
 /// Source: fitted to nccl-tests sweeps of 32 KiB to 16 GiB on eight devices (H200 1.8 %, A100
 /// 8.9 %, B200 6.0 %); smaller groups scale the latency by `n/8 + ¼`. Checked by
 /// `node_law_by_hand`.
-///
-/// Where one device holds the variables of all (`central`), a sum is `n − 1` gradients over its link
-/// to one other and as many weights back: `2(n−1)·S/B₂` instead of `2(n−1)/n·S/B`. Source:
-/// rafaljozefowicz/lm@79ae890 `common.py`, `language_model.py`, variables on `/gpu:0`. Checked by
-/// `one_device_that_holds_all_is_the_bottleneck`.
 pub(super) fn cost(shape: &Shape, profile: &Profile) -> CollectiveCost {
     let law = &profile.stack.collective;
     let (latency, grade) = latency(shape, profile);
-    let is_central = law.central.value && shape.op == CollectiveOp::AllReduce;
-    let (share, ranks) = if is_central { (shape.ranks, 2.0) } else { (1.0, shape.ranks) };
-    let wire = profile.intra.bandwidth_of(ranks);
+    let wire = profile.intra.bandwidth_of(shape.ranks);
     let bandwidth = match shape.op {
         CollectiveOp::AllToAll | CollectiveOp::Dispatch { .. } => {
             wire.times(Constant::of(&law.all_to_all_efficiency))
@@ -38,10 +31,10 @@ pub(super) fn cost(shape: &Shape, profile: &Profile) -> CollectiveCost {
     CollectiveCost {
         algorithm: Algorithm::Node,
         latency: Seconds::new(latency),
-        intra: Seconds::new(shape.size * once * shape.bus_factor * share / bandwidth.value),
+        intra: Seconds::new(shape.size * once * shape.bus_factor / bandwidth.value),
         inter: Seconds::ZERO,
         pipelined: true,
-        grade: grade.max(bandwidth.grade).max(law.central.grade),
+        grade: grade.max(bandwidth.grade),
     }
 }
 

@@ -35,6 +35,17 @@ fn collectives_match_an_independent_program() {
     }
 }
 
+/// 0.3 ms per node: a gather over 4 nodes takes 1.2 ms longer.
+#[test]
+fn nodes_of_a_ring_add_their_threads() {
+    let mut profile = fixtures::a100();
+    let gather = collective(CollectiveOp::AllGather, 1e6, 32, 4);
+    let before = price(&gather, &profile).value;
+    profile.stack.collective.ring_node = fixtures::of(Seconds::new(0.3e-3));
+    let after = price(&gather, &profile).value;
+    assert!(((after - before).get() - 1.2e-3).abs() < 1e-12);
+}
+
 /// H200 with NVLS: 39 µs, 67 µs, 15 MB, 479 GB/s. 1 GiB on 8:
 /// 39 + 67·1073.74/(1073.74 + 15) + 1.75·1073.74e6/479e9 = 39 + 66.08 + 3922.8 µs.
 /// Published sweep: 473–482 GB/s bus bandwidth for large messages.
@@ -86,6 +97,21 @@ fn all_to_all_by_hand() {
     assert!((time / by_hand - 1.0).abs() < 1e-12, "{time} against {by_hand}");
 }
 
+/// 16 GB over 16 ranks on 2 nodes at 21 GB/s each: once per node 8 GB through 8 cards; to each device
+/// 15 GB through its own. Inside a node nothing changes.
+#[test]
+fn flat_shards_take_one_card_each() {
+    let mut profile = fixtures::a100();
+    let group = Group { size: 16, nodes: 2 };
+    assert_eq!(of_shards(group, &profile), group);
+    profile.stack.collective.flat_shards.value = true;
+    let flat = of_shards(group, &profile);
+    let gather = Collective { op: CollectiveOp::AllGather, bytes: Bytes::new(16e9), group: flat };
+    assert_eq!(network_bytes(&gather).get(), 15e9);
+    let inside = Group { size: 8, nodes: 1 };
+    assert_eq!(of_shards(inside, &profile), inside);
+}
+
 #[test]
 fn one_rank_has_nobody_to_talk_to() {
     let alone = collective(CollectiveOp::AllReduce, 1e9, 1, 1);
@@ -117,18 +143,15 @@ fn rows_travel_once_per_node() {
     assert!((sent.get() - 8e9 * 0.5 * 0.249_023_437_5).abs() < 1.0);
 }
 
-/// 8 ranks, 1 GB: 7 gradients in and 7 weights out over the link instead of 2 · 7/8 GB: 8 times as
-/// long.
+/// 16 ranks on 2 nodes: 2·15/16 of the bytes cross instead of 2·1/2 of them, over 8 cards, and
+/// no tree is tried.
 #[test]
-fn one_device_that_holds_all_is_the_bottleneck() {
-    let group = Group { size: 8, nodes: 1 };
-    let sum = Collective { op: CollectiveOp::AllReduce, bytes: Bytes::new(1e9), group };
+fn a_flat_ring_carries_all_between_nodes() {
     let mut profile = fixtures::a100();
-    let ring = cost(&sum, &profile).unwrap().intra;
-    profile.stack.collective.central.value = true;
-    let central = cost(&sum, &profile).unwrap().intra;
-    assert!((central / ring - 8.0).abs() < 1e-12, "{central:?} against {ring:?}");
-    let gather = Collective { op: CollectiveOp::AllGather, ..sum };
-    let as_before = cost(&gather, &profile).unwrap();
-    assert!((as_before.intra / ring - 0.5).abs() < 1e-12, "{as_before:?}");
+    let sum = collective(CollectiveOp::AllReduce, 1e9, 16, 2);
+    let card = profile.inter.unwrap().bandwidth.value;
+    profile.stack.collective.flat_rings.value = true;
+    let flat = cost(&sum, &profile).unwrap();
+    assert_eq!(flat.algorithm, Algorithm::Ring);
+    assert!((flat.inter.get() - 1e9 * 1.875 / 8.0 / card).abs() < 1e-12, "{:?}", flat.inter);
 }

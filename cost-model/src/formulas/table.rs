@@ -52,14 +52,6 @@ pub(super) const ALL: &[Formula] = &[
         test: "all_to_all_by_hand",
     },
     Formula {
-        id: "comm.central",
-        title: "all-reduce through one device that holds the variables",
-        equation: "t = latency + 2(n − 1)·S/B₂",
-        letters: "S bytes of the gradient, n devices of the node, B₂ what one pair reaches",
-        source: "rafaljozefowicz/lm@79ae890 common.py, language_model.py",
-        test: "one_device_that_holds_all_is_the_bottleneck",
-    },
-    Formula {
         id: "comm.dispatch",
         title: "tokens to their experts and back",
         equation: "t = base + max(S·d(k)·(k − 1)/k/N, S·d(n)·(g − 1)/g/(e·B)), \
@@ -82,11 +74,11 @@ pub(super) const ALL: &[Formula] = &[
     Formula {
         id: "comm.ring",
         title: "rings over all rails between nodes",
-        equation: "t = base + r·((n − k)·hᵢ + (k − 1)·hₒ) + \
+        equation: "t = base + r·((n − k)·hᵢ + (k − 1)·hₒ + k·q) + \
                    max(r·(n − 1)/n·S/B, r·S·(k − 1)/k/(g·N))",
         letters: "S bytes, n ranks, k nodes, g = n/k, r 2 for all-reduce and 1 else, hᵢ and hₒ \
-                  hops inside and between nodes, B bus bandwidth inside, N one device's share of \
-                  the network cards",
+                  hops inside and between nodes, q what threads of the library add per node, B \
+                  bus bandwidth inside, N one device's share of the network cards",
         source: "NVIDIA/nccl@5067397 src/graph/tuning.cc",
         test: "collectives_match_an_independent_program",
     },
@@ -185,9 +177,9 @@ pub(super) const ALL: &[Formula] = &[
     Formula {
         id: "optimizer.update",
         title: "optimizer update",
-        equation: "t = parameters·x/(e·BW) + kernels·gap",
-        letters: "parameters of this rank, x bytes per parameter of the rule; other letters as \
-                  in kernel.stream",
+        equation: "t = parameters·x/(e·BW) + kernels·gap + fixed",
+        letters: "parameters of this rank, x bytes per parameter of the rule, fixed what a step \
+                  costs whatever its size; other letters as in kernel.stream",
         source: "bytes counted tensor by tensor; data of the stack",
         test: "an_update_moves_bytes_per_parameter",
     },
@@ -199,6 +191,15 @@ pub(super) const ALL: &[Formula] = &[
                   of the last bucket, late part of the input table, γ contention",
         source: "arXiv:2006.15704; constants of the stack",
         test: "exposed_gradients_by_hand",
+    },
+    Formula {
+        id: "comm.flat-shards",
+        title: "sharded weights over every device's own card",
+        equation: "t = base + (n − 1)·h_out + S·(n − 1)/n / N",
+        letters: "S bytes of the whole tensor, n ranks, h_out time of a hop between nodes, N one \
+                  device's share of the network cards",
+        source: "arXiv:2104.04473 table 2, ZeRO 3: 15.7 GB/s per device",
+        test: "flat_shards_take_one_card_each",
     },
     Formula {
         id: "overlap.sharded",

@@ -3,6 +3,7 @@
 mod contention;
 mod folding;
 mod programs;
+mod published;
 mod schedules;
 mod whole;
 

@@ -68,6 +68,17 @@ fn zero_bubble_h2_only_staggers() {
     }
 }
 
+/// The V waits for nobody in steady state (ibid., section 6): m micro-batches of two chunks are 6m
+/// units, and beyond them is only the stagger, below that of 1F1B, (p − 1)·6.
+#[test]
+fn zero_bubble_v_waits_less_than_h1() {
+    for (p, m) in [(4, 12), (8, 32)] {
+        let whole = even(ScheduleKind::ZeroBubbleV, p, m, 2);
+        let beyond = whole - f64::from(6 * m);
+        assert!(beyond < f64::from(2 * (p - 1)), "{beyond}");
+    }
+}
+
 /// Breadth-first with free messages waits as interleaving does with L/p chunks: p·(p − 1)/(m·L)
 /// of the work (Lamy-Poirier 2021, arXiv:2106.02679).
 #[test]

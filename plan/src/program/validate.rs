@@ -1,13 +1,14 @@
 //! Checks a program without running it. Nothing here looks at how the program was made.
 //!
-//! | check | says |
-//! |---|---|
-//! | [`tables`] | every id exists, every charge is that of its message |
-//! | [`order`] | tokens are signalled before they are waited for; every read sees the version it means, after its writer and before the next; memory is not shared while both owners live |
-//! | [`passes`] | every layer runs forward and backward once per micro-batch, and every collected weight is given up |
-//! | [`meeting`] | ranks meet: all collectives and messages match, and nothing hangs even if every send blocks until it is taken |
-//! | [`traffic`] | bytes are those of the closed forms |
-//! | [`memory`] | the arena holds what lives, and fits |
+//! - [`tables`]: every id exists, every charge is that of its message.
+//! - [`order`]: tokens are signalled before they are waited for; every read sees the version that
+//!   it means, after its writer and before the next; memory has one owner at a time.
+//! - [`passes`]: every layer runs forward and backward once per micro-batch, and every collected
+//!   weight is given up.
+//! - [`meeting`]: all collectives and messages match, and nothing hangs even if every send blocks
+//!   until it is taken.
+//! - [`traffic`]: bytes are those of the closed forms.
+//! - [`memory`]: the arena holds what lives, and fits.
 //!
 //! Happening before is decided per rank, from lanes and tokens alone: an order that only another
 //! rank would enforce is not relied upon.

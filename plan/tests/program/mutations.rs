@@ -136,17 +136,25 @@ fn access(program: &mut Program, (class, action, at): (usize, usize, usize)) -> 
     if at < reads { &mut action.reads[at] } else { &mut action.writes[at - reads] }
 }
 
+/// Two layers of GPT-2 and two micro-batches.
+fn gpt(dp: u32, tp: u32, pp: u32) -> Case {
+    let mut case = Case::new(model("gpt2", 2), degrees(dp, tp, pp));
+    case.micro_batches = 2;
+    case
+}
+
+fn with(mut case: Case, change: fn(&mut Case)) -> Case {
+    change(&mut case);
+    case
+}
+
 /// One plan for everything that is lowered in its own way.
 fn plans() -> Vec<(&'static str, Case)> {
-    let gpt = |dp, tp, pp| {
-        let mut case = Case::new(model("gpt2", 2), degrees(dp, tp, pp));
-        case.micro_batches = 2;
-        case
-    };
-    let with = |mut case: Case, change: fn(&mut Case)| {
-        change(&mut case);
-        case
-    };
+    [splits(), schedules(), exchanges()].concat()
+}
+
+/// Ways to split, and orders of whole passes.
+fn splits() -> Vec<(&'static str, Case)> {
     vec![
         ("one rank", gpt(1, 1, 1)),
         ("data parallel", gpt(4, 1, 1)),
@@ -173,6 +181,12 @@ fn plans() -> Vec<(&'static str, Case)> {
                 (c.schedule, c.chunks) = (ScheduleKind::Interleaved, 2);
             }),
         ),
+    ]
+}
+
+/// Orders of halves, stale gradients, sharded states.
+fn schedules() -> Vec<(&'static str, Case)> {
+    vec![
         (
             "breadth-first, ZeRO 3",
             with(gpt(2, 1, 2), |c| {
@@ -211,6 +225,12 @@ fn plans() -> Vec<(&'static str, Case)> {
         ),
         ("ZeRO 1", with(gpt(2, 1, 1), |c| c.zero = 1)),
         ("ZeRO 2", with(gpt(2, 1, 1), |c| c.zero = 2)),
+    ]
+}
+
+/// What is not kept, and what is not dense.
+fn exchanges() -> Vec<(&'static str, Case)> {
+    vec![
         ("ZeRO 3", with(gpt(2, 1, 1), |c| c.zero = 3)),
         ("recompute", with(gpt(1, 1, 2), |c| c.recompute = Recompute::Full)),
         (
@@ -251,7 +271,6 @@ fn plans() -> Vec<(&'static str, Case)> {
     ]
 }
 
-/// `cargo test -p plan --test program -- mutant --nocapture` shows the counts.
 #[test]
 fn every_mutant_is_refused_or_equal() {
     let mut counts = Counts::new();

@@ -2,14 +2,15 @@
 
 use super::{Context, Numbers};
 use crate::answer::Planned;
+use crate::events::scored;
 use crate::exchange::wire_bytes;
 use crate::request::Request;
 use crate::solution::{Solution, StageUse};
 use cost_model::memory::occupied;
 use plan::Estimate;
 use plan::document::{
-    BatchDecision, Decision, EmbeddingDecision, Input, Inputs, LayerRange, PLAN_SCHEMA, Plan,
-    PrecisionDecision, Prediction, RecomputeCount, StageDecision,
+    BatchDecision, Certificate, Decision, EmbeddingDecision, Input, Inputs, LayerRange,
+    PLAN_SCHEMA, Plan, PrecisionDecision, Prediction, ProgramScore, RecomputeCount, StageDecision,
 };
 
 pub(super) fn plan(
@@ -37,8 +38,20 @@ pub(super) fn plan(
         inputs,
         decision,
         prediction,
-        certificate: planned.certificate.clone(),
+        certificate: certificate(request, planned),
     }
+}
+
+/// The proof, with how far the closed form that it is about is from the plan's program.
+fn certificate(request: &Request<'_>, planned: &Planned) -> Certificate {
+    let step = planned.detail.step.value;
+    let scored = scored(request, &planned.solution, step).ok();
+    let program = scored.map(|s| ProgramScore {
+        closed_form_seconds: s.closed_form.get(),
+        simulated_seconds: s.simulated.get(),
+        difference: s.difference(),
+    });
+    Certificate { program, ..planned.certificate.clone() }
 }
 
 /// `a41c-7e09`: the first eight digits of a hash.

@@ -23,7 +23,7 @@ fn names_of_devices_are_understood() {
         ("GB200-186GB", "gb200"),
         ("B200-180GB", "b200-sxm-180gb"),
         ("T4-16GB+V100-16GB(mixed)", "t4"),
-        ("V100-32GB(450W)", "v100-sxm3-32gb"),
+        ("V100-32GB(450W)", "v100-sxm3-32gb-450w"),
         ("TitanX-Maxwell-12GB", "gtx-titan-x"),
         ("GTX-TitanX-12GB", "gtx-titan-x"),
         ("RTX-PRO-6000-96GB", "rtx-pro-6000"),

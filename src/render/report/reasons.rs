@@ -8,7 +8,7 @@ use crate::render::plan_line::against;
 use crate::render::table::{Align, Table, cut};
 use crate::render::wrap::wrap;
 use crate::style::{Canvas, Role};
-use plan::document::{Certificate, Status};
+use plan::document::{Certificate, ProgramScore, Status};
 use plan::report::Report;
 use std::fmt::Write as _;
 
@@ -56,7 +56,24 @@ pub(super) fn runners_up(report: &Report, canvas: &Canvas) -> String {
 }
 
 pub(super) fn certificate(report: &Report, canvas: &Canvas) -> String {
-    format!("  {}\n", wrap(&proof(&report.plan.certificate), canvas.width, 2))
+    let certificate = &report.plan.certificate;
+    let mut text = format!("  {}\n", wrap(&proof(certificate), canvas.width, 2));
+    if let Some(score) = &certificate.program {
+        text += &format!("  {}\n", wrap(&closeness(score), canvas.width, 2));
+    }
+    text
+}
+
+/// How far the closed form is from the program, in a sentence.
+fn closeness(score: &ProgramScore) -> String {
+    let step = seconds(score.simulated_seconds);
+    let tenths = (score.difference * 1000.0).round().abs() / 10.0;
+    let verdict = match score.difference {
+        _ if tenths == 0.0 => "as by the closed form".to_string(),
+        d if d > 0.0 => format!("{tenths:.1} % above the closed form"),
+        _ => format!("{tenths:.1} % below the closed form"),
+    };
+    format!("Simulated action by action without stragglers, the step is {step}, {verdict}.")
 }
 
 /// The proof in a sentence.

@@ -1,13 +1,11 @@
 //! The pipeline as strips: one line per kind of rank, time to the right.
 
-use super::{Screen, line};
+use super::{LABEL, Screen, line};
 use crate::render::report::seconds;
 use crate::style::{Canvas, Role};
 use plan::program::{Action, Lane, Op};
 use plan::timeline::{RankTimeline, Span};
 
-/// Columns before the strip.
-const LABEL: usize = 12;
 /// A pass is worth a label from this many columns on.
 const LEAST_PASS: f64 = 4.0;
 /// Most lines.
@@ -37,7 +35,7 @@ pub fn strip(screen: &Screen<'_>, canvas: &Canvas) -> String {
     text
 }
 
-const LEGEND: &str = "F forward, B backward, I W its halves, R again, U update";
+const LEGEND: &str = "F forward, B backward (I, W), R again, U update";
 
 /// At most [`MOST_LINES`] ranks, evenly chosen.
 fn shown(ranks: &[RankTimeline]) -> Vec<&RankTimeline> {
@@ -46,7 +44,9 @@ fn shown(ranks: &[RankTimeline]) -> Vec<&RankTimeline> {
 }
 
 fn label(rank: &RankTimeline) -> String {
-    format!("{:<LABEL$}", format!("  rank {}", rank.rank))
+    let number = rank.rank;
+    let text = if number < 100_000 { format!("  rank {number}") } else { format!("  {number}") };
+    format!("{text:<LABEL$}")
 }
 
 fn computing<'a>(

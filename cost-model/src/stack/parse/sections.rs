@@ -310,8 +310,10 @@ pub(super) fn collective(
 ) -> Option<CollectiveStack> {
     section(file, "collective", base, |table| {
         let s = (table, base);
+        let flat_shards = flag(s, "flat_shards", |b| &b.flat_shards);
         let shard_base = part(s, "shard_base", |b| &b.shard_base);
         let shard_ramp = part(s, "shard_ramp", |b| &b.shard_ramp);
+        let flat = flag(s, "flat_rings", |b| &b.flat_rings);
         let central = flag(s, "central", |b| &b.central);
         let ring_base = quantity(s, "ring_base", |b| &b.ring_base);
         let ring_node = quantity(s, "ring_node", |b| &b.ring_node);
@@ -325,9 +327,11 @@ pub(super) fn collective(
         let send_efficiency = fraction(s, "send_efficiency", |b| &b.send_efficiency);
         let deduplicates = flag(s, "deduplicates", |b| &b.deduplicates);
         Some(CollectiveStack {
+            flat_shards: flat_shards?,
             shard_base: shard_base?,
             shard_ramp: shard_ramp?,
             central: central?,
+            flat_rings: flat?,
             ring_base: ring_base?,
             ring_node: ring_node?,
             tree_base: tree_base?,

@@ -16,7 +16,7 @@ fn every_shipped_stack_parses_under_its_own_name() {
 #[test]
 fn an_extension_changes_what_it_states_and_keeps_the_rest() {
     let (base, foundry) = (stack(), shipped("llm-foundry"));
-    assert_eq!(foundry.attention.kernel.value, AttentionKernel::Flash2);
+    assert_eq!(foundry.attention.kernel.value, AttentionKernel::Flash1);
     assert_eq!(foundry.compute.derate.value, 0.885);
     assert_eq!(foundry.collective, base.collective);
     let relayout = &foundry.pointwise[&PointwiseKind::Relayout].value;

@@ -17,7 +17,7 @@ use crate::work::{Collective, CollectiveOp, Group, Work};
 use std::collections::BTreeMap;
 
 /// Most passes that are listed: beyond, a program is larger than the machine that makes it.
-const MOST_PASSES: u64 = 1 << 24;
+const MOST_PASSES: u64 = 1 << 22;
 
 /// Most tokens of a micro-batch.
 const MOST_TOKENS: u64 = 1 << 40;
@@ -73,6 +73,7 @@ pub(crate) struct Update {
 pub(crate) struct Tables {
     pub communicators: Vec<Communicator>,
     pub channels: Vec<Channel>,
+    joins: BTreeMap<(u32, u32), ChannelId>,
     charges: Vec<Charge>,
     known: BTreeMap<String, ChargeId>,
 }
@@ -104,8 +105,18 @@ impl Tables {
     }
 
     pub fn channel(&self, from_stage: u32, to_stage: u32) -> Option<ChannelId> {
-        let joins = |c: &Channel| c.from_stage == from_stage && c.to_stage == to_stage;
-        self.channels.iter().position(joins).map(|at| ChannelId(at as u32))
+        self.joins.get(&(from_stage, to_stage)).copied()
+    }
+
+    /// Peers of a collective; `None` where the group is one rank.
+    pub fn peers(
+        &self,
+        purpose: Purpose,
+        collective: CollectiveOp,
+        payload: Payload,
+    ) -> Option<Peers> {
+        let (communicator, _) = self.communicator(purpose)?;
+        Some(Peers::Group { communicator, sequence: 0, collective, payload })
     }
 
     /// Peers and charge of a collective; `None` where the group is one rank.
@@ -115,11 +126,12 @@ impl Tables {
         collective: CollectiveOp,
         payload: Payload,
     ) -> Option<(Peers, ChargeId)> {
-        let (communicator, group) = self.communicator(purpose)?;
+        let peers = self.peers(purpose, collective, payload)?;
+        let (_, group) = self.communicator(purpose)?;
         let group = Group { size: group.size, nodes: group.nodes };
         let bytes = payload.size.expected;
         let charge = self.work(Work::Collective(Collective { op: collective, bytes, group }));
-        Some((Peers::Group { communicator, sequence: 0, collective, payload }, charge))
+        Some((peers, charge))
     }
 }
 
@@ -152,6 +164,9 @@ impl<'a> Draft<'a> {
             classes: Vec::new(),
         };
         draft.tables.channels = draft.channels();
+        let channels = (0..).zip(&draft.tables.channels);
+        draft.tables.joins =
+            channels.map(|(i, c)| ((c.from_stage, c.to_stage), ChannelId(i))).collect();
         draft.classes = blocks(&mut draft)?;
         Ok(draft)
     }

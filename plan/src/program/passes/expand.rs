@@ -37,7 +37,7 @@ pub(crate) fn expand(draft: &mut Draft<'_>) {
 }
 
 /// Places of the blocks of a stage.
-fn of_stage(class: &ClassDraft, stage: u32) -> std::ops::Range<usize> {
+pub(super) fn of_stage(class: &ClassDraft, stage: u32) -> std::ops::Range<usize> {
     let blocks = &class.blocks;
     blocks.partition_point(|b| b.stage < stage)..blocks.partition_point(|b| b.stage <= stage)
 }

@@ -1,6 +1,7 @@
 //! Messages between stages.
 
 use super::draft::{ClassDraft, Draft, latest};
+use super::expand::of_stage;
 use crate::mesh::Axis;
 use crate::program::{
     Access, Action, At, BufferId, Cause, Element, Lane, LowerError, Op, Payload, Peers, Purpose,
@@ -118,7 +119,7 @@ fn message(draft: &mut Draft<'_>, rank: usize, slot: Slot, lists: &mut [Vec<Acti
 
 /// What arrives: the input of the first block of a stage, or the gradient of its last one.
 fn target(class: &ClassDraft, stage: u32, pass: Pass, b: u32) -> Option<BufferId> {
-    let mut mine = class.blocks.iter().filter(|block| block.stage == stage);
+    let mut mine = class.blocks[of_stage(class, stage)].iter();
     let buffers = match pass {
         Pass::Forward => &mine.next()?.buffers.input,
         Pass::Backward => &mine.next_back()?.buffers.gradient,

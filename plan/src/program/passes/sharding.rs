@@ -33,6 +33,7 @@ pub(crate) fn sharding(draft: &mut Draft<'_>) {
         let uses = uses(draft, &class);
         let mut of_block: Vec<Vec<usize>> = vec![Vec::new(); class.blocks.len()];
         uses.iter().enumerate().for_each(|(i, u)| of_block[u.block].push(i));
+        share_table(draft, &class, &mut of_block);
         let mut inserted = Inserted::default();
         for (place, mine) in of_block.iter().enumerate() {
             for group in groups(draft, &class, place) {
@@ -41,6 +42,21 @@ pub(crate) fn sharding(draft: &mut Draft<'_>) {
         }
         inserted.apply(&mut class);
         draft.classes[rank] = class;
+    }
+}
+
+/// Where output and input are one table of one rank, passes of the output read its weights and add
+/// to its gradient. With ZeRO 2 and 3 the table is collected and scattered for the input alone.
+fn share_table(draft: &Draft<'_>, class: &ClassDraft, of_block: &mut [Vec<usize>]) {
+    let is_tied = draft.model.table.is_some_and(|t| t.tied && t.sampled.is_none());
+    let input = class.blocks.iter().position(|b| b.holds_input && b.zero < 2);
+    let output = class.blocks.iter().position(|b| b.holds_output);
+    if let (true, Some(input), Some(output)) = (is_tied, input, output)
+        && input != output
+    {
+        let also = of_block[output].clone();
+        of_block[input].extend(also);
+        of_block[input].sort_unstable();
     }
 }
 

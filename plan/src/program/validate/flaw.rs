@@ -51,6 +51,21 @@ pub enum Flaw {
         /// Ranks that it should have.
         size: u32,
     },
+    /// A group that reaches beyond the ranks.
+    #[error(
+        "communicator {communicator} has {size} ranks that lie {stride} apart; there are \
+             {ranks} ranks"
+    )]
+    Group {
+        /// Its place in the table.
+        communicator: usize,
+        /// Ranks of a group.
+        size: u32,
+        /// Distance between neighbours.
+        stride: u32,
+        /// Ranks of the program.
+        ranks: u32,
+    },
     /// An action without whom it is done with, or with the wrong ones.
     #[error("{place}: it names the wrong peers; {instead}")]
     Peers {

@@ -2,7 +2,7 @@
 
 use super::Flaw;
 use super::tables::place;
-use crate::program::passes::clocks::{Clock, Clocks};
+use crate::program::passes::clocks::Clock;
 use crate::program::{BufferId, Class, Home, Program};
 use crate::units::Bytes;
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ fn span(class: &Class, id: BufferId) -> Option<(usize, u64, u64)> {
     let start = buffer.offset?.get() as u64;
     let home = usize::from(buffer.home == Home::Host);
     let size = buffer.footprint().get().ceil() as u64;
-    (size > 0).then_some((home, start, start + size))
+    (size > 0).then_some((home, start, start.saturating_add(size)))
 }
 
 impl Owners {
@@ -33,7 +33,7 @@ impl Owners {
         }
         let mut owners =
             Self { parts: Default::default(), used: vec![None; class.buffers.len()], left };
-        for (i, buffer) in class.buffers.iter().enumerate().filter(|(_, b)| b.is_carried) {
+        for i in (0..class.buffers.len()).filter(|&i| class.buffers[i].is_carried) {
             let id = BufferId(i as u32);
             if let Some((home, start, end)) = span(class, id) {
                 owners.parts[home].insert(start, (end, id));
@@ -41,7 +41,6 @@ impl Owners {
             // What is kept from step to step is never free.
             owners.left[i] = u32::MAX;
             owners.used[i] = Some(Clock::default());
-            let _ = buffer;
         }
         owners
     }
@@ -52,7 +51,6 @@ impl Owners {
         class: &Class,
         (at, id): (usize, BufferId),
         clock: &Clock,
-        _: &Clocks,
     ) -> Result<(), Flaw> {
         if self.used[id.0 as usize].is_some() {
             return Ok(());
@@ -86,7 +84,7 @@ impl Owners {
     }
 
     /// Notes a use at a place of a lane.
-    pub fn used(&mut self, _: &Class, id: BufferId, (lane, place): (usize, u32)) {
+    pub fn used(&mut self, id: BufferId, (lane, place): (usize, u32)) {
         let left = &mut self.left[id.0 as usize];
         if *left != u32::MAX {
             *left = left.saturating_sub(1);

@@ -77,13 +77,13 @@ impl<'a> Walk<'a> {
         self.wait_send(me, &clock, action)?;
         let id = self.taken.len();
         for access in action.accesses() {
-            self.owners.take(self.class, (at, access.buffer), &clock, &self.clocks)?;
+            self.owners.take(self.class, (at, access.buffer), &clock)?;
         }
         self.clocks.push(action, clock);
         self.taken.push(at);
         self.note(id, action);
         for access in action.accesses() {
-            self.owners.used(self.class, access.buffer, self.clocks.place(id));
+            self.owners.used(access.buffer, self.clocks.place(id));
         }
         if let Some(token) = action.signals
             && self.tokens.insert(token, id).is_some()

@@ -15,6 +15,13 @@ pub(super) fn place(class: &Class, action: usize) -> Place {
 }
 
 pub(super) fn check(program: &Program) -> Result<(), Flaw> {
+    for (communicator, table) in program.communicators.iter().enumerate() {
+        let (size, stride, ranks) = (table.size, table.stride, program.ranks);
+        let reach = u64::from(size.saturating_sub(1)) * u64::from(stride);
+        if size == 0 || stride == 0 || reach >= u64::from(ranks) {
+            return Err(Flaw::Group { communicator, size, stride, ranks });
+        }
+    }
     let classes = program.classes.len().max(1) as u32;
     let size = program.ranks / classes;
     for (i, class) in (0..).zip(&program.classes) {
