@@ -1,8 +1,8 @@
 //! Flags of `execute`.
 
-use super::SourceArgs;
 use super::values;
-use clap::{Args, ValueEnum, ValueHint};
+use super::{SourceArgs, TokenKind};
+use clap::{Args, ValueHint};
 use std::num::NonZeroU64;
 
 /// Flags of `execute`.
@@ -46,15 +46,4 @@ pub struct ExecuteArgs {
     /// Files that the plan was made from, where they are not in the catalog.
     #[command(flatten)]
     pub sources: SourceArgs,
-}
-
-/// What a token is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum TokenKind {
-    /// Bytes.
-    Byte,
-    /// Characters, the most frequent ones.
-    Char,
-    /// Words, the most frequent ones.
-    Word,
 }

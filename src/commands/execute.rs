@@ -13,14 +13,14 @@ use crate::settings::Settings;
 use executor::checkpoint::Checkpoint;
 use executor::data::{Batches, Source, Tokens, Vocabulary};
 use executor::optimizer::{LossScale, Rule, Schedule};
-use executor::train::{Job, Outcome, Recipe, RunError, run_threads};
+use executor::train::{Job, Outcome, Recipe, RunError, StepReport, run_threads};
 use plan::document::Plan;
 use plan::exchange::SamplingSeeds;
 use plan::units::Seconds;
 use std::num::NonZero;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::available_parallelism;
+use std::sync::{Arc, mpsc};
+use std::thread::{self, available_parallelism};
 use std::time::Duration;
 
 /// The text that is trained on where none is named.
@@ -138,17 +138,25 @@ fn train(
     job: &Job,
     until: u64,
     from: Option<&Checkpoint>,
-    output: &mut Output,
+    output: &Output,
 ) -> Result<Outcome, Failure> {
-    let is_told = output.talk > Talk::Quiet;
-    let told = Mutex::new(output);
-    let observe = |step: &executor::train::StepReport| {
-        if is_told {
-            let mut output = told.lock().unwrap_or_else(PoisonError::into_inner);
-            output.note(&execute::step(step, job));
+    let (send, steps) = mpsc::channel();
+    let result = thread::scope(|scope| {
+        let ranks = scope.spawn(move || {
+            let observe = |step: &StepReport| {
+                let _nobody_listens = send.send(execute::step(step, job));
+            };
+            run_threads(job, until, from, &observe)
+        });
+        for line in steps {
+            if output.talk > Talk::Quiet {
+                output.note(&line);
+            }
         }
-    };
-    run_threads(job, until, from, &observe).map_err(|error| {
+        ranks.join()
+    });
+    let result = result.map_err(|_| Failure::new(Exit::Bug, "the thread of the ranks is gone"))?;
+    result.map_err(|error| {
         let failure = Failure::new(Exit::Failed, error.to_string());
         match error {
             RunError::Checkpoint(_) => {
