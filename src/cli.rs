@@ -2,6 +2,7 @@
 
 mod accuracy;
 mod environment;
+mod execute;
 mod global;
 mod gpus;
 mod pins;
@@ -12,6 +13,7 @@ mod usage;
 pub mod values;
 
 pub use accuracy::AccuracyArgs;
+pub use execute::ExecuteArgs;
 pub use global::{Format, Global};
 pub use gpus::{Gpus, GpusError};
 pub use pins::{Choice, read as read_pins};
@@ -60,6 +62,8 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Run a plan in simulated time, action by action.
     Simulate(Box<SimulateArgs>),
+    /// Train a plan on CPU ranks of this machine.
+    Execute(ExecuteArgs),
     /// Show two or more plans side by side.
     Compare(CompareArgs),
     /// Check plan and scenario files.
@@ -341,7 +345,7 @@ pub enum Asked {
 
 /// Understands the command line.
 pub fn parse(arguments: Vec<OsString>) -> Result<Asked, Failure> {
-    let arguments = dispatch_on_name(arguments)?;
+    let arguments = dispatch_on_name(arguments);
     let path = subcommands(&arguments);
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     let matches = match command().try_get_matches_from(&arguments) {
@@ -366,14 +370,14 @@ fn subcommands(arguments: &[OsString]) -> Vec<String> {
 }
 
 /// The binary linked as `plan` or `execute` is that command.
-fn dispatch_on_name(mut arguments: Vec<OsString>) -> Result<Vec<OsString>, Failure> {
+fn dispatch_on_name(mut arguments: Vec<OsString>) -> Vec<OsString> {
     let name = arguments.first().and_then(|a| Path::new(a).file_stem()?.to_str());
     match name {
         Some("plan") => arguments.insert(1, "plan".into()),
-        Some("execute") => return Err(usage::execute_is_not_here()),
+        Some("execute") => arguments.insert(1, "execute".into()),
         _ => {}
     }
-    Ok(arguments)
+    arguments
 }
 
 #[cfg(test)]
@@ -388,11 +392,12 @@ mod tests {
     #[test]
     fn linked_as_plan_it_plans() {
         let words = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
-        let as_plan = dispatch_on_name(words(&["/usr/bin/plan", "-g", "8"])).unwrap();
+        let as_plan = dispatch_on_name(words(&["/usr/bin/plan", "-g", "8"]));
         assert_eq!(as_plan, words(&["/usr/bin/plan", "plan", "-g", "8"]));
-        let as_is = dispatch_on_name(words(&["meshwright", "plan"])).unwrap();
+        let as_is = dispatch_on_name(words(&["meshwright", "plan"]));
         assert_eq!(as_is, words(&["meshwright", "plan"]));
-        assert!(dispatch_on_name(words(&["./execute", "plan.json"])).is_err());
-        assert_eq!(dispatch_on_name(Vec::new()).unwrap(), words(&[]));
+        let as_execute = dispatch_on_name(words(&["./execute", "plan.json"]));
+        assert_eq!(as_execute, words(&["./execute", "execute", "plan.json"]));
+        assert_eq!(dispatch_on_name(Vec::new()), words(&[]));
     }
 }

@@ -5,6 +5,7 @@ mod calibrate;
 mod compare;
 mod completions;
 mod doctor;
+mod execute;
 mod explain;
 mod help;
 mod plan;
@@ -28,6 +29,7 @@ pub fn dispatch(
         Command::Plan(flags) => plan::run(flags, settings, output),
         Command::Explain(flags) => explain::run(flags, settings, output),
         Command::Simulate(flags) => simulate::run(flags, settings, output),
+        Command::Execute(flags) => execute::run(flags, settings, output),
         Command::Compare(flags) => compare::run(flags, settings, output),
         Command::Validate(flags) => validate::run(flags, settings, output),
         Command::Calibrate(flags) => calibrate::run(flags, settings, output),

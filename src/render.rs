@@ -3,6 +3,7 @@
 pub mod accuracy;
 pub mod bar;
 pub mod compare;
+pub mod execute;
 pub mod infeasible;
 pub mod json;
 pub mod number;

@@ -37,6 +37,14 @@ pub enum DataError {
         /// Tokens needed.
         needed: u64,
     },
+    /// A token that the model does not know.
+    #[error("the text has a token {token}; the model's vocabulary ends at {vocab}")]
+    Token {
+        /// The token.
+        token: u32,
+        /// Words of the model.
+        vocab: u64,
+    },
     /// The text cannot be read.
     #[error("cannot read the text: {0}")]
     Read(#[from] io::Error),
@@ -71,6 +79,15 @@ impl Source {
         match self {
             Self::Memory(tokens) => tokens.len() as u64,
             Self::File(_, len) => *len,
+        }
+    }
+
+    /// A number that no token exceeds.
+    #[must_use]
+    pub fn largest(&self) -> u32 {
+        match self {
+            Self::Memory(tokens) => tokens.iter().copied().max().unwrap_or(0),
+            Self::File(..) => 255,
         }
     }
 
@@ -152,6 +169,15 @@ impl Batches {
         }
         let (objective, sampled, in_time) = (Objective::Next, None, false);
         Ok(Self { source, sequences, length, objective, sampled, in_time, seed })
+    }
+
+    /// Makes sure that a model knows all tokens.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn check_vocabulary(&self, vocab: u64) -> Result<(), DataError> {
+        let token = self.source.largest();
+        if u64::from(token) < vocab { Ok(()) } else { Err(DataError::Token { token, vocab }) }
     }
 
     /// Steps until every lane has been read once.

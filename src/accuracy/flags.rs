@@ -76,7 +76,9 @@ impl Flag {
         match self {
             Self::LaunchBound => is_launch_bound(scored, prediction),
             Self::Full => prediction.fill > FULL,
-            Self::Misaligned => scored.head_dim % 8 != 0 && row.attention.starts_with("unfused"),
+            Self::Misaligned => {
+                !scored.head_dim.is_multiple_of(8) && row.attention.starts_with("unfused")
+            }
             Self::CrossNodeTensor => {
                 row.run.tp.zip(row.run.per_node).is_some_and(|(tp, node)| tp > node)
             }

@@ -10,7 +10,7 @@ use plan::machine::{Cluster, Device};
 use plan::model::ModelSpec;
 use plan::scenario::{parse_cluster, parse_corpus, parse_device, parse_model};
 use std::cell::RefCell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 impl Catalog {
     /// The model with this name, or in this file.
@@ -85,7 +85,9 @@ impl Catalog {
         let beside = folder.into_iter().flat_map(|folder| {
             [folder.join(format!("{name}.toml")), folder.join(format!("../devices/{name}.toml"))]
         });
-        let mut files = beside.filter(|path| path.is_file());
+        // A cluster may have the name of its device.
+        let is_other = |path: &PathBuf| path.is_file() && cluster != Some(path.as_path());
+        let mut files = beside.filter(is_other);
         if let Some(path) = files.next() {
             return self.device(&path.display().to_string()).map(Some);
         }

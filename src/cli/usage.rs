@@ -13,9 +13,6 @@ pub fn answer(error: &Error, command: &[&str]) -> Result<String, Failure> {
 
 /// The failure that a clap error stands for; `command` is the path of subcommands it is about.
 pub fn failure(error: &Error, command: &[&str]) -> Failure {
-    if words(error, ContextKind::InvalidSubcommand).as_deref() == Some("execute") {
-        return execute_is_not_here();
-    }
     let failure = with_suggestions(error, Failure::usage(headline(error)));
     match command {
         [] => failure.hint("`meshwright help` lists commands and flags"),
@@ -93,10 +90,4 @@ fn words(error: &Error, kind: ContextKind) -> Option<String> {
         ContextValue::Bool(b) => Some(b.to_string()),
         _ => None,
     }
-}
-
-/// Running plans comes later; say what there is instead.
-pub fn execute_is_not_here() -> Failure {
-    Failure::usage("this release plans but does not execute: there is no command `execute` yet")
-        .hint("`meshwright plan` finds a plan, `meshwright explain` shows its every number")
 }

@@ -113,6 +113,12 @@ pub fn loss(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| "it is a loss in nats per token, such as 2.1".to_string())
 }
 
+/// Reads a learning rate or another positive number.
+pub fn rate(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|n| n.is_finite() && *n > 0.0);
+    number.ok_or_else(|| "it is a number above 0".to_string())
+}
+
 /// Reads a share above 0 and up to 1.
 pub fn share(text: &str) -> Result<f64, String> {
     let number = text.parse::<f64>().ok().filter(|n| *n > 0.0 && *n <= 1.0);

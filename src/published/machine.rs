@@ -28,6 +28,9 @@ pub struct Machine {
     pub key: String,
 }
 
+/// A cluster and its constants, or why there are none.
+type Made = Result<(Arc<Cluster>, Arc<Profile>), Skip>;
+
 /// Machines that were put together before.
 pub struct Workshop<'a> {
     catalog: &'a Catalog,
@@ -35,7 +38,7 @@ pub struct Workshop<'a> {
     devices: BTreeMap<String, Option<Device>>,
     clusters: BTreeMap<String, Option<Cluster>>,
     stacks: BTreeMap<String, Option<Stack>>,
-    profiles: BTreeMap<String, Result<(Arc<Cluster>, Arc<Profile>), Skip>>,
+    profiles: BTreeMap<String, Made>,
 }
 
 /// Everything that decides a profile.
@@ -126,11 +129,7 @@ impl<'a> Workshop<'a> {
         )
     }
 
-    fn profile(
-        &mut self,
-        key: &str,
-        parts: &Parts<'_>,
-    ) -> Result<(Arc<Cluster>, Arc<Profile>), Skip> {
+    fn profile(&mut self, key: &str, parts: &Parts<'_>) -> Made {
         if let Some(known) = self.profiles.get(key) {
             return known.clone();
         }
@@ -139,7 +138,7 @@ impl<'a> Workshop<'a> {
         made
     }
 
-    fn make(&mut self, parts: &Parts<'_>) -> Result<(Arc<Cluster>, Arc<Profile>), Skip> {
+    fn make(&mut self, parts: &Parts<'_>) -> Made {
         let named =
             |name: &str| Skip::Machine(format!("the rules name `{name}`, which is not there"));
         let base = self.cluster(&parts.gpu.cluster).ok_or_else(|| named(&parts.gpu.cluster))?;

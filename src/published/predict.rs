@@ -68,7 +68,7 @@ pub struct Prediction {
 impl Prediction {
     /// Recomputation in as few layers as memory asks for: a mixture of all layers, which fits, and
     /// a lower level, which does not.
-    fn as_few_layers_as_fit(self, fuller: &Self) -> Self {
+    fn fewest_layers_that_fit(self, fuller: &Self) -> Self {
         let share = (fuller.fill - FULL) / (fuller.fill - self.fill);
         let mix = |a: f64, b: f64| b + (a - b) * share;
         let seconds = |a: Seconds, b: Seconds| Seconds::new(mix(a.get(), b.get()));
@@ -247,7 +247,7 @@ impl<'a> Batch<'a> {
                 }
                 // The first that fits, of which only so many layers need to be recomputed.
                 let same = last.filter(|p| p.micro_batch == next.micro_batch);
-                return Ok(same.map_or(next.clone(), |fuller| next.as_few_layers_as_fit(&fuller)));
+                return Ok(same.map_or(next.clone(), |fuller| next.fewest_layers_that_fit(&fuller)));
             }
         }
         last.ok_or(Skip::Unbounded)

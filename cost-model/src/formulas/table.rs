@@ -64,6 +64,15 @@ pub(super) const ALL: &[Formula] = &[
         test: "rows_travel_once_per_node",
     },
     Formula {
+        id: "comm.flat-shards",
+        title: "sharded weights over every device's own card",
+        equation: "t = base + (n − 1)·h_out + S·(n − 1)/n / N",
+        letters: "S bytes of the whole tensor, n ranks, h_out time of a hop between nodes, N one \
+                  device's share of the network cards",
+        source: "arXiv:2104.04473 table 2, ZeRO 3: 15.7 GB/s per device",
+        test: "flat_shards_take_one_card_each",
+    },
+    Formula {
         id: "comm.gather.node",
         title: "all-gather and reduce-scatter inside a node",
         equation: "t = (0.7·a₀ + 0.6·a₁·S/(S + S₁))·min(1, n/8 + ¼) + (n − 1)/n·S/B",
@@ -191,15 +200,6 @@ pub(super) const ALL: &[Formula] = &[
                   of the last bucket, late part of the input table, γ contention",
         source: "arXiv:2006.15704; constants of the stack",
         test: "exposed_gradients_by_hand",
-    },
-    Formula {
-        id: "comm.flat-shards",
-        title: "sharded weights over every device's own card",
-        equation: "t = base + (n − 1)·h_out + S·(n − 1)/n / N",
-        letters: "S bytes of the whole tensor, n ranks, h_out time of a hop between nodes, N one \
-                  device's share of the network cards",
-        source: "arXiv:2104.04473 table 2, ZeRO 3: 15.7 GB/s per device",
-        test: "flat_shards_take_one_card_each",
     },
     Formula {
         id: "overlap.sharded",

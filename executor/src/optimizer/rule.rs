@@ -53,9 +53,9 @@ impl Default for Adam {
 }
 
 impl Rule {
-    /// The rule of a plan, with its usual constants: momentum 0.9, AdaGrad from 0.1 on (TensorFlow's
-    /// default; from 0 its first step would move every weight by the whole rate), Adam as in its
-    /// paper. `None` where the rule is not implemented.
+    /// The rule of a plan, with its usual constants: momentum 0.9, AdaGrad from 0.1 on
+    /// (TensorFlow's default; from 0 its first step would move every weight by the whole rate),
+    /// Adam as in its paper. `None` where the rule is not implemented.
     #[must_use]
     pub fn of(rule: OptimizerRule) -> Option<Self> {
         Some(match rule {

@@ -6,7 +6,7 @@ use crate::model::{Unsupported, check, runs_in_time};
 use crate::optimizer::{LossScale, Rule, Schedule};
 use plan::document::Decision;
 use plan::exchange::SamplingSeeds;
-use plan::model::{Family, Model, Stacks};
+use plan::model::{Family, Model, Positions, Stacks, Transformer};
 use plan::program::{Facts, Granularity, LowerError, Op, Program, Settings, lower};
 use plan::schedule::ScheduleKind;
 use std::time::Duration;
@@ -76,6 +76,10 @@ impl Job {
     ) -> Result<Self, JobError> {
         check(&model, decision.degrees.tp as usize)?;
         check_decision(&decision)?;
+        check_batch(&model, &decision, &batches)?;
+        if let Some(table) = model.table {
+            batches.check_vocabulary(table.vocab)?;
+        }
         let settings = Settings { granularity: Granularity::Layer, ..Settings::default() };
         let program = lower(&model, &decision, facts, &settings)?;
         check_program(&model, &decision, &program)?;
@@ -127,6 +131,31 @@ fn check_decision(d: &Decision) -> Result<(), Unsupported> {
         return refuse("the stale schedule of Ouroboros", "plan with another schedule");
     }
     Ok(())
+}
+
+/// Whether plan, model and text mean the same sequences.
+fn check_batch(model: &Model, d: &Decision, batches: &Batches) -> Result<(), Unsupported> {
+    let b = d.batch;
+    let per_replica = u64::from(b.micro_batches / b.time_chunks.max(1)) * b.micro_sequences;
+    let all = u64::from(d.degrees.dp) * per_replica;
+    if all != b.global_sequences {
+        let what = format!("{all} sequences in micro-batches of {} per step", b.global_sequences);
+        return refuse(what, "plan with a batch that divides into its micro-batches");
+    }
+    if (batches.sequences, batches.length as u64) != (b.global_sequences, b.tokens_per_sequence) {
+        let text = format!("{} sequences of {} tokens", batches.sequences, batches.length);
+        let what = format!("a text cut into {text}");
+        return refuse(what, "cut it as the plan's batch says");
+    }
+    match &model.spec.family {
+        Family::Transformer(Transformer { positions: Positions::Learned(n), .. })
+            if *n < b.tokens_per_sequence =>
+        {
+            let what = format!("{} tokens with {n} learned positions", b.tokens_per_sequence);
+            refuse(what, "plan with shorter sequences")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Actions that have no meaning here yet.

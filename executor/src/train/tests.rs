@@ -8,6 +8,7 @@ mod plans;
 use super::*;
 use crate::checkpoint::Checkpoint;
 use crate::comm::{Tcp, Transport};
+use crate::data::{Batches, Source};
 use plan::exchange::Exchange;
 use plan::schedule::ScheduleKind as S;
 use plans::{Plan, job, job_with};
@@ -206,4 +207,31 @@ fn a_small_model_learns_the_text() {
         let (early, late) = (mean(&losses[..10]), mean(&losses[50..]));
         assert!(late < early - 0.03, "{name}: {early} {late}");
     }
+}
+
+#[test]
+fn what_does_not_fit_is_refused_before_anything_runs() {
+    let good = job(&Plan::default(), "gpt");
+    let facts = plans::facts();
+    let refuse = |decision, batches| {
+        let made = Job::new(good.model.clone(), decision, &facts, batches, good.recipe.clone());
+        made.unwrap_err().to_string()
+    };
+    let mut decision = good.decision.clone();
+    decision.batch.global_sequences = 3;
+    let message = refuse(decision, good.batches.clone());
+    assert!(message.contains("2 sequences in micro-batches of 3 per step"), "{message}");
+    let mut longer = good.batches.clone();
+    longer.length = 5;
+    let message = refuse(good.decision.clone(), longer);
+    assert!(message.contains("2 sequences of 5 tokens"), "{message}");
+    let strange = Source::Memory(Arc::new(vec![0, 6, 1, 2, 3, 4, 5, 0, 1, 2]));
+    let strange = Batches::new(strange, 2, 4, 0).unwrap();
+    let message = refuse(good.decision.clone(), strange);
+    assert!(message.contains("token 6; the model's vocabulary ends at 6"), "{message}");
+    let mut decision = good.decision.clone();
+    decision.degrees.cp = 2;
+    decision.world_size = 2;
+    let message = refuse(decision, good.batches.clone());
+    assert!(message.contains("--cp 1"), "{message}");
 }

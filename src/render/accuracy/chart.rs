@@ -89,11 +89,11 @@ fn axes(svg: &mut String, range: Range) {
         let value = 10f64.powf(power);
         let (x, y) = (range.x(value), range.y(value));
         let label = label(power);
-        let _infallible = write!(
+        let _infallible = writeln!(
             svg,
             "<path class=\"g\" d=\"M{x:.1} {TOP}V{bottom}M{LEFT} {y:.1}H{right}\"/>\
              <text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{label}</text>\
-             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>\n",
+             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>",
             bottom + 18.0,
             LEFT - 6.0,
             y + 4.0
@@ -101,10 +101,10 @@ fn axes(svg: &mut String, range: Range) {
         power += 1.0;
     }
     let middle = LEFT + SIDE / 2.0;
-    let _infallible = write!(
+    let _infallible = writeln!(
         svg,
         "<text x=\"{middle}\" y=\"{:.0}\" text-anchor=\"middle\">measured seconds per step</text>\
-         <text x=\"{LEFT}\" y=\"{:.0}\">predicted seconds per step</text>\n",
+         <text x=\"{LEFT}\" y=\"{:.0}\">predicted seconds per step</text>",
         bottom + 38.0,
         TOP - 14.0
     );

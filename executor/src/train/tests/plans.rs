@@ -147,13 +147,18 @@ pub fn job_with(plan: &Plan, name: &str, rate: f64) -> Job {
         limit: Duration::from_secs(60),
         threads: 1,
     };
-    let attention = plan::work::AttentionKernel::Flash2;
-    let traits = Traits { attention, early_stop: false, eager: false, views: false };
-    let facts = Facts { per_node: 8, traits, different: None, capacity: None };
+    let facts = facts();
     let made = Job::new(model, decision, &facts, batches, recipe);
     made.unwrap_or_else(|e| panic!("{name} {plan:?}: {e}"))
 }
 
 pub fn job(plan: &Plan, name: &str) -> Job {
     job_with(plan, name, 0.003)
+}
+
+/// What lowering knows besides the plan.
+pub fn facts() -> Facts {
+    let attention = plan::work::AttentionKernel::Flash2;
+    let traits = Traits { attention, early_stop: false, eager: false, views: false };
+    Facts { per_node: 8, traits, different: None, capacity: None }
 }

@@ -1,0 +1,49 @@
+//! Flags of `execute`.
+
+use super::values;
+use super::{SourceArgs, TokenKind};
+use clap::{Args, ValueHint};
+use std::num::NonZeroU64;
+
+/// Flags of `execute`.
+#[derive(Args, Debug)]
+#[command(
+    before_help = "Examples:
+  meshwright plan -m mlstm-tiny -g 2 -c local -o plan.json
+  meshwright execute plan.json --steps 20
+  meshwright execute plan.json --text book.txt --steps 200 --save book.safetensors",
+    after_help = "Ranks are threads of this process, on CPUs. Plans for other machines are refused: \
+                  `plan --cluster local` makes one for this machine."
+)]
+pub struct ExecuteArgs {
+    /// The plan, `-` for stdin.
+    #[arg(value_name = "PLAN", default_value = "plan.json", value_hint = ValueHint::FilePath)]
+    pub plan: String,
+    /// Text to train on; default: a small one that ships.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub text: Option<String>,
+    /// What a token is; default: bytes for small vocabularies, else words.
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub tokens: Option<TokenKind>,
+    /// Steps to train.
+    #[arg(long, value_parser = values::positive, value_name = "N", default_value = "20")]
+    pub steps: NonZeroU64,
+    /// Learning rate, the same in every step.
+    #[arg(long, value_parser = values::rate, value_name = "RATE", default_value = "0.001")]
+    pub rate: f64,
+    /// Largest norm of all gradients.
+    #[arg(long, value_parser = values::rate, value_name = "NORM", default_value = "1")]
+    pub clip: f64,
+    /// Where initial values and draws start.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Write the state after the last step.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub save: Option<String>,
+    /// Go on from a state, of any plan of the same model.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub resume: Option<String>,
+    /// Files that the plan was made from, where they are not in the catalog.
+    #[command(flatten)]
+    pub sources: SourceArgs,
+}

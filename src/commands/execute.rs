@@ -1,0 +1,180 @@
+//! `execute`: trains a plan on the ranks of this machine.
+
+use crate::catalog::{Catalog, LOCAL};
+use crate::cli::{ExecuteArgs, Format, TokenKind};
+use crate::diagnostics::Failure;
+use crate::exit::Exit;
+use crate::files;
+use crate::output::{Output, Talk};
+use crate::planfile;
+use crate::question::{Question, rebuild};
+use crate::render::execute;
+use crate::settings::Settings;
+use executor::checkpoint::Checkpoint;
+use executor::data::{Batches, Source, Tokens, Vocabulary};
+use executor::optimizer::{LossScale, Rule, Schedule};
+use executor::train::{Job, Outcome, Recipe, RunError, StepReport, run_threads};
+use plan::document::Plan;
+use plan::exchange::SamplingSeeds;
+use plan::units::Seconds;
+use std::num::NonZero;
+use std::path::Path;
+use std::sync::{Arc, mpsc};
+use std::thread::{self, available_parallelism};
+use std::time::Duration;
+
+/// The text that is trained on where none is named.
+const SAMPLE: &[u8] = include_bytes!("../../scenarios/text/alice.txt");
+/// Vocabularies up to this are of bytes.
+const MOST_BYTES: u64 = 512;
+/// How long a rank may wait for the others; ranks share processors, so this is generous.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// Trains a plan.
+pub fn run(flags: &ExecuteArgs, settings: &Settings, output: &mut Output) -> Result<Exit, Failure> {
+    let name = files::shown(&flags.plan);
+    let plan = planfile::parse(name, &files::read(&flags.plan)?)?;
+    let catalog = Catalog::from_environment()?;
+    let question = rebuild(&catalog, &plan, &flags.sources)?;
+    fits_here(&plan)?;
+    let job = job(&question, &plan, flags)?;
+    let from = flags.resume.as_deref().map(|path| load(path)).transpose()?;
+    let first = from.as_ref().map_or(0, |checkpoint| checkpoint.step);
+    if output.talk > Talk::Quiet {
+        output.note(&execute::headline(&plan, &job, first));
+    }
+    let outcome = train(&job, first + flags.steps.get(), from.as_ref(), output)?;
+    if let Some(path) = flags.save.as_deref() {
+        save(path, &outcome)?;
+    }
+    let predicted = Seconds::new(plan.prediction.step.value);
+    let text = match settings.format {
+        Format::Json => execute::json(&plan, &outcome, predicted),
+        _ => output.out.text(&execute::summary(&outcome, predicted, flags.save.as_deref())),
+    };
+    files::write(output, settings.output.as_deref(), &text)?;
+    Ok(Exit::Done)
+}
+
+/// Plans for other machines say what would work here.
+fn fits_here(plan: &Plan) -> Result<(), Failure> {
+    let cluster = &plan.inputs.cluster.name;
+    if cluster == LOCAL {
+        return Ok(());
+    }
+    let ranks = plan.decision.world_size;
+    let here = available_parallelism().map_or(1, NonZero::get);
+    let model = &plan.inputs.model.name;
+    Err(Failure::new(
+        Exit::NoPlan,
+        format!("plan {} is for {ranks} GPUs of {cluster}, not for this machine", plan.id),
+    )
+    .hint(format!(
+        "meshwright plan -m {model} -c local -g {here} -o local.json   a plan for this machine"
+    ))
+    .hint("meshwright simulate PLAN   its step in simulated time")
+    .hint("meshwright explain PLAN --program rank=0   what a rank of it does"))
+}
+
+fn job(question: &Question, plan: &Plan, flags: &ExecuteArgs) -> Result<Job, Failure> {
+    let request = question.request(plan.decision.world_size, &|| false)?;
+    let facts = planner::program::facts(&request, &plan.decision);
+    let refused = |why: String| {
+        Failure::new(Exit::InvalidInput, format!("plan {} cannot be run here: {why}", plan.id))
+    };
+    let optimizer = question.model.spec.training.optimizer;
+    let rule = Rule::of(optimizer)
+        .ok_or_else(|| refused(format!("{optimizer:?} is not among the optimizers")))?;
+    let recipe = Recipe {
+        rule,
+        schedule: Schedule::Constant { rate: flags.rate },
+        clip: Some(flags.clip),
+        scale: LossScale::NONE,
+        seed: flags.seed,
+        seeds: SamplingSeeds::Shared,
+        limit: LIMIT,
+        threads: threads(plan.decision.world_size),
+    };
+    let batches = batches(question, plan, flags)?;
+    Job::new(question.model.clone(), plan.decision.clone(), &facts, batches, recipe)
+        .map_err(|why| refused(why.to_string()))
+}
+
+/// Processors over ranks: more threads than processors would only wait for each other.
+fn threads(ranks: u32) -> usize {
+    let processors = available_parallelism().map_or(1, NonZero::get);
+    (processors / ranks.max(1) as usize).max(1)
+}
+
+fn batches(question: &Question, plan: &Plan, flags: &ExecuteArgs) -> Result<Batches, Failure> {
+    let text = match flags.text.as_deref() {
+        Some(path) => std::fs::read(path).map_err(|e| {
+            Failure::new(Exit::InvalidInput, format!("cannot read {path}: {e}"))
+                .hint("--text takes a file; without it a small text that ships is used")
+        })?,
+        None => SAMPLE.to_vec(),
+    };
+    let vocab = question.model.table.map_or(0, |table| table.vocab);
+    let tokens = match flags.tokens {
+        Some(TokenKind::Byte) => Tokens::Bytes,
+        Some(TokenKind::Char) => Tokens::Characters,
+        Some(TokenKind::Word) => Tokens::Words,
+        None if vocab <= MOST_BYTES => Tokens::Bytes,
+        None => Tokens::Words,
+    };
+    let broken = |why: String| Failure::new(Exit::InvalidInput, why);
+    let vocabulary = Vocabulary::build(tokens, &text, vocab).map_err(|e| broken(e.to_string()))?;
+    let encoded = vocabulary.encode(&text).map_err(|e| broken(e.to_string()))?;
+    let batch = &plan.decision.batch;
+    let length = usize::try_from(batch.tokens_per_sequence).unwrap_or(usize::MAX);
+    let source = Source::Memory(Arc::new(encoded));
+    Batches::new(source, batch.global_sequences, length, flags.seed).map_err(|e| {
+        broken(e.to_string()).hint("plan with a smaller batch: --global-batch and --seq set it")
+    })
+}
+
+/// One line per step on stderr as it ends.
+fn train(
+    job: &Job,
+    until: u64,
+    from: Option<&Checkpoint>,
+    output: &Output,
+) -> Result<Outcome, Failure> {
+    let (send, steps) = mpsc::channel();
+    let result = thread::scope(|scope| {
+        let ranks = scope.spawn(move || {
+            let observe = |step: &StepReport| {
+                let _nobody_listens = send.send(execute::step(step, job));
+            };
+            run_threads(job, until, from, &observe)
+        });
+        for line in steps {
+            if output.talk > Talk::Quiet {
+                output.note(&line);
+            }
+        }
+        ranks.join()
+    });
+    let result = result.map_err(|_| Failure::new(Exit::Bug, "the thread of the ranks is gone"))?;
+    result.map_err(|error| {
+        let failure = Failure::new(Exit::Failed, error.to_string());
+        match error {
+            RunError::Checkpoint(_) => {
+                failure.hint("--resume takes a state of the same model, written by --save")
+            }
+            _ => failure.hint("all ranks have ended; nothing that was saved before is lost"),
+        }
+    })
+}
+
+fn load(path: &str) -> Result<Checkpoint, Failure> {
+    Checkpoint::load(Path::new(path))
+        .map_err(|e| Failure::new(Exit::InvalidInput, format!("cannot go on from {path}: {e}")))
+}
+
+fn save(path: &str, outcome: &Outcome) -> Result<(), Failure> {
+    let Some(checkpoint) = &outcome.checkpoint else { return Ok(()) };
+    checkpoint
+        .save(Path::new(path))
+        .map_err(|e| Failure::new(Exit::Failed, format!("cannot write {path}: {e}")))
+}

@@ -1,0 +1,85 @@
+//! A run as text.
+
+use super::json;
+use super::number::signed_percent;
+use super::plan_line;
+use executor::train::{Job, Outcome, StepReport};
+use plan::document::Plan;
+use plan::units::{Seconds, count, significant};
+use serde_json::json;
+
+/// What starts.
+pub fn headline(plan: &Plan, job: &Job, first: u64) -> String {
+    let batch = &plan.decision.batch;
+    let from = if first > 0 { format!(", from step {first}") } else { String::new() };
+    format!(
+        "{}, {} parameters, on {} ranks of this machine: {}\n{} sequences × {} tokens per step, \
+         program of {} actions{from}\n",
+        plan.inputs.model.name,
+        count(job.model.parameters() as f64),
+        plan.decision.world_size,
+        plan_line::short(&plan.decision),
+        batch.global_sequences,
+        batch.tokens_per_sequence,
+        job.program.listed_actions(),
+    )
+}
+
+/// A step in a line.
+pub fn step(report: &StepReport, job: &Job) -> String {
+    let batch = &job.decision.batch;
+    let tokens = batch.global_sequences as f64 * batch.tokens_per_sequence as f64;
+    let norm = report.norm.map_or("overflow".to_string(), |norm| significant(norm, 3));
+    format!(
+        "step {:>5}   loss {:.4}   norm {norm:<8}   {:<8}   {} tokens/s",
+        report.step,
+        report.loss,
+        Seconds::new(report.time.as_secs_f64()).to_string(),
+        count(tokens / report.time.as_secs_f64()),
+    )
+}
+
+/// What came of it: loss, time beside the prediction, bytes sent.
+pub fn summary(outcome: &Outcome, predicted: Seconds, saved: Option<&str>) -> String {
+    let (Some(first), Some(last)) = (outcome.steps.first(), outcome.steps.last()) else {
+        return "nothing was left to train\n".into();
+    };
+    let measured = median(outcome);
+    let mut text = format!(
+        "loss {:.4} to {:.4} in {} steps; median step {measured}, predicted {predicted} ({})\n",
+        first.loss,
+        last.loss,
+        outcome.steps.len(),
+        signed_percent(predicted / measured - 1.0),
+    );
+    if let Some(path) = saved {
+        text += &format!("saved to {path}; `meshwright execute PLAN --resume {path}` goes on\n");
+    }
+    text
+}
+
+/// For programs.
+pub fn json(plan: &Plan, outcome: &Outcome, predicted: Seconds) -> String {
+    let step = |s: &StepReport| {
+        json!({
+            "step": s.step, "loss": s.loss, "norm": s.norm, "rate": s.rate,
+            "seconds": s.time.as_secs_f64(),
+        })
+    };
+    json::document(&json!({
+        "schema": "meshwright.execute/1",
+        "plan": plan.id,
+        "steps": outcome.steps.iter().map(step).collect::<Vec<_>>(),
+        "median_seconds": median(outcome).get(),
+        "predicted_seconds": predicted.get(),
+    }))
+}
+
+/// The first step also touches memory for the first time: where there are others, it is left out.
+fn median(outcome: &Outcome) -> Seconds {
+    let skip = usize::from(outcome.steps.len() > 1);
+    let mut times: Vec<f64> =
+        outcome.steps.iter().skip(skip).map(|s| s.time.as_secs_f64()).collect();
+    times.sort_by(f64::total_cmp);
+    Seconds::new(times.get(times.len() / 2).copied().unwrap_or(f64::NAN))
+}
