@@ -91,7 +91,7 @@ fn a_plan_file_is_explained() {
 #[test]
 fn plan_files_are_compared() {
     let folder = Folder::new("compare");
-    folder.said("plan -g 192 -m mlstm4096 -o a.json -q", 0);
+    folder.said("plan -g 192 -m mlstm4096 --tp 1 -o a.json -q", 0);
     folder.said("plan -g 192 -m mlstm4096 --tp 2 -o b.json -q", 0);
     let said = folder.said("compare a.json b.json", 0);
     assert_contains(&said, &["192·1·1", "96·2·1", "a.json is 1.0", "a tie, the intervals overlap"]);
@@ -103,7 +103,7 @@ fn plan_files_are_compared() {
 #[test]
 fn plan_files_are_validated_against_their_inputs() {
     let folder = Folder::new("validate");
-    folder.said("plan -g 192 -m mlstm4096 -o plan.json -q", 0);
+    folder.said("plan -g 192 -m mlstm4096 --tp 1 -o plan.json -q", 0);
     let said = folder.said("validate plan.json", 0);
     assert_contains(&said, &["ok", "inputs unchanged", "nothing faster in"]);
     let text = folder.text("plan.json");

@@ -1,6 +1,7 @@
 //! Optimizer updates: bound by memory bandwidth.
 //!
-//! `t = bytes(rule)·parameters/W + kernels·gap + fixed`. The bytes per local parameter are data of the
+//! `t = bytes(rule)·parameters/W + kernels·gap + fixed`. The bytes per local parameter are data
+//! of the
 //! stack, because unscaling, overflow checks, clipping and casts cost as much as the rule itself:
 //! fused Adam moves 28–30 B, Megatron's fp16 recipe 52 B, PyTorch 0.4 about 120 B.
 

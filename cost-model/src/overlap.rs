@@ -20,7 +20,8 @@ pub fn together(compute: Seconds, communication: Seconds, contention: f64) -> Se
 ///
 /// `window` is the backward pass that is still running while gradients become ready; `tail` the
 /// last bucket, which nothing hides; `late` the part of the gradients that are those of the input
-/// table, complete only when the backward pass has ended. Valid for bucketed reduction with one reduction per step.
+/// table, complete only when the backward pass has ended. Valid for bucketed reduction with one
+/// reduction per step.
 /// Source: bucketing as in Li et al. 2020 (arXiv:2006.15704); constants of the stack. Checked by
 /// `exposed_gradients_by_hand`.
 #[must_use]

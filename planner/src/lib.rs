@@ -3,7 +3,8 @@
 //! [`plan()`] answers a [`request::Request`]: [`search`] walks the configurations of [`space`]
 //! best first; [`inner`] prices one as an inner problem; [`pipeline`] (and [`interleaved`]) solves
 //! it; [`evaluate`] takes the winner apart; [`report`], [`why`] and [`binding`] explain it, and
-//! [`validate`] checks it again; [`program`] lowers it. [`mod@training`] asks for a whole run instead of a step.
+//! [`validate`] checks it again; [`program`] lowers it. [`mod@training`] asks for a whole run
+//! instead of a step.
 
 pub mod answer;
 pub mod binding;

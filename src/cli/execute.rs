@@ -12,7 +12,7 @@ use std::num::NonZeroU64;
   meshwright plan -m mlstm-tiny -g 2 -c local -o plan.json
   meshwright execute plan.json --steps 20
   meshwright execute plan.json --text book.txt --steps 200 --save book.safetensors",
-    after_help = "Ranks are threads of this process, on CPUs. Plans for other machines are refused: \
+    after_help = "Ranks are CPU threads of this process. Plans for other machines are refused: \
                   `plan --cluster local` makes one for this machine."
 )]
 pub struct ExecuteArgs {

@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(kind("link=10GbE"), Ok(ChangeKind::Cards(BytesPerSecond::new(1.25e9))));
         assert_eq!(kind("link=8x400GbE"), Ok(ChangeKind::Cards(BytesPerSecond::new(400e9))));
         assert_eq!(kind("link=5GB/s"), Ok(ChangeKind::Link(BytesPerSecond::new(5e9))));
-        assert_eq!(kind("hop=50us"), Ok(ChangeKind::Hop(Seconds::new(50e-6))));
+        assert_eq!(kind("hop=50us"), Ok(ChangeKind::Hop(Seconds::parse("50us").unwrap())));
         let slow = ChangeKind::Straggler { rank: 3, factor: 1.2 };
         assert_eq!(kind("straggler=3:1.2"), Ok(slow));
         for wrong in ["link", "link=fast", "link=0GB/s", "speed=2", "straggler=3", "straggler=3:0"]

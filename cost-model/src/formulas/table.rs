@@ -239,7 +239,8 @@ pub(super) const ALL: &[Formula] = &[
         id: "scan.step",
         title: "steps that run one after the other",
         equation: "t = T·(t_step + t_host + Σ body), a product at least k·n·size/(e_w·BW)",
-        letters: "T steps, t_step overhead of a step, t_host wait of a loop of the host, e_w·BW bandwidth at which weights are read \
+        letters: "T steps, t_step overhead of a step, t_host wait of a loop of the host, \
+                  e_w·BW bandwidth at which weights are read \
                   again in each step",
         source: "fitted to baidu-research/DeepBench results/train",
         test: "a_scan_pays_overhead_and_body_once_per_step",
@@ -264,7 +265,8 @@ pub(super) const ALL: &[Formula] = &[
         id: "training.energy",
         title: "electricity of a run",
         equation: "E = T·(n·u·P + nodes·P_rest)·PUE",
-        letters: "T wall clock, n devices of rated power P drawn to the share u, P_rest of the rest \
+        letters: "T wall clock, n devices of rated power P drawn to the share u, P_rest of the \
+                  rest \
                   of a node, PUE of the building",
         source: "definition",
         test: "a_hand_computed_run",

@@ -36,7 +36,8 @@ const SPEED_UPS: [(&str, &str, [(u32, f64); 4]); 3] = [
 ];
 
 /// Points of efficiency. The chart is read to 0.5 % of its axis; neighbouring points of one curve
-/// differ by up to 2 points without a reason in the wiring. The curve of 8,192 cells contradicts the
+/// differ by up to 2 points without a reason in the wiring. The curve of 8,192 cells contradicts
+/// the
 /// others on few nodes: a step four times as long loses a third of the seconds.
 fn allowed(name: &str) -> f64 {
     if name == "mlstm8192" { 4.5 } else { 3.0 }
@@ -62,8 +63,10 @@ fn published_speed_ups_are_within_three_points() {
     assert!(wrong.is_empty(), "{}", wrong.join("; "));
 }
 
-/// Hours per epoch of 38.27·10⁹ characters on 8 devices: 256 sequences each at 16 bit took 17 by the
-/// text and 19.4 by a chart of the same repository, 128 took 30.7, and 77.9 at 32 bit. The constants
+/// Hours per epoch of 38.27·10⁹ characters on 8 devices: 256 sequences each at 16 bit took 17 by
+/// the
+/// text and 19.4 by a chart of the same repository, 128 took 30.7, and 77.9 at 32 bit. The
+/// constants
 /// know the first two only.
 #[test]
 fn published_hours_per_epoch_are_within_a_tenth() {

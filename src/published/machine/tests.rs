@@ -100,7 +100,7 @@ fn software_is_chosen_by_words_and_otherwise_by_device_and_split() {
     let (name, _) = stack(&|row| {
         (row.year, row.attention) = (Some(2025), "flash2".into());
     });
-    assert_eq!(name, "megatron-core");
+    assert_eq!(name, "megatron-core-plain");
     let (name, _) = stack(&|row| {
         (row.run.tp, row.run.pp, row.run.zero) = (Some(1), Some(1), Some(3));
         (row.gpu, row.attention) = ("H100-80GB-SXM".into(), "flash2".into());
