@@ -38,7 +38,7 @@ pub fn run(flags: &ExecuteArgs, settings: &Settings, output: &mut Output) -> Res
     let question = rebuild(&catalog, &plan, &flags.sources)?;
     fits_here(&plan)?;
     let job = job(&question, &plan, flags)?;
-    let from = flags.resume.as_deref().map(|path| load(path)).transpose()?;
+    let from = flags.resume.as_deref().map(load).transpose()?;
     let first = from.as_ref().map_or(0, |checkpoint| checkpoint.step);
     if output.talk > Talk::Quiet {
         output.note(&execute::headline(&plan, &job, first));
