@@ -27,9 +27,12 @@ fn seconds(model: &ModelSpec, cluster: &str, gpus: u32) -> f64 {
     planned.detail.step.value.get()
 }
 
+/// Model, cluster, and the published speed-up on each number of devices.
+type Curve = (&'static str, &'static str, [(u32, f64); 4]);
+
 /// Times one device, as NVIDIA/sentiment-discovery@17bcf05 `figures/distributed_scalability.png`
 /// shows them: 4,096 cells over InfiniBand and over two ports of 10 Gbit/s, 8,192 over InfiniBand.
-const SPEED_UPS: [(&str, &str, [(u32, f64); 4]); 3] = [
+const SPEED_UPS: [Curve; 3] = [
     ("mlstm4096", "dgx1v", [(16, 13.5), (32, 27.4), (64, 55.7), (128, 109.1)]),
     ("mlstm4096", "dgx1v-ethernet", [(16, 11.7), (32, 23.5), (64, 45.7), (128, 92.6)]),
     ("mlstm8192", "dgx1v", [(16, 15.7), (32, 31.3), (64, 61.3), (128, 120.9)]),
