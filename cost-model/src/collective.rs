@@ -124,11 +124,11 @@ pub(crate) fn price(collective: &Collective, profile: &Profile) -> Estimate<Seco
     }
 }
 
-/// The group that moves sharded weights and their gradients. Where a stack sends each device its own
-/// copy, every rank is a node of its own: `S·(n − 1)/n / N` instead of `S·(k − 1)/k / (g·N)`.
+/// The group that moves sharded weights and their gradients. Where a stack sends each device its
+/// own copy, every rank is a node of its own: `S·(n − 1)/n / N`, not `S·(k − 1)/k / (g·N)`.
 ///
-/// Valid for ZeRO 3 as it was in 2020 and 2021. Source: rows of arXiv:2104.04473 table 2, where 1.05 TB
-/// of weights and gradients took 66.7 s, 15.7 GB/s per device. Checked by
+/// Valid for ZeRO 3 as it was in 2020 and 2021. Source: rows of arXiv:2104.04473 table 2, where
+/// 1.05 TB of weights and gradients took 66.7 s, 15.7 GB/s per device. Checked by
 /// `flat_shards_take_one_card_each`.
 #[must_use]
 pub fn of_shards(group: Group, profile: &Profile) -> Group {

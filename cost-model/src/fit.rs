@@ -1,7 +1,8 @@
 //! Fitting a few constants of a stack to measured steps.
 //!
-//! Letters: `x` free constants in their own coordinates, `x₀` where they start, `s` how far each may
-//! plausibly be from there, `r` residuals `ln(predicted/measured)`, `σ` what a residual is by chance.
+//! Letters: `x` free constants in their own coordinates, `x₀` where they start, `s` how far each
+//! may plausibly be from there, `r` residuals `ln(predicted/measured)`, `σ` what a residual is by
+//! chance.
 //!
 //! ```text
 //! minimise  Σ 2(√(1 + (r/σ)²) − 1)  +  Σ ((x − x₀)/s)²     within bounds
