@@ -1,7 +1,7 @@
 //! Published measurements as questions to the cost model.
 //!
 //! A table of measurements ([`read`](read())) is data; [`rules`] say what its words mean;
-//! [`machine`], [`model`](model()) and [`split`] turn a row into model, machine and plan;
+//! [`machine`], [`mod@model`] and [`split`] turn a row into model, machine and plan;
 //! [`predict`] prices that plan with what the planner prices its own plans with. What cannot be
 //! expressed says why ([`skip`]), and what had to be assumed is listed.
 

@@ -2,8 +2,7 @@
 //!
 //! Letters: `S` bytes of the whole tensor, `n` ranks over `k` nodes, `g = n/k` ranks of the group
 //! per node, `B` bus bandwidth inside a node, `N` one device's share of the network cards, `h`
-//! time of a hop, `q` what a node adds to a ring; `f` is `2(n−1)/n` for all-reduce and `(n−1)/n`
-//! else, `r` is 2 or 1 likewise.
+//! time of a hop, `q` what a node adds to a ring; `f` is `2(n−1)/n` for all-reduce and `(n−1)/n` else, `r` is 2 or 1 likewise.
 //!
 //! ```text
 //! node    = (a₀ + a₁·S/(S + S₁))·min(1, n/8 + ¼) + f·S/B        gather, scatter: 0.7a₀, 0.6a₁
@@ -126,12 +125,10 @@ pub(crate) fn price(collective: &Collective, profile: &Profile) -> Estimate<Seco
 }
 
 /// The group that moves sharded weights and their gradients. Where a stack sends each device its
-/// own
-/// copy, every rank is a node of its own: `S·(n − 1)/n / N` instead of `S·(k − 1)/k / (g·N)`.
+/// own copy, every rank is a node of its own: `S·(n − 1)/n / N`, not `S·(k − 1)/k / (g·N)`.
 ///
 /// Valid for ZeRO 3 as it was in 2020 and 2021. Source: rows of arXiv:2104.04473 table 2, where
-/// 1.05 TB
-/// of weights and gradients took 66.7 s, 15.7 GB/s per device. Checked by
+/// 1.05 TB of weights and gradients took 66.7 s, 15.7 GB/s per device. Checked by
 /// `flat_shards_take_one_card_each`.
 #[must_use]
 pub fn of_shards(group: Group, profile: &Profile) -> Group {

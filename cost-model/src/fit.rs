@@ -1,8 +1,7 @@
 //! Fitting a few constants of a stack to measured steps.
 //!
 //! Letters: `x` free constants in their own coordinates, `x₀` where they start, `s` how far each
-//! may
-//! plausibly be from there, `r` residuals `ln(predicted/measured)`, `σ` what a residual is by
+//! may plausibly be from there, `r` residuals `ln(predicted/measured)`, `σ` what a residual is by
 //! chance.
 //!
 //! ```text

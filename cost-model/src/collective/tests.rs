@@ -98,8 +98,7 @@ fn all_to_all_by_hand() {
 }
 
 /// 16 GB over 16 ranks on 2 nodes at 21 GB/s each: once per node 8 GB through 8 cards; to each
-/// device
-/// 15 GB through its own. Inside a node nothing changes.
+/// device 15 GB through its own. Inside a node nothing changes.
 #[test]
 fn flat_shards_take_one_card_each() {
     let mut profile = fixtures::a100();
