@@ -1,7 +1,7 @@
 //! The question that a plan answered, from the names in its file.
 
 use super::{Names, Question, Read, build, profile};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, LOCAL};
 use crate::cli::{SourceArgs, read_pins};
 use crate::diagnostics::Failure;
 use crate::exit::Exit;
@@ -67,7 +67,8 @@ fn read(catalog: &Catalog, plan: &Plan, sources: &SourceArgs) -> Result<Read, Fa
     })
 }
 
-/// The inputs are what the plan was made from.
+/// The inputs are what the plan was made from. The machine at hand is detected anew each time: how
+/// much of its memory is free changes from minute to minute.
 fn unchanged(plan: &Plan, now: &Names) -> Result<(), Failure> {
     let then = &plan.inputs;
     let pairs = [
@@ -78,6 +79,7 @@ fn unchanged(plan: &Plan, now: &Names) -> Result<(), Failure> {
     ];
     let changed: Vec<String> = pairs
         .iter()
+        .filter(|(_, then, _)| then.is_none_or(|input| input.name != LOCAL))
         .filter(|(_, then, now)| then.map(|i| &i.fingerprint) != now.map(|i| &i.fingerprint))
         .map(|(what, then, now)| {
             let shown = |i: &Option<&Input>| {

@@ -1,4 +1,4 @@
-//! From a plan to its program: the passes of [`passes`](super::passes), one after the other.
+//! From a plan to its program: the passes of [`passes`], one after the other.
 
 use super::passes::{self, Draft};
 use super::{LowerError, Program};

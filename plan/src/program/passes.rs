@@ -3,22 +3,22 @@
 //!
 //! | pass | leaves |
 //! |---|---|
-//! | [`expand`] | forward and backward passes of blocks, with activations |
-//! | [`messages`] | sends and receives, in an order that cannot hang |
-//! | [`recompute`] | forward passes again before the backward passes that need them |
-//! | [`offload`] | activations on the host between their passes |
-//! | [`layer_collectives`] | collectives inside layers as actions |
-//! | [`sharding`] | weights, gradients, gathers and reductions |
-//! | [`exchange`] | the gradient of the token table on its way |
-//! | [`optimizer`] | updates |
-//! | [`local_steps`] | synchronisation of replicas that train apart |
-//! | [`buckets`] | fewer, larger collectives |
-//! | [`send_budget`] | waits for messages that are under way |
-//! | [`versions`] | the version of every access |
-//! | [`waits`], [`arena`], [`tokens`] | order between lanes, places of buffers |
-//! | [`ledger`] | traffic by closed forms |
+//! | [`mod@expand`] | forward and backward passes of blocks, with activations |
+//! | [`mod@messages`] | sends and receives, in an order that cannot hang |
+//! | [`mod@recompute`] | forward passes again before the backward passes that need them |
+//! | [`mod@offload`] | activations on the host between their passes |
+//! | [`layer_collectives()`] | collectives inside layers as actions |
+//! | [`mod@sharding`] | weights, gradients, gathers and reductions |
+//! | [`mod@exchange`] | the gradient of the token table on its way |
+//! | [`mod@optimizer`] | updates |
+//! | [`local_steps()`] | synchronisation of replicas that train apart |
+//! | [`mod@buckets`] | fewer, larger collectives |
+//! | [`send_budget()`] | waits for messages that are under way |
+//! | [`mod@versions`] | the version of every access |
+//! | [`mod@waits`], [`mod@arena`], [`tokens`] | order between lanes, places of buffers |
+//! | [`ledger()`] | traffic by closed forms |
 //!
-//! Until [`versions`] has run, the version of an access is how many versions *back* it means: 0 is
+//! Until [`mod@versions`] has run, the version of an access is how many versions *back* it means: 0 is
 //! the latest. [`CARRIED`] means what an earlier step left. Rings are written once per step and
 //! name their versions themselves.
 

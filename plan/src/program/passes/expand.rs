@@ -16,7 +16,7 @@ use crate::work::Pass;
 /// the slots; `slot_ends`; input, saved and gradient buffers. Where neighbouring stages are on one
 /// rank they share buffers; elsewhere the border is an outgoing buffer, which [`messages`] sends.
 ///
-/// [`messages`]: super::messages
+/// [`messages`]: mod@super::messages
 pub(crate) fn expand(draft: &mut Draft<'_>) {
     for rank in 0..draft.classes.len() {
         let mut class = std::mem::take(&mut draft.classes[rank]);
