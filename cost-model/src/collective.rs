@@ -2,7 +2,8 @@
 //!
 //! Letters: `S` bytes of the whole tensor, `n` ranks over `k` nodes, `g = n/k` ranks of the group
 //! per node, `B` bus bandwidth inside a node, `N` one device's share of the network cards, `h`
-//! time of a hop, `q` what a node adds to a ring; `f` is `2(n−1)/n` for all-reduce and `(n−1)/n` else, `r` is 2 or 1 likewise.
+//! time of a hop, `q` what a node adds to a ring; `f` is `2(n−1)/n` for all-reduce and `(n−1)/n`
+//! else, `r` is 2 or 1 likewise.
 //!
 //! ```text
 //! node    = (a₀ + a₁·S/(S + S₁))·min(1, n/8 + ¼) + f·S/B        gather, scatter: 0.7a₀, 0.6a₁

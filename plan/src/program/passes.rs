@@ -18,7 +18,8 @@
 //! | [`mod@waits`], [`mod@arena`], [`tokens`] | order between lanes, places of buffers |
 //! | [`ledger()`] | traffic by closed forms |
 //!
-//! Until [`mod@versions`] has run, the version of an access is how many versions *back* it means: 0 is
+//! Until [`mod@versions`] has run, the version of an access is how many versions *back* it
+//! means: 0 is
 //! the latest. [`CARRIED`] means what an earlier step left. Rings are written once per step and
 //! name their versions themselves.
 
