@@ -152,3 +152,16 @@ fn larger_models_are_planned_or_refused_with_ways_out() {
     assert_contains(&said, &["error: gpt3-175b does not fit on 8 ×", "What would make it fit"]);
     assert_contains(&said, &["--gpus ", "training state"]);
 }
+
+#[test]
+fn a_plan_for_this_machine_is_trained_and_goes_on() {
+    let folder = Folder::new("execute");
+    folder.said("plan -m mlstm-tiny -g 1 -c local --global-batch 4 -o plan.json -q", 0);
+    let first = folder.said("execute plan.json --steps 2 --save state.safetensors", 0);
+    assert_contains(&first, &["in 2 steps", "saved to state.safetensors"]);
+    let next = folder.said("execute plan.json --steps 1 --resume state.safetensors --json", 0);
+    assert_contains(&next, &["\"step\": 2", "meshwright.execute/1"]);
+    folder.said("plan -g 192 -m mlstm4096 -o other.json -q", 0);
+    let refused = folder.said("execute other.json", 1);
+    assert_contains(&refused, &["192 GPUs of dgx1v", "-c local"]);
+}
