@@ -14,6 +14,7 @@ pub const ALL: &[Schema] = &[
     ("answer", "plan --why-not … --json, explain --binds --json", answer),
     ("compare", "compare --json", compare),
     ("doctor", "doctor --json", doctor),
+    ("execute", "execute --json", execute),
     ("formulas", "explain --formula ID --json", formulas),
     ("infeasible", "plan --json, where nothing fits (exit code 1)", derived::<InfeasibleReport>),
     ("plan", "plan -o plan.json", derived::<Plan>),
@@ -85,6 +86,29 @@ fn run() -> Value {
         "report": part::<Report>(),
     });
     object("meshwright.run/1", &properties, &["schema", "training", "report"])
+}
+
+fn execute() -> Value {
+    let step = json!({
+        "type": "object",
+        "properties": {
+            "step": {"type": "integer"},
+            "loss": {"type": "number"},
+            "norm": {"type": ["number", "null"]},
+            "rate": {"type": "number"},
+            "seconds": {"type": "number"},
+        },
+        "required": ["step", "loss", "norm", "rate", "seconds"],
+    });
+    let properties = json!({
+        "schema": {"const": "meshwright.execute/1"},
+        "plan": text(),
+        "steps": {"type": "array", "items": step},
+        "median_seconds": {"type": "number"},
+        "predicted_seconds": {"type": "number"},
+    });
+    let required = ["schema", "plan", "steps", "median_seconds", "predicted_seconds"];
+    object("meshwright.execute/1", &properties, &required)
 }
 
 fn object(id: &str, properties: &Value, required: &[&str]) -> Value {
