@@ -204,6 +204,9 @@ impl Question {
             is_full: false,
         };
         let entry = intervals.find(&regime).filter(|e| e.knowledge != Knowledge::Unseen)?.clone();
+        if entry.rows < FEWEST_STEPS {
+            return None;
+        }
         let whose = match (entry.knowledge, &entry.stack) {
             (Knowledge::Profiled, Some(_)) => "of this software",
             (Knowledge::Profiled, None) => "of software that constants were fitted to",
@@ -217,6 +220,10 @@ impl Question {
         Some((entry, words))
     }
 }
+
+/// A tenth of the steps on either side can be told from this many on: with `n` of them, the level
+/// `⌈(n + 1)·0.9⌉/n` of the quantile stays within 1. With fewer, the band of the stack stands.
+const FEWEST_STEPS: u64 = 9;
 
 /// The cluster that applies, and where its name came from.
 fn cluster_name(spec: &ModelSpec, settings: &Settings) -> (String, String) {
