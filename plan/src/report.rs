@@ -122,6 +122,9 @@ pub struct MemoryReport {
     pub capacity_bytes: f64,
     /// What the plan may fill, bytes.
     pub limit_bytes: f64,
+    /// What is kept free of tensors, and where that is from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reserve: Vec<String>,
     /// Pipeline ranks, in order.
     pub stages: Vec<StageMemory>,
 }
