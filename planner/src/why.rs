@@ -32,8 +32,7 @@ fn preferred(planned: &Planned) -> Option<String> {
     let fastest = planned.certificate.fastest.as_ref()?;
     Some(format!(
         "{} is predicted {} faster, but with a probability of {} only; in the worst {} of cases it \
-         is {} slower: {} is predicted poorly. A plan that splits the model further is taken from \
-         {} on (--quantile).",
+         is {} slower: {} is predicted poorly. It is taken from {} on (--quantile).",
         fastest.label,
         percent((planned.solution.step.get() / fastest.seconds - 1.0).max(0.0)),
         percent(fastest.faster),
