@@ -15,19 +15,23 @@ mod block;
 mod collect;
 mod job;
 mod links;
+mod network;
 mod passes;
 mod place;
 mod rank;
 mod resume;
 mod rows;
 mod run;
+mod watchdog;
 
 pub use accumulate::Accumulator;
 pub use job::{Job, JobError, Recipe};
 pub use links::Links;
+pub use network::Network;
 pub use place::Place;
 pub use rank::{Rank, StepReport};
 pub use run::{Observer, Outcome, RunError, run_rank, run_threads};
+pub use watchdog::{PATIENCE, Watchdog};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,8 @@
 //! What is trained, and how: a lowered plan with a text and a recipe.
 
+use super::network::Network;
 use super::rows::moves_rows;
+use super::watchdog::Watchdog;
 use crate::data::{Batches, DataError, Objective};
 use crate::model::{Unsupported, check, runs_in_time};
 use crate::optimizer::{LossScale, Rule, Schedule};
@@ -27,7 +29,7 @@ pub struct Recipe {
     pub seed: u64,
     /// How many seeds draw the words of a sampled softmax.
     pub seeds: SamplingSeeds,
-    /// How long an action may wait for other ranks.
+    /// How long an action may wait for other ranks, unless a [`Watchdog`] knows better.
     pub limit: Duration,
     /// Threads per rank.
     pub threads: usize,
@@ -46,6 +48,10 @@ pub struct Job {
     pub batches: Batches,
     /// Recipe.
     pub recipe: Recipe,
+    /// How long each action may wait for other ranks.
+    pub watchdog: Watchdog,
+    /// The network that ranks pretend to have, where it is not their own.
+    pub network: Option<Network>,
 }
 
 /// Why a plan cannot be run.
@@ -93,7 +99,8 @@ impl Job {
         }
         let table = model.table.and_then(|table| Some((table.vocab, table.sampled?)));
         batches.sampled = table;
-        Ok(Self { model, decision, program, batches, recipe })
+        let watchdog = Watchdog::flat(recipe.limit);
+        Ok(Self { model, decision, program, batches, recipe, watchdog, network: None })
     }
 
     /// Micro-batches of sequences per replica; each is cut into pieces along time.
@@ -105,7 +112,9 @@ impl Job {
     /// A number that ranks compare before they start: it differs where program, text or recipe do.
     #[must_use]
     pub fn digest(&self) -> u64 {
-        let text = format!("{:?}{}", self.recipe, self.batches.steps_per_epoch());
+        // Hosts may differ in what they can do at once, and in how long they wait.
+        let recipe = Recipe { threads: 1, limit: Duration::ZERO, ..self.recipe.clone() };
+        let text = format!("{recipe:?}{}", self.batches.steps_per_epoch());
         let program = format!("{}", self.program.digest());
         let halves = [program, text].map(|part| u64::from(crc32fast::hash(part.as_bytes())));
         halves[0] << 32 | halves[1]

@@ -46,6 +46,8 @@ pub struct Rank<'a> {
     pub(super) job: &'a Job,
     pub(super) place: Place,
     pub(super) class: &'a Class,
+    /// Its place in the program.
+    class_id: u32,
     pub(super) links: Links,
     pub(super) blocks: Vec<Block>,
     pub(super) now: Step,
@@ -108,18 +110,31 @@ impl<'a> Rank<'a> {
             instead: "start as many ranks as the plan has",
         };
         let (class, _) = job.program.class_of(rank).ok_or_else(missing)?;
-        let class = &job.program.classes[class];
-        let tables = Tables::new(class);
-        let mut made = Self::bare(job, place, class, links, tables);
+        let mut made = Self::bare(job, place, class, links);
         made.make_blocks()?;
         Ok(made)
     }
 
-    fn bare(job: &'a Job, place: Place, class: &'a Class, links: Links, tables: Tables) -> Self {
+    fn bare(job: &'a Job, place: Place, class: usize, links: Links) -> Self {
+        let (class, class_id) = (&job.program.classes[class], class as u32);
+        let tables = Tables::new(class);
         let (now, carries) = (Step::default(), BTreeMap::new());
         let (step, updates, scale) = (0, 0, job.recipe.scale);
         let blocks = Vec::new();
-        Self { job, place, class, links, blocks, now, carries, tables, step, updates, scale }
+        Self {
+            job,
+            place,
+            class,
+            class_id,
+            links,
+            blocks,
+            now,
+            carries,
+            tables,
+            step,
+            updates,
+            scale,
+        }
     }
 
     fn make_blocks(&mut self) -> Result<(), Unsupported> {
@@ -149,7 +164,8 @@ impl<'a> Rank<'a> {
     /// How long and as what an action may wait.
     pub(super) fn call(&self, id: usize, action: &Action) -> Call {
         let task = Task::Action(ActionId(id as u32), action.op, action.at);
-        Call { task, limit: self.job.recipe.limit }
+        let limit = self.job.watchdog.limit(self.class_id, id as u32);
+        Call { task, limit }
     }
 
     /// A fault of this rank.
