@@ -46,10 +46,7 @@ impl Links {
     /// All communicators of the rank of a transport, slowed down to the network of the job. `None`
     /// where a table does not hold the rank.
     #[must_use]
-    pub fn new(
-        job: &Job,
-        transport: &Arc<dyn Transport>,
-    ) -> Option<Self> {
+    pub fn new(job: &Job, transport: &Arc<dyn Transport>) -> Option<Self> {
         let program = &job.program;
         let last = Tag((program.communicators.len() + program.channels.len()) as u32);
         // What all ranks agree on once per step is no part of the program, and has no price.

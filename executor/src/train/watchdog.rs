@@ -63,8 +63,8 @@ impl Watchdog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use plan::timeline::{Origin, RankMemory, RankTime, RankTimeline, Span, Wait};
     use plan::timeline::TIMELINE_SCHEMA;
+    use plan::timeline::{Origin, RankMemory, RankTime, RankTimeline, Span, Wait};
 
     fn span(action: u32, start_seconds: f64, end_seconds: f64) -> Span {
         Span { action, step: 0, start_seconds, end_seconds, waited_for: Wait::Lane }
