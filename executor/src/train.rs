@@ -14,6 +14,7 @@ mod accumulate;
 mod block;
 mod collect;
 mod job;
+mod layer_group;
 mod links;
 mod network;
 mod passes;

@@ -1,43 +1,20 @@
 //! Passes of blocks and messages between stages.
 
+use super::layer_group::LayerGroup;
 use super::rank::Rank;
-use crate::comm::{Call, Communicator, Elements, Fault, Problem, Reduction, part};
+use crate::comm::{Call, Communicator, Elements, Fault, Problem, part};
 use crate::data::Slice;
 use crate::float::Float;
 use crate::matrix::Matrix;
 use crate::model::{MicroBatch, Output, border_width};
-use crate::ops::loss::Across;
 use plan::mesh::Axis;
 use plan::program::{Action, Peers, Purpose};
 use plan::work::Pass;
 use std::sync::Arc;
 
-/// The tensor-parallel group of a rank, as layers see it.
-struct TensorGroup {
-    group: Option<Arc<dyn Communicator>>,
-    call: Call,
-}
-
-impl Across<f32> for TensorGroup {
-    fn sum(&self, values: &mut [f32]) -> Result<(), Fault> {
-        let reduce = |group: &Arc<dyn Communicator>| {
-            group.all_reduce(Elements::F32(values), Reduction::Sum, &self.call)
-        };
-        self.group.as_ref().map_or(Ok(()), reduce)
-    }
-
-    fn max(&self, values: &mut [f32]) -> Result<(), Fault> {
-        let reduce = |group: &Arc<dyn Communicator>| {
-            group.all_reduce(Elements::F32(values), Reduction::Max, &self.call)
-        };
-        self.group.as_ref().map_or(Ok(()), reduce)
-    }
-}
-
 impl Rank<'_> {
-    fn tensor_group(&self, call: &Call) -> TensorGroup {
-        let group = self.links.with(Purpose::Layer(Axis::Tensor)).cloned();
-        TensorGroup { group, call: *call }
+    fn tensor_group(&self, call: &Call) -> LayerGroup {
+        LayerGroup { group: self.links.with(Purpose::Layer(Axis::Tensor)).cloned(), call: *call }
     }
 
     fn micro(&self, action: &Action, call: &Call) -> Result<u32, Fault> {
