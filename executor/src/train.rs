@@ -21,9 +21,11 @@ mod passes;
 mod place;
 mod rank;
 mod resume;
+mod routes;
 mod rows;
 mod run;
 mod watchdog;
+mod wire;
 
 pub use accumulate::Accumulator;
 pub use job::{Job, JobError, Recipe};

@@ -9,7 +9,7 @@ use crate::optimizer::{LossScale, Rule, Schedule};
 use plan::document::Decision;
 use plan::exchange::SamplingSeeds;
 use plan::model::{Family, Model, Positions, Stacks, Transformer};
-use plan::program::{Facts, Granularity, LowerError, Op, Program, Settings, lower};
+use plan::program::{Facts, Granularity, LowerError, Program, Settings, lower};
 use plan::schedule::ScheduleKind;
 use std::time::Duration;
 use thiserror::Error;
@@ -170,18 +170,9 @@ fn check_batch(model: &Model, d: &Decision, batches: &Batches) -> Result<(), Uns
 /// Actions that have no meaning here yet.
 fn check_program(model: &Model, d: &Decision, program: &Program) -> Result<(), Unsupported> {
     let mut all = program.classes.iter().flat_map(|class| &class.actions);
-    let has_rows = all.clone().any(|action| moves_rows(action.op));
-    if all.clone().any(|action| matches!(action.op, Op::RouteRows(_))) {
-        return refuse("a table with its rows at their owners", "plan with another --exchange");
-    }
-    if has_rows && d.embedding.is_some_and(|e| e.wire_bytes != 4) {
-        return refuse("a compressed exchange of rows", "plan with 4 bytes per element");
-    }
-    if has_rows && (d.degrees.tp > 1 || d.stages.iter().any(|stage| stage.zero > 1)) {
-        return refuse(
-            "an exchange of rows beside tensor parallelism or ZeRO 2 and 3",
-            "plan with --exchange dense, or without those",
-        );
+    let has_rows = all.any(|action| moves_rows(action.op));
+    if has_rows && d.embedding.is_some_and(|e| !matches!(e.wire_bytes, 2 | 4)) {
+        return refuse("an exchange of rows in other than 2 or 4 bytes", "plan with one of them");
     }
     let is_tied = model.table.is_some_and(|table| table.tied);
     if is_tied && has_rows {
@@ -190,9 +181,6 @@ fn check_program(model: &Model, d: &Decision, program: &Program) -> Result<(), U
     let most = d.stages.iter().map(|stage| stage.zero).max().unwrap_or(0);
     if is_tied && most == 3 {
         return refuse("ZeRO 3 of a tied table", "plan with --zero 2 at most");
-    }
-    if most > 0 && all.any(|action| action.op == Op::ReduceTied) {
-        return refuse("ZeRO of a table that two stages share", "plan with --zero 0 or --pp 1");
     }
     Ok(())
 }

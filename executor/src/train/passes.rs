@@ -17,13 +17,13 @@ impl Rank<'_> {
         LayerGroup { group: self.links.with(Purpose::Layer(Axis::Tensor)).cloned(), call: *call }
     }
 
-    fn micro(&self, action: &Action, call: &Call) -> Result<u32, Fault> {
+    pub(super) fn micro(&self, action: &Action, call: &Call) -> Result<u32, Fault> {
         let missing = || self.unsupported(call, "a pass names no micro-batch");
         action.at.micro_batch.ok_or_else(missing)
     }
 
     /// The tokens of a micro-batch, read when they are first needed.
-    fn tokens(&mut self, micro: u32, call: &Call) -> Result<Arc<MicroBatch>, Fault> {
+    pub(super) fn tokens(&mut self, micro: u32, call: &Call) -> Result<Arc<MicroBatch>, Fault> {
         if let Some(batch) = self.now.batches.get(&micro) {
             return Ok(batch.clone());
         }
@@ -135,6 +135,7 @@ impl Rank<'_> {
             }
             _ => {}
         }
+        self.take_routed(at, micro, &mut gradient, call)?;
         self.blocks[at].gradient.add(micro, gradient);
         Ok(())
     }

@@ -1,9 +1,10 @@
 //! A rank: what each action of a program means.
 
-use super::block::{Block, place_in};
+use super::block::{Block, Special, place_in};
 use super::job::Job;
 use super::links::Links;
 use super::place::Place;
+use super::routes::Route;
 use super::rows::{Rows, moves_rows};
 use crate::comm::{Call, Fault, Problem, Task};
 use crate::matrix::Matrix;
@@ -72,6 +73,8 @@ pub(super) struct Tables {
     pub recomputed: BTreeSet<usize>,
     /// Layers with a table whose gradient travels as rows.
     with_rows: BTreeSet<LayerSpan>,
+    /// Layers with a table whose rows are with their owners.
+    pub owned: BTreeSet<LayerSpan>,
     /// Blocks of the embedding and of its second copy, where both are here.
     pub tied: Option<(usize, usize)>,
 }
@@ -91,6 +94,8 @@ pub(super) struct Step {
     pub tied: BTreeMap<u32, Vec<f32>>,
     /// Rows of tables on their way between replicas, by block.
     pub rows: BTreeMap<usize, Rows>,
+    /// Rows of tables on their way to and from their owners, by block and micro-batch.
+    pub routes: BTreeMap<(usize, u32), Route>,
     /// The message that came last, where it is a part of a border.
     pub arrived: Option<(Pass, u32, u32)>,
     norm: Option<f64>,
@@ -154,7 +159,11 @@ impl<'a> Rank<'a> {
             };
             let zero = job.decision.stages.iter().find(holds).map_or(0, |stage| stage.zero);
             let (rule, seed) = (&job.recipe.rule, job.recipe.seed);
-            let special = (copy_is_local, self.tables.with_rows.contains(span));
+            let special = Special {
+                copy_is_local,
+                has_rows: self.tables.with_rows.contains(span),
+                has_owners: self.tables.owned.contains(span),
+            };
             self.blocks.push(Block::new(stage, zero, rule, seed, special, &group));
         }
         self.tables.tied = copy_is_local.then(|| (0, self.blocks.len() - 1));
@@ -222,6 +231,7 @@ impl<'a> Rank<'a> {
             Op::ReduceRows => self.reduce_rows(action, call),
             Op::GatherRows => self.gather_rows(action, call),
             Op::AddRows => self.add_rows(action, call),
+            Op::RouteRows(pass) => self.route(pass, action, call),
             other => Err(self.unsupported(call, &format!("{other:?} is not executed yet"))),
         }
     }
@@ -300,6 +310,8 @@ impl Tables {
         let recomputed = again.filter_map(block).collect();
         let exchanged = class.actions.iter().filter(|action| moves_rows(action.op));
         let with_rows = exchanged.filter_map(|action| action.at.layers).collect();
-        Self { of_buffer, recomputed, with_rows, ..tables }
+        let routed = class.actions.iter().filter(|a| matches!(a.op, Op::RouteRows(_)));
+        let owned = routed.filter_map(|action| action.at.layers).collect();
+        Self { of_buffer, recomputed, with_rows, owned, ..tables }
     }
 }
