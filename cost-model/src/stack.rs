@@ -9,6 +9,7 @@ mod parse;
 pub use parse::{StackError, load_stack, parse_stack};
 
 use plan::machine::RecurrentLaw;
+use plan::schedule::ScheduleKind;
 use plan::units::{Bytes, Seconds};
 use plan::work::{AttentionKernel, OptimizerRule, PointwiseKind};
 use plan::{Estimate, Sourced};
@@ -46,6 +47,8 @@ pub struct Stack {
     pub collective: CollectiveStack,
     /// How much communication hides behind computation.
     pub overlap: OverlapStack,
+    /// Pipelines.
+    pub pipeline: PipelineStack,
     /// What the host costs.
     pub host: HostStack,
     /// Memory besides the model's own.
@@ -237,6 +240,16 @@ pub struct OverlapStack {
     pub contention: Sourced<f64>,
     /// Exposed part of gathering and scattering the root unit of sharded parameters.
     pub root_unit_exposed: Sourced<f64>,
+}
+
+/// Pipelines of a stack.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PipelineStack {
+    /// Schedules that the stack runs as it is.
+    pub schedules: Sourced<Vec<ScheduleKind>>,
+    /// Layers that the first and the last of otherwise equal stages may have less than others,
+    /// each, because they hold the embedding and the output.
+    pub shorter_ends: Sourced<f64>,
 }
 
 /// What the host costs.

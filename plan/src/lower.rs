@@ -5,7 +5,10 @@
 
 mod collectives;
 mod compute;
+mod halves;
 mod memory;
+
+pub use halves::{Half, half};
 
 use crate::dtype::Dtype;
 use crate::graph::{Dim, OpGraph, Region, Sizes};

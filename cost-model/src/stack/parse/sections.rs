@@ -3,11 +3,13 @@
 use crate::profile::{KERNELS, POINTWISE, RULES};
 use crate::stack::{
     AttentionStack, CollectiveStack, ComputeModel, ComputeStack, HostStack, MemoryStack,
-    OptimizerStack, OverlapStack, Passes, PointwiseCost, RecurrentStack, ResidualBand, SpreadStack,
+    OptimizerStack, OverlapStack, Passes, PipelineStack, PointwiseCost, RecurrentStack,
+    ResidualBand, SpreadStack,
 };
 use plan::Sourced;
 use plan::machine::RecurrentLaw;
 use plan::scenario::{Item, Table};
+use plan::schedule::ScheduleKind;
 use plan::units::Quantity;
 use plan::work::{AttentionKernel, OptimizerRule, PointwiseKind};
 use std::collections::BTreeMap;
@@ -228,6 +230,24 @@ fn half_tiles(table: &Table<'_>, base: Option<&HalfTiles>) -> Option<HalfTiles> 
 }
 
 type PointwiseTable = BTreeMap<PointwiseKind, Sourced<PointwiseCost>>;
+
+/// Stale gradients change what is trained, so that no stack is said to run them.
+pub(super) fn pipeline(file: &Table<'_>, base: Option<&PipelineStack>) -> Option<PipelineStack> {
+    let known: Vec<(&str, ScheduleKind)> = ScheduleKind::ALL
+        .into_iter()
+        .filter(|kind| *kind != ScheduleKind::Ouroboros)
+        .map(|kind| (kind.word(), kind))
+        .collect();
+    section(file, "pipeline", base, |table| {
+        let list = |item: &Item<'_>| -> Option<Vec<ScheduleKind>> {
+            let all: Vec<_> = item.list()?.iter().map(|i| i.choice(&known)).collect();
+            all.into_iter().collect()
+        };
+        let schedules = value(table, "schedules", base.map(|b| &b.schedules), list);
+        let ends = number((table, base), "shorter_ends", |b| &b.shorter_ends);
+        Some(PipelineStack { schedules: schedules?, shorter_ends: ends? })
+    })
+}
 
 pub(super) fn fused(file: &Table<'_>, base: Option<&Sourced<bool>>) -> Option<Sourced<bool>> {
     value(file, "fused", base, |item| item.flag())
