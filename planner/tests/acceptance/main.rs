@@ -6,6 +6,7 @@ mod exchange;
 mod frontier;
 mod megatron;
 mod programs;
+mod ranking;
 mod scaling;
 mod schedules;
 mod whole_search;
