@@ -136,6 +136,12 @@ fn check_decision(d: &Decision) -> Result<(), Unsupported> {
     if d.sequence_parallel && g.tp > 1 {
         return refuse("sequence parallelism", "plan without it, or with --tp 1");
     }
+    if d.local_steps.is_some() {
+        return refuse("training apart with local steps", "plan without --local-steps");
+    }
+    if d.offload {
+        return refuse("activations on the host", "plan without --offload");
+    }
     if d.schedule == ScheduleKind::Ouroboros {
         return refuse("the stale schedule of Ouroboros", "plan with another schedule");
     }
