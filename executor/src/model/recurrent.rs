@@ -191,18 +191,18 @@ impl Recurrent {
         Ok(match (self.cell, carry) {
             (Cell::Lstm { projects }, Carry::Lstm(carry)) => {
                 let w = self.lstm_weights(c, projects);
-                let (y, carry, saved) = lstm::forward(&w, x, &carry, c.tensor)?;
+                let (y, carry, saved) = lstm::forward(&w, x, &carry, c.groups.tensor)?;
                 (y, Carry::Lstm(carry), Saved::Lstm(saved))
             }
             (Cell::Mlstm { weight_norm }, Carry::Lstm(carry)) => {
                 let normal = weight_norm.then(|| normalise(c));
                 let w = mlstm_weights(c, normal.as_deref());
-                let (y, carry, saved) = mlstm::forward(&w, x, &carry, c.tensor)?;
+                let (y, carry, saved) = mlstm::forward(&w, x, &carry, c.groups.tensor)?;
                 (y, Carry::Lstm(carry), Saved::Mlstm(saved, normal))
             }
             (Cell::Rhn { depth }, Carry::State(state)) => {
                 let w = self.rhn_weights(c, depth);
-                let (y, state, saved) = rhn::forward(&w, x, &state, c.tensor)?;
+                let (y, state, saved) = rhn::forward(&w, x, &state, c.groups.tensor)?;
                 (y, Carry::State(state), Saved::Rhn(saved))
             }
             _ => unreachable!("a layer gets its own kind of carry"),
@@ -223,17 +223,17 @@ impl Recurrent {
         Ok(match (self.cell, saved, after) {
             (Cell::Lstm { projects }, Saved::Lstm(saved), Carry::Lstm(after)) => {
                 let w = self.lstm_weights(c, projects);
-                let (dx, before, pending) = lstm::backward(&w, saved, dy, after, c.tensor)?;
+                let (dx, before, pending) = lstm::backward(&w, saved, dy, after, c.groups.tensor)?;
                 (dx, Carry::Lstm(before), Pending::Lstm(pending))
             }
             (Cell::Mlstm { .. }, Saved::Mlstm(saved, normal), Carry::Lstm(after)) => {
                 let w = mlstm_weights(c, normal.as_deref());
-                let (dx, before, pending) = mlstm::backward(&w, saved, dy, after, c.tensor)?;
+                let (dx, before, pending) = mlstm::backward(&w, saved, dy, after, c.groups.tensor)?;
                 (dx, Carry::Lstm(before), Pending::Mlstm(pending))
             }
             (Cell::Rhn { depth }, Saved::Rhn(saved), Carry::State(after)) => {
                 let w = self.rhn_weights(c, depth);
-                let (dx, before, pending) = rhn::backward(&w, saved, dy, after, c.tensor)?;
+                let (dx, before, pending) = rhn::backward(&w, saved, dy, after, c.groups.tensor)?;
                 (dx, Carry::State(before), Pending::Rhn(pending))
             }
             _ => unreachable!("a layer gets back what it kept"),

@@ -18,6 +18,8 @@ pub struct Shared {
     pub own: Range<usize>,
     /// Place in the group.
     pub place: usize,
+    /// Whether nobody else holds them, so that nothing is to be summed.
+    pub is_alone: bool,
     /// Whether each rank of the group updates a part.
     pub is_sharded: bool,
     state: State,
@@ -134,7 +136,8 @@ impl Block {
                 }
             };
             let state = rule.start(own.len());
-            Shared { purpose, range, own, place, is_sharded, state }
+            let is_alone = size == 1;
+            Shared { purpose, range, own, place, is_alone, is_sharded, state }
         });
         let shared: Vec<Shared> = shared.collect();
         let chain = stage.chain();
@@ -182,7 +185,7 @@ impl Block {
     ///
     /// A block with experts reduces twice, over other replicas each: the first time takes them out,
     /// the second time finds them where the first has put them. Rows of tables are reduced once per
-    /// step, so they add up.
+    /// step, so they add up, and so does what nobody else holds.
     pub fn take_fresh(&mut self) {
         let taken = self.gradient.take();
         if taken.is_empty() {
@@ -190,7 +193,7 @@ impl Block {
         }
         self.fresh = taken;
         for (i, shared) in self.shared.iter().enumerate() {
-            if shared.purpose == Purpose::Exchange {
+            if shared.purpose == Purpose::Exchange || shared.is_alone {
                 self.reduced[i].resize(shared.range.len(), 0.0);
                 crate::matrix::add(&mut self.reduced[i], &self.fresh[shared.range.clone()]);
             }

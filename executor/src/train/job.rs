@@ -81,7 +81,7 @@ impl Job {
         recipe: Recipe,
     ) -> Result<Self, JobError> {
         check(&model, decision.degrees.tp as usize)?;
-        check_decision(&decision)?;
+        check_decision(&model, &decision)?;
         check_batch(&model, &decision, &batches)?;
         if let Some(table) = model.table {
             batches.check_vocabulary(table.vocab)?;
@@ -125,17 +125,40 @@ fn refuse(what: impl Into<String>, instead: &'static str) -> Result<(), Unsuppor
     Err(Unsupported::Decision { what: what.into(), instead })
 }
 
-fn check_decision(d: &Decision) -> Result<(), Unsupported> {
+/// Ranks that hold a part of the positions each: where layers know how to do with less.
+fn check_positions(model: &Model, d: &Decision, apart: u64) -> Result<(), Unsupported> {
+    let Family::Transformer(t) = &model.spec.family else {
+        let what = "positions of a recurrent model on several ranks";
+        return if apart > 1 { refuse(what, "plan with --cp 1, without SP") } else { Ok(()) };
+    };
+    if t.memory_length > 0 && apart > 1 {
+        return refuse("cached positions on several ranks", "plan with --cp 1, without SP");
+    }
+    if t.experts.is_some() && d.degrees.cp > 1 {
+        return refuse("a mixture of experts with context parallelism", "plan with --cp 1");
+    }
+    let experts = t.experts.as_ref().map_or(1, |e| u64::from(e.count));
+    if !experts.is_multiple_of(u64::from(d.degrees.ep.max(1))) {
+        let what = format!("{experts} experts over {} ranks", d.degrees.ep);
+        return refuse(what, "plan with an --ep that divides the experts");
+    }
+    Ok(())
+}
+
+fn check_decision(model: &Model, d: &Decision) -> Result<(), Unsupported> {
     let g = d.degrees;
-    if g.cp > 1 {
-        return refuse("context parallelism", "plan with --cp 1");
+    let apart = u64::from(g.cp) * if d.sequence_parallel { u64::from(g.tp) } else { 1 };
+    if !d.batch.tokens_per_sequence.is_multiple_of(apart.max(1)) {
+        let what = format!("{} tokens over {apart} ranks", d.batch.tokens_per_sequence);
+        return refuse(what, "plan with a number of tokens that divides by cp, and by tp with SP");
     }
-    if g.ep > 1 {
-        return refuse("expert parallelism", "plan with --ep 1");
+    if d.local_steps.is_some() {
+        return refuse("training apart with local steps", "plan without --local-steps");
     }
-    if d.sequence_parallel && g.tp > 1 {
-        return refuse("sequence parallelism", "plan without it, or with --tp 1");
+    if d.offload {
+        return refuse("activations on the host", "plan without --offload");
     }
+    check_positions(model, d, apart)?;
     if d.schedule == ScheduleKind::Ouroboros {
         return refuse("the stale schedule of Ouroboros", "plan with another schedule");
     }

@@ -2,6 +2,7 @@
 
 use crate::comm::{Call, Communicator, Elements, Fault, Problem, Reduction};
 use crate::float::Float;
+use crate::model::Groups;
 use crate::ops::across::Across;
 use std::sync::Arc;
 
@@ -9,6 +10,19 @@ use std::sync::Arc;
 pub(super) struct LayerGroup {
     pub group: Option<Arc<dyn Communicator>>,
     pub call: Call,
+}
+
+/// The groups with which a layer is shared.
+pub(super) struct LayerGroups {
+    pub tensor: LayerGroup,
+    pub context: LayerGroup,
+    pub expert: LayerGroup,
+}
+
+impl LayerGroups {
+    pub fn all(&self) -> Groups<'_, f32> {
+        Groups { tensor: &self.tensor, context: &self.context, expert: &self.expert }
+    }
 }
 
 impl LayerGroup {

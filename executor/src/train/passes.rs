@@ -1,8 +1,8 @@
 //! Passes of blocks and messages between stages.
 
-use super::layer_group::LayerGroup;
+use super::layer_group::{LayerGroup, LayerGroups};
 use super::rank::Rank;
-use crate::comm::{Call, Communicator, Elements, Fault, Problem, part};
+use crate::comm::{Call, Communicator, Elements, Fault, Problem, Reduction, part};
 use crate::data::Slice;
 use crate::float::Float;
 use crate::matrix::Matrix;
@@ -13,8 +13,17 @@ use plan::work::Pass;
 use std::sync::Arc;
 
 impl Rank<'_> {
-    fn tensor_group(&self, call: &Call) -> LayerGroup {
-        LayerGroup { group: self.links.with(Purpose::Layer(Axis::Tensor)).cloned(), call: *call }
+    /// The ranks with which layers are shared.
+    fn layer_groups(&self, call: &Call) -> LayerGroups {
+        let along = |axis| {
+            let group = self.links.with(Purpose::Layer(axis)).cloned();
+            LayerGroup { group, call: *call }
+        };
+        LayerGroups {
+            tensor: along(Axis::Tensor),
+            context: along(Axis::Context),
+            expert: along(Axis::Expert),
+        }
     }
 
     pub(super) fn micro(&self, action: &Action, call: &Call) -> Result<u32, Fault> {
@@ -37,7 +46,10 @@ impl Rank<'_> {
         let slice = Slice {
             step: self.step,
             sequences: first..first + each,
-            piece: ((micro % pieces) as usize, pieces as usize),
+            piece: match degrees.cp {
+                0 | 1 => ((micro % pieces) as usize, pieces as usize),
+                ranks => (self.place.context as usize, ranks as usize),
+            },
             loss_scale: self.scale.scale,
             draw: u64::from(self.place.data) * seeds / u64::from(degrees.dp),
         };
@@ -51,7 +63,7 @@ impl Rank<'_> {
     pub(super) fn forward(&mut self, action: &Action, call: &Call) -> Result<(), Fault> {
         let (at, micro) = (self.block(action, call)?, self.micro(action, call)?);
         let batch = self.tokens(micro, call)?;
-        let tensor = self.tensor_group(call);
+        let groups = self.layer_groups(call);
         let sequences = micro / self.job.program.time_chunks.max(1);
         let block = &self.blocks[at];
         let x = self.now.forward.remove(&(block.span.first, micro));
@@ -62,7 +74,7 @@ impl Rank<'_> {
         let carries = self.carries.entry((at, sequences)).or_insert_with(start);
         let again = self.tables.recomputed.contains(&at);
         let (out, kept) =
-            block.stage.forward(&block.weights, &batch, &tensor, x, carries, &|_| again)?;
+            block.stage.forward(&block.weights, &batch, groups.all(), x, carries, &|_| again)?;
         match out {
             Output::Activation(y) => {
                 self.now.forward.insert((block.span.last + 1, micro), y);
@@ -77,12 +89,12 @@ impl Rank<'_> {
 
     pub(super) fn recompute(&mut self, action: &Action, call: &Call) -> Result<(), Fault> {
         let (at, micro) = (self.block(action, call)?, self.micro(action, call)?);
-        let (batch, tensor) = (self.tokens(micro, call)?, self.tensor_group(call));
+        let (batch, groups) = (self.tokens(micro, call)?, self.layer_groups(call));
         let kept = self.now.kept.remove(&(at, micro));
         let missing = || self.unsupported(call, "nothing was kept for this pass");
         let kept = kept.ok_or_else(missing)?;
         let block = &self.blocks[at];
-        let kept = block.stage.again(&block.weights, &batch, &tensor, kept)?;
+        let kept = block.stage.again(&block.weights, &batch, groups.all(), kept)?;
         self.now.kept.insert((at, micro), kept);
         Ok(())
     }
@@ -90,7 +102,7 @@ impl Rank<'_> {
     /// Gradient of the input; of the weights too unless they come in an action of their own.
     pub(super) fn backward(&mut self, action: &Action, call: &Call) -> Result<(), Fault> {
         let (at, micro) = (self.block(action, call)?, self.micro(action, call)?);
-        let (batch, tensor) = (self.tokens(micro, call)?, self.tensor_group(call));
+        let (batch, groups) = (self.tokens(micro, call)?, self.layer_groups(call));
         let kept = self.now.kept.remove(&(at, micro));
         let missing = || self.unsupported(call, "nothing was kept for this pass");
         let kept = kept.ok_or_else(missing)?;
@@ -103,7 +115,7 @@ impl Rank<'_> {
         let start = || block.stage.start(batch.sequences);
         let carries = self.now.carries.entry((at, sequences)).or_insert_with(start);
         let (dx, left) =
-            block.stage.backward(&block.weights, &batch, &tensor, kept, dy, carries)?;
+            block.stage.backward(&block.weights, &batch, groups.all(), kept, dy, carries)?;
         if let Some(dx) = dx {
             self.now.backward.insert((block.span.first, micro), dx);
         }
@@ -123,10 +135,12 @@ impl Rank<'_> {
         let block = &mut self.blocks[at];
         let mut gradient = block.gradient.blank(block.stage.elements());
         block.stage.add(&block.weights, &batch, left, &mut gradient);
+        self.sum_positions(at, &mut gradient, call)?;
+        let copy = self.blocks[at].copy.clone();
         // Both copies of a table on one rank: one gradient, summed per micro-batch.
         match self.tables.tied {
             Some((first, second)) if at == second && first != second => {
-                self.now.tied.insert(micro, gradient[block.copy.clone()].to_vec());
+                self.now.tied.insert(micro, gradient[copy].to_vec());
             }
             Some((first, _)) if at == first => {
                 if let Some(other) = self.now.tied.remove(&micro) {
@@ -137,6 +151,25 @@ impl Rank<'_> {
         }
         self.take_routed(at, micro, &mut gradient, call)?;
         self.blocks[at].gradient.add(micro, gradient);
+        Ok(())
+    }
+
+    /// Sums gradients of which each tensor-parallel rank has computed a summand, from the positions
+    /// that it holds between layers.
+    fn sum_positions(&self, at: usize, gradient: &mut [f32], call: &Call) -> Result<(), Fault> {
+        let summed = || self.blocks[at].stage.placed().filter(|(p, _)| p.is_summed);
+        let Some(group) = self.links.with(Purpose::Layer(Axis::Tensor)) else { return Ok(()) };
+        let mut all: Vec<f32> = summed().flat_map(|(_, place)| gradient[place].to_vec()).collect();
+        if all.is_empty() {
+            return Ok(());
+        }
+        group.all_reduce(Elements::F32(&mut all), Reduction::Sum, call)?;
+        let mut rest = &all[..];
+        for (_, place) in summed() {
+            let (part, tail) = rest.split_at(place.len());
+            gradient[place].copy_from_slice(part);
+            rest = tail;
+        }
         Ok(())
     }
 
@@ -155,9 +188,12 @@ impl Rank<'_> {
         found.ok_or_else(|| self.unsupported(call, "a message has no channel of this rank"))
     }
 
-    /// The part of a border that this rank sends: all of it, or its share of a tensor-parallel
-    /// group, in which all hold the same.
+    /// The part of a border that this rank sends: its share of a tensor-parallel group, in which
+    /// all hold the same; all of it where each holds other positions.
     fn share(&self, elements: usize) -> std::ops::Range<usize> {
+        if self.job.decision.sequence_parallel {
+            return 0..elements;
+        }
         let tp = self.job.decision.degrees.tp as usize;
         part(elements, tp, self.place.tensor as usize)
     }
@@ -187,7 +223,12 @@ impl Rank<'_> {
         let missing = || self.unsupported(call, "a message belongs to no stage");
         let border = self.border(pass, action.at.stage, false).ok_or_else(missing)?;
         let batch = self.tokens(micro, call)?;
-        let (rows, cols) = (batch.inputs.len(), border_width(&self.job.model, border));
+        let cols = border_width(&self.job.model, border);
+        let apart = match self.job.decision.sequence_parallel {
+            true => self.job.decision.degrees.tp as usize,
+            false => 1,
+        };
+        let rows = batch.inputs.len() / apart;
         let mut values = Matrix::zeros(rows, cols);
         let share = self.share(rows * cols);
         let message = channel.receive(0, share.len() * f32::BYTES, call)?;

@@ -8,7 +8,7 @@ use super::routes::Route;
 use super::rows::{Rows, moves_rows};
 use crate::comm::{Call, Fault, Problem, Task};
 use crate::matrix::Matrix;
-use crate::model::{Carries, Kept, MicroBatch, Remainder, Stage, Unsupported};
+use crate::model::{Carries, Kept, MicroBatch, Remainder, Split, Stage, Unsupported};
 use crate::optimizer::{LossScale, SquareSum, clip_factor};
 use plan::program::{Action, ActionId, BufferId, BufferKind, Class, LayerSpan, Op, Purpose};
 use plan::work::Pass;
@@ -144,7 +144,12 @@ impl<'a> Rank<'a> {
 
     fn make_blocks(&mut self) -> Result<(), Unsupported> {
         let job = self.job;
-        let tensor = (self.place.tensor as usize, job.decision.degrees.tp as usize);
+        let degrees = job.decision.degrees;
+        let split = Split {
+            tensor: (self.place.tensor as usize, degrees.tp as usize),
+            expert: ((self.place.data % degrees.ep.max(1)) as usize, degrees.ep.max(1) as usize),
+            sequence: job.decision.sequence_parallel && degrees.tp > 1,
+        };
         let spans: Vec<LayerSpan> = self.tables.blocks.keys().copied().collect();
         let ends = |layer: u32| spans.iter().any(|s| s.first <= layer && layer <= s.last);
         let is_tied = job.model.table.is_some_and(|table| table.tied);
@@ -152,7 +157,7 @@ impl<'a> Rank<'a> {
         let copy_is_local = is_tied && ends(0) && ends(last) && last > 0;
         for span in &spans {
             let chain = span.first as usize..span.last as usize + 1;
-            let stage = Stage::new(&job.model, chain, tensor)?;
+            let stage = Stage::new(&job.model, chain, split)?;
             let group = |purpose: Purpose| place_in(self.links.with(purpose));
             let holds = |s: &&plan::document::StageDecision| {
                 s.layers.first <= span.first && span.last <= s.layers.last

@@ -5,8 +5,8 @@ use crate::ops::sampled::Sample;
 use plan::model::{Family, Model, Positions};
 use plan::scenario::parse_model;
 
-pub(crate) const ALL: [&str; 9] =
-    ["gpt", "llama", "bert", "txl", "mixture", "lstm", "sampled", "mlstm", "rhn"];
+pub(crate) const ALL: [&str; 10] =
+    ["gpt", "llama", "bert", "txl", "mixture", "experts", "lstm", "sampled", "mlstm", "rhn"];
 
 const TRANSFORMER: &str = "layers = 2\nd_model = 4\nheads = 2\nd_ff = 4\nvocab = 6\n";
 
@@ -34,6 +34,11 @@ fn shape(name: &str) -> (&'static str, String) {
             "stacks = \"decoder\"\ntied = false\npositions = \"sinusoidal\"\nkv_heads = 1\n\
              norm = \"rms-norm\"\nbias = false\ngated = true\n[shape.experts]\ncount = 3\n\
              top_k = 2\nd_expert = 2\nd_shared = 2\ndense_layers = 1\nimbalance = 1.0",
+        ),
+        "experts" => transformer(
+            "stacks = \"decoder\"\ntied = false\npositions = \"learned\"\nmax_positions = 8\n\
+             norm = \"layer-norm\"\nbias = false\ngated = true\n[shape.experts]\ncount = 4\n\
+             top_k = 2\nd_expert = 2\nd_shared = 2\ndense_layers = 0\nimbalance = 1.0",
         ),
         "lstm" => (
             "lstm",

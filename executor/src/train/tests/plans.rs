@@ -24,6 +24,9 @@ pub struct Plan {
     pub dp: u32,
     pub tp: u32,
     pub pp: u32,
+    pub cp: u32,
+    pub ep: u32,
+    pub sequence_parallel: bool,
     pub micro_batches: u32,
     pub schedule: ScheduleKind,
     pub chunks: u32,
@@ -40,6 +43,9 @@ impl Default for Plan {
             dp: 1,
             tp: 1,
             pp: 1,
+            cp: 1,
+            ep: 1,
+            sequence_parallel: false,
             micro_batches: 1,
             schedule: ScheduleKind::OneForwardOneBackward,
             chunks: 1,
@@ -64,7 +70,8 @@ impl Plan {
     }
 
     fn decision(&self, model: &Model) -> Decision {
-        let degrees = Degrees { dp: self.dp, tp: self.tp, pp: self.pp, cp: 1, ep: 1 };
+        let Self { dp, tp, pp, cp, ep, .. } = *self;
+        let degrees = Degrees { dp, tp, pp, cp, ep };
         let global_sequences = u64::from(self.dp * self.micro_batches) * 2;
         let batch = BatchDecision {
             global_sequences,
@@ -82,9 +89,11 @@ impl Plan {
             optimizer: OptimizerRule::Adam,
         };
         Decision {
+            local_steps: None,
+            offload: false,
             world_size: degrees.world_size(),
             degrees,
-            sequence_parallel: false,
+            sequence_parallel: self.sequence_parallel,
             batch,
             schedule: self.schedule,
             chunks: self.chunks,
