@@ -21,6 +21,7 @@ fn context() -> Context<'static> {
         objective: Objective::StepTime,
         hash: &|_| "0123456789abcdef".into(),
         top: 0,
+        rule: None,
     }
 }
 
@@ -184,7 +185,7 @@ fn breadth_first_sends_states_once_per_batch() {
         let bytes = class.ledger.iter().find(|e| e.traffic == group).unwrap().bytes.get();
         assert_ne!(
             group,
-            plan::program::Traffic::Group(plan::program::Purpose::Layer(Axis::Tensor))
+            plan::program::Traffic::Group(plan::program::Purpose::Layer(plan::mesh::Axis::Tensor))
         );
         (bytes, priced.program.micro_batches, planned.detail.step.value)
     };
