@@ -106,6 +106,8 @@ pub struct LocalParameters {
     pub expert: u64,
     /// Token tables, input or output.
     pub table: u64,
+    /// Tensors that the replicated parameters are stored as.
+    pub tensors: u64,
 }
 
 impl LocalParameters {

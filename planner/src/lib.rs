@@ -19,6 +19,7 @@ pub mod pieces;
 pub mod pipeline;
 pub mod prices;
 pub mod program;
+pub mod ranking;
 pub mod report;
 pub mod request;
 pub mod search;

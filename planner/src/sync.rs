@@ -10,7 +10,7 @@ use crate::request::Request;
 use crate::setting::Setting;
 use crate::space::Configuration;
 use cost_model::memory::{States, Zero, joined_buffers, shard_buffers, states};
-use cost_model::overlap::exposed_data_parallel;
+use cost_model::overlap::{bucket_waits, exposed_data_parallel, list_pieces};
 use cost_model::price;
 use plan::exchange::Exchange;
 use plan::lower::LocalParameters;
@@ -149,14 +149,17 @@ impl<'a> Sync<'a> {
             sum.table = self.input_table;
         }
         let communication = self.gradient_communication(&sum, zero);
+        let held_up = self.held_up(&sum, zero);
         let sampled = cost.sampled.filter(|_| held.output && self.sampled_table > 0);
         let input =
             if held.input { (cost.tail, cost.buffer) } else { (Seconds::ZERO, Bytes::ZERO) };
         let output = sampled.unwrap_or((Seconds::ZERO, Bytes::ZERO));
         let outer = self.outer(&held, &table);
         SyncParts {
-            gradients_total: communication + outer.total,
-            gradients: self.exposed(communication, late(&sum), held, zero) + outer.exposed,
+            gradients_total: communication + held_up + outer.total,
+            gradients: self.exposed(communication, late(&sum), held, zero)
+                + held_up
+                + outer.exposed,
             exchange: input.0 + output.0 + self.tied_exchange(&held),
             optimizer: self.optimizer(&held.parameters, &table, zero) + outer.updates,
             states: self.states(&held.parameters, &table, zero).plus(&outer.states),
@@ -212,6 +215,7 @@ impl<'a> Sync<'a> {
             let p = self.parameters[k];
             held.parameters.replicated += p.replicated * u64::from(n);
             held.parameters.expert += p.expert * u64::from(n);
+            held.parameters.tensors += p.tensors * u64::from(n);
             held.window += self.window[k] * f64::from(n);
             longest = longest.max(self.window[k]);
             held.largest = held.largest.max(p.replicated + p.expert);
@@ -221,6 +225,7 @@ impl<'a> Sync<'a> {
         let is_tied = self.request.model.table.is_some_and(|t| t.tied);
         if output && !(is_tied && input) {
             held.parameters.replicated += self.output_table;
+            held.parameters.tensors += 1;
         }
         held
     }
@@ -253,6 +258,21 @@ impl<'a> Sync<'a> {
         }
     }
 
+    /// What gradients cost besides the wire: buckets hold computation up, lists the host.
+    fn held_up(&self, sum: &LocalParameters, zero: Zero) -> Seconds {
+        if zero >= Zero::Gradients || self.replicas.is_alone() {
+            return Seconds::ZERO;
+        }
+        let stack = self.request.profile.stack();
+        let bytes = (sum.replicated + sum.table) * self.precision().wire_bytes;
+        let nodes = self.replicas.nodes;
+        let waits = bucket_waits(Bytes::from_count(bytes), nodes, &stack.collective);
+        match zero {
+            Zero::Optimizer => waits + list_pieces(sum.tensors, self.replicas.size, &stack.host),
+            _ => waits,
+        }
+    }
+
     /// How many times the bytes of a ring pass through the bottleneck. Where one device holds the
     /// variables (rafaljozefowicz/lm@79ae890 `common.py`, `language_model.py`), a sum is `n − 1`
     /// gradients over its link and as many weights back: `2(n − 1)·S/B`, `n` times that of a ring.
@@ -280,6 +300,9 @@ impl<'a> Sync<'a> {
         let window = held.window;
         // Weights are gathered after the update, when no backward pass is left to hide behind.
         if zero == Zero::Gradients {
+            return all;
+        }
+        if zero == Zero::Optimizer && !overlap.scattered.value {
             return all;
         }
         // The next forward pass, about half as long, hides gathered weights where the stack can.

@@ -345,6 +345,8 @@ pub(super) fn collective(
         let tree_efficiency = fraction(s, "tree_efficiency", |b| &b.tree_efficiency);
         let exchange = fraction(s, "all_to_all_efficiency", |b| &b.all_to_all_efficiency);
         let send_efficiency = fraction(s, "send_efficiency", |b| &b.send_efficiency);
+        let bucket = quantity(s, "bucket", |b| &b.bucket);
+        let bucket_wait = quantity(s, "bucket_wait", |b| &b.bucket_wait);
         let deduplicates = flag(s, "deduplicates", |b| &b.deduplicates);
         Some(CollectiveStack {
             flat_shards: flat_shards?,
@@ -358,6 +360,8 @@ pub(super) fn collective(
             tree_hop_intra: tree_hop_intra?,
             tree_hop_inter: tree_hop_inter?,
             tree_efficiency: tree_efficiency?,
+            bucket: bucket?,
+            bucket_wait: bucket_wait?,
             all_to_all_efficiency: exchange?,
             deduplicates: deduplicates?,
             all_to_all_base: all_to_all_base?,
@@ -375,6 +379,7 @@ pub(super) fn overlap(file: &Table<'_>, base: Option<&OverlapStack>) -> Option<O
         let sequence = part(s, "tensor_backward_sequence", |b| &b.tensor_backward_sequence);
         let expert = part(s, "expert", |b| &b.expert);
         let data = flag(s, "data", |b| &b.data);
+        let scattered = flag(s, "scattered", |b| &b.scattered);
         let gather = flag(s, "gather", |b| &b.gather);
         let tail = part(s, "data_tail", |b| &b.data_tail);
         let send = part(s, "send", |b| &b.send);
@@ -386,6 +391,7 @@ pub(super) fn overlap(file: &Table<'_>, base: Option<&OverlapStack>) -> Option<O
             tensor_backward_sequence: sequence?,
             expert: expert?,
             data: data?,
+            scattered: scattered?,
             gather: gather?,
             data_tail: tail?,
             send: send?,
@@ -402,6 +408,7 @@ pub(super) fn host(file: &Table<'_>, base: Option<&HostStack>) -> Option<HostSta
         let operator = quantity(s, "operator", |b| &b.operator);
         let collective = quantity(s, "collective", |b| &b.collective);
         let staged = quantity(s, "staged_collective", |b| &b.staged_collective);
+        let piece = quantity(s, "piece", |b| &b.piece);
         let step = quantity(s, "step", |b| &b.step);
         let jitter = part(s, "jitter", |b| &b.jitter);
         let skew = quantity(s, "skew", |b| &b.skew);
@@ -412,6 +419,7 @@ pub(super) fn host(file: &Table<'_>, base: Option<&HostStack>) -> Option<HostSta
             operator: operator?,
             collective: collective?,
             staged_collective: staged?,
+            piece: piece?,
             step: step?,
             jitter: jitter?,
             blocking: blocking?,
