@@ -1,6 +1,7 @@
 //! What is trained, and how: a lowered plan with a text and a recipe.
 
 use super::network::Network;
+use super::outer::Outer;
 use super::rows::moves_rows;
 use super::watchdog::Watchdog;
 use crate::data::{Batches, DataError, Objective};
@@ -10,7 +11,7 @@ use plan::document::Decision;
 use plan::exchange::SamplingSeeds;
 use plan::model::{Family, Model, Positions, Stacks, Transformer};
 use plan::program::{Facts, Granularity, LowerError, Program, Settings, lower};
-use plan::schedule::ScheduleKind;
+use plan::schedule::{LocalSteps, ScheduleKind};
 use std::time::Duration;
 use thiserror::Error;
 
@@ -50,6 +51,10 @@ pub struct Job {
     pub recipe: Recipe,
     /// How long each action may wait for other ranks.
     pub watchdog: Watchdog,
+    /// When replicas meet, where they train apart.
+    pub local: Option<LocalSteps>,
+    /// What they do then.
+    pub outer: Outer,
     /// The network that ranks pretend to have, where it is not their own.
     pub network: Option<Network>,
 }
@@ -77,6 +82,22 @@ impl Job {
         model: Model,
         decision: Decision,
         facts: &Facts,
+        batches: Batches,
+        recipe: Recipe,
+    ) -> Result<Self, JobError> {
+        let settings = Settings { granularity: Granularity::Layer, ..Settings::default() };
+        Self::lowered(model, decision, (facts, &settings), batches, recipe)
+    }
+
+    /// As [`Self::new`], with settings that the plan leaves open: activations on the host, replicas
+    /// that train apart. Passes are listed layer by layer.
+    ///
+    /// # Errors
+    /// What is in the way, and what would work.
+    pub fn lowered(
+        model: Model,
+        decision: Decision,
+        (facts, settings): (&Facts, &Settings),
         mut batches: Batches,
         recipe: Recipe,
     ) -> Result<Self, JobError> {
@@ -86,7 +107,8 @@ impl Job {
         if let Some(table) = model.table {
             batches.check_vocabulary(table.vocab)?;
         }
-        let settings = Settings { granularity: Granularity::Layer, ..Settings::default() };
+        let settings = Settings { granularity: Granularity::Layer, ..settings.clone() };
+        check_apart(&model, &decision, &settings)?;
         let program = lower(&model, &decision, facts, &settings)?;
         check_program(&model, &decision, &program)?;
         batches.in_time = runs_in_time(&model);
@@ -100,7 +122,8 @@ impl Job {
         let table = model.table.and_then(|table| Some((table.vocab, table.sampled?)));
         batches.sampled = table;
         let watchdog = Watchdog::flat(recipe.limit);
-        Ok(Self { model, decision, program, batches, recipe, watchdog, network: None })
+        let (local, outer, network) = (settings.local, Outer::default(), None);
+        Ok(Self { model, decision, program, batches, recipe, watchdog, local, outer, network })
     }
 
     /// Micro-batches of sequences per replica; each is cut into pieces along time.
@@ -114,7 +137,7 @@ impl Job {
     pub fn digest(&self) -> u64 {
         // Hosts may differ in what they can do at once, and in how long they wait.
         let recipe = Recipe { threads: 1, limit: Duration::ZERO, ..self.recipe.clone() };
-        let text = format!("{recipe:?}{}", self.batches.steps_per_epoch());
+        let text = format!("{recipe:?}{:?}{}", self.outer, self.batches.steps_per_epoch());
         let program = format!("{}", self.program.digest());
         let halves = [program, text].map(|part| u64::from(crc32fast::hash(part.as_bytes())));
         halves[0] << 32 | halves[1]
@@ -123,6 +146,19 @@ impl Job {
 
 fn refuse(what: impl Into<String>, instead: &'static str) -> Result<(), Unsupported> {
     Err(Unsupported::Decision { what: what.into(), instead })
+}
+
+/// Replicas that train apart share no experts. Under Ouroboros the table's gradient would be summed
+/// over replicas before the last module has added to it.
+fn check_apart(model: &Model, d: &Decision, settings: &Settings) -> Result<(), Unsupported> {
+    let is_tied = model.table.is_some_and(|table| table.tied);
+    if is_tied && d.schedule == ScheduleKind::Ouroboros && d.degrees.dp * d.degrees.cp > 1 {
+        return refuse("Ouroboros with a tied table over replicas", "plan with --dp 1");
+    }
+    if settings.local.is_some() && d.degrees.ep > 1 {
+        return refuse("experts over replicas that train apart", "plan with --ep 1");
+    }
+    Ok(())
 }
 
 /// Ranks that hold a part of the positions each: where layers know how to do with less.
@@ -153,9 +189,6 @@ fn check_decision(model: &Model, d: &Decision) -> Result<(), Unsupported> {
         return refuse(what, "plan with a number of tokens that divides by cp, and by tp with SP");
     }
     check_positions(model, d, apart)?;
-    if d.schedule == ScheduleKind::Ouroboros {
-        return refuse("the stale schedule of Ouroboros", "plan with another schedule");
-    }
     Ok(())
 }
 
