@@ -36,17 +36,18 @@ impl Split {
     /// Layers of a rank.
     fn of_rank(&self, c: &Configuration, rank: u32) -> u32 {
         let shape = shape(c);
-        let last = shape.home(c.degrees.pp * c.chunks - 1);
+        let last = shape.home(shape.stages() - 1);
         let first_less = if rank == 0 { self.first_less } else { 0 };
         let last_less = if rank == last { self.last_less } else { 0 };
-        self.each * c.chunks - first_less - last_less
+        let held = (0..shape.stages()).filter(|&s| shape.home(s) == rank).count() as u32;
+        self.each * held - first_less - last_less
     }
 }
 
 /// The splits of a configuration's layers that the stack can run; none where it has none.
 pub(crate) fn splits(request: &Request<'_>, c: &Configuration) -> Vec<Split> {
     let body = request.model.layers().saturating_sub(2);
-    let stages = c.degrees.pp * c.chunks;
+    let stages = shape(c).stages();
     // At most the 1e6 that the file allows.
     let shorter = request.profile.stack().pipeline.shorter_ends.value as u32;
     if stages < 2 {
@@ -88,7 +89,7 @@ pub(crate) fn wait_and_work(c: &Configuration, split: &Split, least: Least) -> S
     let (m, p) = (f64::from(c.micro_batches), c.degrees.pp);
     let passes = least.blocked * (2.0 * f64::from(c.chunks));
     let share = (least.sum / f64::from(p) + passes) * m;
-    let is_whole = !c.schedule.splits_backward();
+    let is_whole = hands_back_last(c.schedule);
     let chain = if is_whole { least.both } else { least.forward };
     let blocked = least.blocked * if is_whole { 2.0 } else { 1.0 };
     let of_rank = |rank: u32| {
@@ -97,6 +98,11 @@ pub(crate) fn wait_and_work(c: &Configuration, split: &Split, least: Least) -> S
         wait + (least.both * f64::from(split.of_rank(c, rank)) + passes) * m
     };
     (p.saturating_sub(2)..p).map(of_rank).fold(share, Seconds::max)
+}
+
+/// Whether the last pass of a rank hands a gradient of this step to the rank before.
+fn hands_back_last(schedule: ScheduleKind) -> bool {
+    !schedule.splits_backward() && schedule != ScheduleKind::Ouroboros
 }
 
 /// [`wait_and_work`] of the best split. An infinite bound means that there is none.
@@ -178,7 +184,7 @@ pub fn solve(
             continue;
         }
         let whole = || order(c.schedule, c.degrees.pp, c.micro_batches, c.chunks);
-        let ready = recurrence.get_or_insert_with(|| Recurrence::new(&whole()?).ok());
+        let ready = recurrence.get_or_insert_with(|| ready(c.schedule, &whole()?));
         let Some(ready) = ready else { return NO_SUCH_PLAN };
         let makespan = ready.run(&times).makespan();
         if best.as_ref().is_none_or(|b| makespan < b.0) {
@@ -207,7 +213,7 @@ pub fn solve(
 /// gradient goes back as well, to the tail of rank 0.
 fn least(c: &Configuration, times: &Times) -> Seconds {
     let shape = shape(c);
-    let is_whole = !c.schedule.splits_backward();
+    let is_whole = hands_back_last(c.schedule);
     let (mut arrives, mut returns, mut longest) = (Seconds::ZERO, Seconds::ZERO, Seconds::ZERO);
     for rank in 0..c.degrees.pp {
         let mine = times.stages.iter().zip(0..).filter(|(_, s)| shape.home(*s) == rank);
@@ -222,6 +228,14 @@ fn least(c: &Configuration, times: &Times) -> Seconds {
         returns += stage.backward + send.backward + if rank == 0 { tail } else { Seconds::ZERO };
     }
     longest
+}
+
+/// An order, ready to be simulated.
+pub(crate) fn ready(schedule: ScheduleKind, order: &Order) -> Option<Recurrence> {
+    match schedule {
+        ScheduleKind::Ouroboros => Recurrence::stale(order).ok(),
+        _ => Recurrence::new(order).ok(),
+    }
 }
 
 /// The schedule of a configuration.
@@ -244,7 +258,7 @@ fn even_stages(
 ) -> Option<Vec<StageUse>> {
     let c = &inner.configuration;
     let chain = &request.model.chain;
-    let virtual_stages = c.degrees.pp * c.chunks;
+    let virtual_stages = shape(c).stages();
     let has_level =
         |run: usize| kinds[chain[run].kind].levels.iter().position(|l| l.recompute == level);
     // A level that no kind of body layer has would repeat another one.
@@ -336,6 +350,7 @@ pub(crate) fn rank_memory(
         halves: sum(inner, s, setting, |c| c.halves),
     };
     let kept: Vec<Kept> = stages.iter().map(kept).collect();
+    let shape = shape(&inner.configuration);
     order
         .iter()
         .zip(0u32..)
@@ -343,7 +358,11 @@ pub(crate) fn rank_memory(
             let counts = rank_counts(stages, rank);
             let sync = inner.sync.stage(rank as usize, &counts, setting);
             let resident = sync.map_or(Bytes::ZERO, |s| s.resident);
-            resident + peak(slots, &kept) * times_peak + transient(inner, stages, rank, setting)
+            let peak = match shape.kind {
+                ScheduleKind::Ouroboros => rings(&shape, rank, &kept),
+                _ => peak(slots, &kept) * times_peak,
+            };
+            resident + peak + transient(inner, stages, rank, setting)
         })
         .collect()
 }
@@ -355,6 +374,16 @@ struct Kept {
     forward: Bytes,
     /// What stays between both halves besides.
     halves: Bytes,
+}
+
+/// Activations of every micro-batch of this step and of the steps that gradients are behind.
+fn rings(shape: &Shape, rank: u32, kept: &[Kept]) -> Bytes {
+    let mine = (0..shape.stages()).filter(|&stage| shape.home(stage) == rank);
+    let of_stage = |stage: u32| {
+        let steps = f64::from(shape.age(stage) + 1);
+        kept[stage as usize].forward * (steps * f64::from(shape.micro_batches))
+    };
+    mine.map(of_stage).sum()
 }
 
 fn peak(slots: &[Slot], kept: &[Kept]) -> Bytes {

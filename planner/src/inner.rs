@@ -45,9 +45,13 @@ impl<'a> Inner<'a> {
     #[must_use]
     pub fn new(request: &'a Request<'a>, c: Configuration, kinds: &PricedKinds) -> Self {
         let mesh = mesh_of(request, c.degrees);
-        let all = settings(request, mesh.replica_group().size);
+        // Replicas that train apart have nobody to share states or exchange rows with.
+        let apart = request.pins.local_steps.is_some();
+        let all = settings(request, if apart { 1 } else { mesh.replica_group().size });
         let sync = Sync::new(request, c, all, kinds);
-        let pass = PassBuilder { request, c, mesh, sync: &sync };
+        let most_saved = kinds.iter().flat_map(|kind| &kind.levels).map(|level| level.saved);
+        let most_saved = most_saved.fold(Bytes::ZERO, Bytes::max);
+        let pass = PassBuilder { request, c, mesh, sync: &sync, most_saved };
         let segments = request
             .model
             .chain
@@ -151,6 +155,8 @@ struct PassBuilder<'a> {
     c: Configuration,
     mesh: Mesh,
     sync: &'a Sync<'a>,
+    /// Most activations that any layer keeps.
+    most_saved: Bytes,
 }
 
 impl PassBuilder<'_> {
@@ -184,13 +190,35 @@ impl PassBuilder<'_> {
         } else {
             (together(backward + self.accumulate(kind) + copies, gather + scatter), Seconds::ZERO)
         };
-        Column {
+        let column = Column {
             forward: together(forward, gather),
             backward,
             weight,
             activation: level.saved,
             halves,
             transient: level.transient,
+        };
+        match self.request.pins.offload {
+            Some(true) => self.offloaded(column),
+            _ => column,
+        }
+    }
+
+    /// Activations go to the host beside the forward pass and come back beside the backward pass,
+    /// each on an engine of its own: `max(pass, bytes / link)`. What is near its use stays, as
+    /// programs have it: a few layers around those at work.
+    fn offloaded(&self, column: Column) -> Column {
+        const NEAR: f64 = 4.0;
+        let copy = match column.activation > Bytes::ZERO {
+            true => price(&Work::HostCopy(column.activation), self.request.profile).value,
+            false => Seconds::ZERO,
+        };
+        Column {
+            forward: column.forward.max(copy),
+            backward: (column.backward - column.weight).max(copy) + column.weight,
+            activation: Bytes::ZERO,
+            transient: column.transient + self.most_saved * NEAR,
+            ..column
         }
     }
 

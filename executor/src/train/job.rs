@@ -188,6 +188,12 @@ fn check_decision(model: &Model, d: &Decision) -> Result<(), Unsupported> {
         let what = format!("{} tokens over {apart} ranks", d.batch.tokens_per_sequence);
         return refuse(what, "plan with a number of tokens that divides by cp, and by tp with SP");
     }
+    if d.local_steps.is_some() {
+        return refuse("training apart with local steps", "plan without --local-steps");
+    }
+    if d.offload {
+        return refuse("activations on the host", "plan without --offload");
+    }
     check_positions(model, d, apart)?;
     Ok(())
 }

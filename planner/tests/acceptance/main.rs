@@ -5,6 +5,7 @@ mod answers;
 mod exchange;
 mod frontier;
 mod megatron;
+mod policies;
 mod programs;
 mod scaling;
 mod schedules;

@@ -89,6 +89,8 @@ impl Plan {
             optimizer: OptimizerRule::Adam,
         };
         Decision {
+            local_steps: None,
+            offload: false,
             world_size: degrees.world_size(),
             degrees,
             sequence_parallel: self.sequence_parallel,
