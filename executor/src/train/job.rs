@@ -11,7 +11,7 @@ use plan::document::Decision;
 use plan::exchange::SamplingSeeds;
 use plan::model::{Family, Model, Positions, Stacks, Transformer};
 use plan::program::{Facts, Granularity, LowerError, Program, Settings, lower};
-use plan::schedule::{LocalSteps, ScheduleKind};
+use plan::schedule::ScheduleKind;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -51,9 +51,7 @@ pub struct Job {
     pub recipe: Recipe,
     /// How long each action may wait for other ranks.
     pub watchdog: Watchdog,
-    /// When replicas meet, where they train apart.
-    pub local: Option<LocalSteps>,
-    /// What they do then.
+    /// What replicas that train apart do when they meet.
     pub outer: Outer,
     /// The network that ranks pretend to have, where it is not their own.
     pub network: Option<Network>,
@@ -82,22 +80,6 @@ impl Job {
         model: Model,
         decision: Decision,
         facts: &Facts,
-        batches: Batches,
-        recipe: Recipe,
-    ) -> Result<Self, JobError> {
-        let settings = Settings { granularity: Granularity::Layer, ..Settings::default() };
-        Self::lowered(model, decision, (facts, &settings), batches, recipe)
-    }
-
-    /// As [`Self::new`], with settings that the plan leaves open: activations on the host, replicas
-    /// that train apart. Passes are listed layer by layer.
-    ///
-    /// # Errors
-    /// What is in the way, and what would work.
-    pub fn lowered(
-        model: Model,
-        decision: Decision,
-        (facts, settings): (&Facts, &Settings),
         mut batches: Batches,
         recipe: Recipe,
     ) -> Result<Self, JobError> {
@@ -107,8 +89,8 @@ impl Job {
         if let Some(table) = model.table {
             batches.check_vocabulary(table.vocab)?;
         }
-        let settings = Settings { granularity: Granularity::Layer, ..settings.clone() };
-        check_apart(&model, &decision, &settings)?;
+        check_apart(&model, &decision)?;
+        let settings = Settings { granularity: Granularity::Layer, ..Settings::default() };
         let program = lower(&model, &decision, facts, &settings)?;
         check_program(&model, &decision, &program)?;
         batches.in_time = runs_in_time(&model);
@@ -122,8 +104,8 @@ impl Job {
         let table = model.table.and_then(|table| Some((table.vocab, table.sampled?)));
         batches.sampled = table;
         let watchdog = Watchdog::flat(recipe.limit);
-        let (local, outer, network) = (settings.local, Outer::default(), None);
-        Ok(Self { model, decision, program, batches, recipe, watchdog, local, outer, network })
+        let (outer, network) = (Outer::default(), None);
+        Ok(Self { model, decision, program, batches, recipe, watchdog, outer, network })
     }
 
     /// Micro-batches of sequences per replica; each is cut into pieces along time.
@@ -150,12 +132,12 @@ fn refuse(what: impl Into<String>, instead: &'static str) -> Result<(), Unsuppor
 
 /// Replicas that train apart share no experts. Under Ouroboros the table's gradient would be summed
 /// over replicas before the last module has added to it.
-fn check_apart(model: &Model, d: &Decision, settings: &Settings) -> Result<(), Unsupported> {
+fn check_apart(model: &Model, d: &Decision) -> Result<(), Unsupported> {
     let is_tied = model.table.is_some_and(|table| table.tied);
     if is_tied && d.schedule == ScheduleKind::Ouroboros && d.degrees.dp * d.degrees.cp > 1 {
         return refuse("Ouroboros with a tied table over replicas", "plan with --dp 1");
     }
-    if settings.local.is_some() && d.degrees.ep > 1 {
+    if d.local_steps.is_some() && d.degrees.ep > 1 {
         return refuse("experts over replicas that train apart", "plan with --ep 1");
     }
     Ok(())
@@ -173,7 +155,7 @@ fn check_positions(model: &Model, d: &Decision, apart: u64) -> Result<(), Unsupp
     if t.experts.is_some() && d.degrees.cp > 1 {
         return refuse("a mixture of experts with context parallelism", "plan with --cp 1");
     }
-    let experts = t.experts.as_ref().map_or(1, |e| u64::from(e.count));
+    let experts = t.experts.as_ref().map_or(1, |e| e.count);
     if !experts.is_multiple_of(u64::from(d.degrees.ep.max(1))) {
         let what = format!("{experts} experts over {} ranks", d.degrees.ep);
         return refuse(what, "plan with an --ep that divides the experts");

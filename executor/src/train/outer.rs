@@ -98,7 +98,7 @@ impl Rank<'_> {
     }
 
     pub(super) fn merge(&mut self, action: &Action, call: &Call) -> Result<(), Fault> {
-        let is_late = self.job.local.is_some_and(|local| local.delay > 0);
+        let is_late = self.job.decision.local_steps.is_some_and(|local| local.delay > 0);
         let mixing = if is_late { self.job.outer.mixing } else { 0.0 };
         for at in self.fragment(action, call)? {
             let block = &mut self.blocks[at];

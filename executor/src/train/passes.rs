@@ -51,7 +51,7 @@ impl Rank<'_> {
                 ranks => (self.place.context as usize, ranks as usize),
             },
             // Replicas that train apart have their own means.
-            loss_scale: match job.local {
+            loss_scale: match job.decision.local_steps {
                 Some(_) => self.scale.scale * f64::from(degrees.dp),
                 None => self.scale.scale,
             },

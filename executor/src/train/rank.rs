@@ -199,7 +199,7 @@ impl<'a> Rank<'a> {
                 has_owners: self.tables.owned.contains(span),
             };
             let mut block = Block::new(stage, zero, rule, seed, special, &group);
-            block.meeting = job.local.map(|_| Meeting::new(&block.weights));
+            block.meeting = job.decision.local_steps.map(|_| Meeting::new(&block.weights));
             self.blocks.push(block);
         }
         self.tables.tied = copy_is_local.then(|| (0, self.blocks.len() - 1));
@@ -329,7 +329,7 @@ impl<'a> Rank<'a> {
             let part = part.ok_or_else(|| self.fault(call, damaged()))?;
             // Replicas that train apart have a norm each.
             let place = Place::new(from, &self.job.decision.degrees);
-            if self.job.local.is_none() || place.data == self.place.data {
+            if self.job.decision.local_steps.is_none() || place.data == self.place.data {
                 squares.join(part);
             }
             losses.iter().for_each(|raw| loss += f64::from_le_bytes(*raw));

@@ -126,7 +126,7 @@ impl Rank<'_> {
     /// In front of the names of what a replica alone holds: where replicas train apart, of all but
     /// the first.
     fn replica(&self) -> String {
-        match (self.job.local, self.place.data) {
+        match (self.job.decision.local_steps, self.place.data) {
             (None, _) | (_, 0) => String::new(),
             (Some(_), replica) => format!("replica/{replica}/"),
         }
@@ -245,7 +245,7 @@ impl Rank<'_> {
             block.unpack();
             let mut weights = std::mem::take(&mut block.weights);
             fill(block, checkpoint, &replica, &mut weights)?;
-            if self.job.local.is_some() {
+            if self.job.decision.local_steps.is_some() {
                 let mut meeting = Meeting::new(&weights);
                 for (name, values) in met_mut(&mut meeting) {
                     if has(name) {

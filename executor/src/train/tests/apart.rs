@@ -10,13 +10,14 @@ use crate::model::{Carries, Kept, MicroBatch, Output, Stage};
 use crate::ops::across::Alone;
 use crate::optimizer::{Rule, Schedule};
 use crate::train::{Job, Outer, run_threads};
-use plan::program::{Op, Settings};
+use plan::document::Decision;
+use plan::program::Op;
 use plan::schedule::{LocalSteps, ScheduleKind};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-fn apart(every: u32, fragments: u32, delay: u32) -> Settings {
-    Settings { local: Some(LocalSteps { every, fragments, delay }), ..Settings::default() }
+fn apart(every: u32, fragments: u32, delay: u32) -> impl Fn(&mut Decision) {
+    move |decision| decision.local_steps = Some(LocalSteps { every, fragments, delay })
 }
 
 fn run(job: &Job, until: u64, from: Option<&Checkpoint>) -> Checkpoint {
@@ -36,7 +37,7 @@ fn meeting_every_step_is_training_in_step() {
             job.outer = Outer { rate: 1.0, momentum: 0.0, mixing: 0.0 };
             run(&job, 3, None)
         };
-        let met = plain(plan.job_with_settings(name, &apart(1, 1, 0)));
+        let met = plain(plan.job_but(name, apart(1, 1, 0)));
         let plainly = plain(job(&plan, name));
         for (name, tensor) in &plainly.tensors {
             let other = &met.tensors[name];
@@ -52,7 +53,7 @@ fn meeting_every_step_is_training_in_step() {
 #[test]
 fn local_steps_are_replicas_that_are_averaged_by_hand() {
     let plan = Plan { dp: 2, ..Plan::default() };
-    let mut both = plan.job_with_settings("llama", &apart(2, 1, 0));
+    let mut both = plan.job_but("llama", apart(2, 1, 0));
     both.recipe.clip = Some(0.1);
     let met = run(&both, 3, None);
     let alone = job(&Plan::default(), "llama");
@@ -104,7 +105,7 @@ fn local_steps_are_replicas_that_are_averaged_by_hand() {
 #[test]
 fn a_run_with_local_steps_goes_on_where_it_stopped() {
     let plan = Plan { dp: 2, pp: 2, ..Plan::default() };
-    let job = plan.job_with_settings("llama", &apart(4, 2, 1));
+    let job = plan.job_but("llama", apart(4, 2, 1));
     let whole = run(&job, 7, None);
     let half = run(&job, 3, None);
     assert!(half.tensors.keys().any(|name| name.starts_with("replica/1/")));
@@ -216,12 +217,11 @@ fn ouroboros_trains_replicas_as_micro_batches() {
 
 #[test]
 fn activations_on_the_host_change_no_bit() {
-    let settings = Settings { offload: true, ..Settings::default() };
     let schedule = ScheduleKind::GPipe;
     for name in ["llama", "gpt", "mlstm"] {
         let plan = Plan { micro_batches: 4, schedule, ..Plan::default() };
         for plan in [plan, Plan { recompute: true, ..plan }] {
-            let away = plan.job_with_settings(name, &settings);
+            let away = plan.job_but(name, |decision| decision.offload = true);
             let actions = || away.program.classes.iter().flat_map(|class| &class.actions);
             assert!(actions().any(|action| action.op == Op::Offload), "{name}: nothing leaves");
             assert!(run(&away, 3, None) == state(train(&plan, name)), "{name}");

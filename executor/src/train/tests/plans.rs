@@ -12,7 +12,7 @@ use plan::exchange::{Exchange, SamplingSeeds};
 use plan::lower::{Recompute, Traits};
 use plan::mesh::Degrees;
 use plan::model::Model;
-use plan::program::{DifferentTokens, Facts, Settings};
+use plan::program::{DifferentTokens, Facts};
 use plan::schedule::{ScheduleKind, Shape};
 use plan::work::OptimizerRule;
 use std::sync::Arc;
@@ -107,12 +107,12 @@ impl Plan {
         }
     }
 
-    /// Lowered with settings that plans leave open.
-    pub fn job_with_settings(&self, name: &str, settings: &Settings) -> Job {
+    /// A job whose decision was changed.
+    pub fn job_but(&self, name: &str, change: impl Fn(&mut Decision)) -> Job {
         let Job { model, batches, recipe, .. } = job(self, name);
-        let decision = self.decision(&model);
-        let facts = facts();
-        Job::lowered(model, decision, (&facts, settings), batches, recipe)
+        let mut decision = self.decision(&model);
+        change(&mut decision);
+        Job::new(model, decision, &facts(), batches, recipe)
             .unwrap_or_else(|e| panic!("{name} {self:?}: {e}"))
     }
 
