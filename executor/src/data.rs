@@ -91,7 +91,11 @@ impl Source {
         }
     }
 
-    fn read(&self, at: u64, count: usize) -> io::Result<Vec<u32>> {
+    /// Some tokens.
+    ///
+    /// # Errors
+    /// The file cannot be read, or ends before.
+    pub fn read(&self, at: u64, count: usize) -> io::Result<Vec<u32>> {
         match self {
             Self::Memory(tokens) => Ok(tokens[at as usize..at as usize + count].to_vec()),
             Self::File(file, _) => {
@@ -169,6 +173,12 @@ impl Batches {
         }
         let (objective, sampled, in_time) = (Objective::Next, None, false);
         Ok(Self { source, sequences, length, objective, sampled, in_time, seed })
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn source(&self) -> &Source {
+        &self.source
     }
 
     /// Makes sure that a model knows all tokens.

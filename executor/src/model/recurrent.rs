@@ -62,6 +62,12 @@ pub enum Pending<T> {
     Rhn(rhn::Pending<T>),
 }
 
+/// Outputs, the carry after them, what the backward pass needs.
+type Forward<T> = (Arc<Matrix<T>>, Carry<T>, Saved<T>);
+
+/// Gradients of input and carry before, what is left for the weights.
+type Backward<T> = (Matrix<T>, Carry<T>, Pending<T>);
+
 /// Places of an mLSTM's directions, and of the lengths of their columns.
 const MLSTM: [usize; 4] = [0, 1, 2, 3];
 const BIAS: usize = 4;
@@ -187,7 +193,7 @@ impl Recurrent {
         c: &Context<'_, T>,
         x: &Arc<Matrix<T>>,
         carry: Carry<T>,
-    ) -> Result<(Arc<Matrix<T>>, Carry<T>, Saved<T>), Fault> {
+    ) -> Result<Forward<T>, Fault> {
         Ok(match (self.cell, carry) {
             (Cell::Lstm { projects }, Carry::Lstm(carry)) => {
                 let w = self.lstm_weights(c, projects);
@@ -219,7 +225,7 @@ impl Recurrent {
         saved: Saved<T>,
         dy: &Matrix<T>,
         after: Carry<T>,
-    ) -> Result<(Matrix<T>, Carry<T>, Pending<T>), Fault> {
+    ) -> Result<Backward<T>, Fault> {
         Ok(match (self.cell, saved, after) {
             (Cell::Lstm { projects }, Saved::Lstm(saved), Carry::Lstm(after)) => {
                 let w = self.lstm_weights(c, projects);

@@ -154,7 +154,7 @@ impl Routing {
         let routes = self.routes(&product(x.view(), w.router));
         let arrivals = self.arrivals(&routes, ranks.expert)?;
         let sent = embedding::forward(x.view(), 0, &routes.tokens);
-        let inputs = self.to_experts(sent, &routes, &arrivals, ranks.expert)?;
+        let inputs = self.dispatch(sent, &routes, &arrivals, ranks.expert)?;
         let mut up = Matrix::zeros(inputs.rows(), w.up.cols());
         for (e, rows) in arrivals.ranges.iter().enumerate() {
             let weight = expert(w.up, e, x.cols());
@@ -166,7 +166,7 @@ impl Routing {
             let weight = expert(w.down, e, inner.cols());
             add_product(there.rows_mut(rows.clone()), inner.rows_view(rows.clone()), weight);
         }
-        let outputs = self.from_experts(there, &routes, &arrivals, ranks.expert)?;
+        let outputs = self.combine(there, &routes, &arrivals, ranks.expert)?;
         let mut y = Matrix::zeros(x.rows(), w.down.cols());
         for (row, &token) in routes.tokens.iter().enumerate() {
             add_scaled(y.row_mut(token as usize), routes.weights[row], outputs.row(row));
@@ -193,7 +193,7 @@ impl Routing {
         for (row, &weight) in routes.weights.iter().enumerate() {
             sent.row_mut(row).iter_mut().for_each(|d| *d *= weight);
         }
-        let doutputs = self.to_experts(sent, &routes, &arrivals, ranks.expert)?;
+        let doutputs = self.dispatch(sent, &routes, &arrivals, ranks.expert)?;
         let mut dinner = Matrix::zeros(up.rows(), up.cols() / self.activation.widening());
         for (e, rows) in arrivals.ranges.iter().enumerate() {
             let weight = expert(w.down, e, dinner.cols()).t();
@@ -205,7 +205,7 @@ impl Routing {
             let weight = expert(w.up, e, x.cols()).t();
             add_product(dinputs.rows_mut(rows.clone()), dup.rows_view(rows.clone()), weight);
         }
-        let dsent = self.from_experts(dinputs, &routes, &arrivals, ranks.expert)?;
+        let dsent = self.combine(dinputs, &routes, &arrivals, ranks.expert)?;
         let mut through = Matrix::zeros(x.rows(), x.cols());
         embedding::backward(through.view_mut(), 0, &routes.tokens, dsent.view());
         let dlogits = router_gradient(&routes, &dweights, x.rows());
@@ -249,7 +249,7 @@ impl Routing {
     }
 
     /// Takes rows to the ranks of their experts.
-    fn to_experts<T: Float>(
+    fn dispatch<T: Float>(
         &self,
         sent: Matrix<T>,
         routes: &Routes<T>,
@@ -274,7 +274,7 @@ impl Routing {
     }
 
     /// Takes rows back to the ranks of their tokens.
-    fn from_experts<T: Float>(
+    fn combine<T: Float>(
         &self,
         there: Matrix<T>,
         routes: &Routes<T>,

@@ -1,6 +1,7 @@
 //! What is trained, and how: a lowered plan with a text and a recipe.
 
 use super::network::Network;
+use super::outer::Outer;
 use super::rows::moves_rows;
 use super::watchdog::Watchdog;
 use crate::data::{Batches, DataError, Objective};
@@ -50,6 +51,8 @@ pub struct Job {
     pub recipe: Recipe,
     /// How long each action may wait for other ranks.
     pub watchdog: Watchdog,
+    /// What replicas that train apart do when they meet.
+    pub outer: Outer,
     /// The network that ranks pretend to have, where it is not their own.
     pub network: Option<Network>,
 }
@@ -86,6 +89,7 @@ impl Job {
         if let Some(table) = model.table {
             batches.check_vocabulary(table.vocab)?;
         }
+        check_apart(&model, &decision)?;
         let settings = Settings { granularity: Granularity::Layer, ..Settings::default() };
         let program = lower(&model, &decision, facts, &settings)?;
         check_program(&model, &decision, &program)?;
@@ -100,7 +104,8 @@ impl Job {
         let table = model.table.and_then(|table| Some((table.vocab, table.sampled?)));
         batches.sampled = table;
         let watchdog = Watchdog::flat(recipe.limit);
-        Ok(Self { model, decision, program, batches, recipe, watchdog, network: None })
+        let (outer, network) = (Outer::default(), None);
+        Ok(Self { model, decision, program, batches, recipe, watchdog, outer, network })
     }
 
     /// Micro-batches of sequences per replica; each is cut into pieces along time.
@@ -114,7 +119,7 @@ impl Job {
     pub fn digest(&self) -> u64 {
         // Hosts may differ in what they can do at once, and in how long they wait.
         let recipe = Recipe { threads: 1, limit: Duration::ZERO, ..self.recipe.clone() };
-        let text = format!("{recipe:?}{}", self.batches.steps_per_epoch());
+        let text = format!("{recipe:?}{:?}{}", self.outer, self.batches.steps_per_epoch());
         let program = format!("{}", self.program.digest());
         let halves = [program, text].map(|part| u64::from(crc32fast::hash(part.as_bytes())));
         halves[0] << 32 | halves[1]
@@ -123,6 +128,19 @@ impl Job {
 
 fn refuse(what: impl Into<String>, instead: &'static str) -> Result<(), Unsupported> {
     Err(Unsupported::Decision { what: what.into(), instead })
+}
+
+/// Replicas that train apart share no experts. Under Ouroboros the table's gradient would be summed
+/// over replicas before the last module has added to it.
+fn check_apart(model: &Model, d: &Decision) -> Result<(), Unsupported> {
+    let is_tied = model.table.is_some_and(|table| table.tied);
+    if is_tied && d.schedule == ScheduleKind::Ouroboros && d.degrees.dp * d.degrees.cp > 1 {
+        return refuse("Ouroboros with a tied table over replicas", "plan with --dp 1");
+    }
+    if d.local_steps.is_some() && d.degrees.ep > 1 {
+        return refuse("experts over replicas that train apart", "plan with --ep 1");
+    }
+    Ok(())
 }
 
 /// Ranks that hold a part of the positions each: where layers know how to do with less.
@@ -137,7 +155,7 @@ fn check_positions(model: &Model, d: &Decision, apart: u64) -> Result<(), Unsupp
     if t.experts.is_some() && d.degrees.cp > 1 {
         return refuse("a mixture of experts with context parallelism", "plan with --cp 1");
     }
-    let experts = t.experts.as_ref().map_or(1, |e| u64::from(e.count));
+    let experts = t.experts.as_ref().map_or(1, |e| e.count);
     if !experts.is_multiple_of(u64::from(d.degrees.ep.max(1))) {
         let what = format!("{experts} experts over {} ranks", d.degrees.ep);
         return refuse(what, "plan with an --ep that divides the experts");
@@ -159,9 +177,6 @@ fn check_decision(model: &Model, d: &Decision) -> Result<(), Unsupported> {
         return refuse("activations on the host", "plan without --offload");
     }
     check_positions(model, d, apart)?;
-    if d.schedule == ScheduleKind::Ouroboros {
-        return refuse("the stale schedule of Ouroboros", "plan with another schedule");
-    }
     Ok(())
 }
 

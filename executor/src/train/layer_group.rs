@@ -65,11 +65,11 @@ impl Across<f32> for LayerGroup {
         };
         let sent = messages.into_iter().map(encode).collect();
         let came = group.all_to_all(sent, &self.call)?;
-        let decode = |(from, bytes): (u32, Vec<u8>)| {
+        let decode = |(from, bytes): (usize, Vec<u8>)| {
             if !bytes.len().is_multiple_of(f32::BYTES) {
                 let what = "it is no whole number of elements";
-                let problem = Problem::Damaged { from, what };
-                return Err(Fault::new(group.place() as u32, self.call.task, problem));
+                let problem = Problem::Damaged { from: group.rank(from), what };
+                return Err(Fault::new(group.rank(group.place()), self.call.task, problem));
             }
             let mut values = vec![0.0; bytes.len() / f32::BYTES];
             f32::read(&bytes, &mut values);

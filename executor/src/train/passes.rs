@@ -6,7 +6,7 @@ use crate::comm::{Call, Communicator, Elements, Fault, Problem, Reduction, part}
 use crate::data::Slice;
 use crate::float::Float;
 use crate::matrix::Matrix;
-use crate::model::{MicroBatch, Output, border_width};
+use crate::model::{Kept, MicroBatch, Output, border_width};
 use plan::mesh::Axis;
 use plan::program::{Action, Peers, Purpose};
 use plan::work::Pass;
@@ -50,7 +50,11 @@ impl Rank<'_> {
                 0 | 1 => ((micro % pieces) as usize, pieces as usize),
                 ranks => (self.place.context as usize, ranks as usize),
             },
-            loss_scale: self.scale.scale,
+            // Replicas that train apart have their own means.
+            loss_scale: match job.decision.local_steps {
+                Some(_) => self.scale.scale * f64::from(degrees.dp),
+                None => self.scale.scale,
+            },
             draw: u64::from(self.place.data) * seeds / u64::from(degrees.dp),
         };
         let read = job.batches.micro_batch(&slice);
@@ -83,13 +87,62 @@ impl Rank<'_> {
                 self.now.losses.insert(micro, loss);
             }
         }
-        self.now.kept.insert((at, micro), kept);
+        self.keep(at, micro, kept, batch);
+        Ok(())
+    }
+
+    /// Keeps a pass for its backward pass; where gradients are late, what becomes due is older.
+    fn keep(&mut self, at: usize, micro: u32, kept: Kept<f32>, batch: Arc<MicroBatch>) {
+        let Some(&age) = self.tables.ages.get(&at) else {
+            self.now.kept.insert((at, micro), kept);
+            return;
+        };
+        let waiting = self.late.kept.entry((at, micro)).or_default();
+        waiting.push_back((kept, batch));
+        if waiting.len() > age
+            && let Some((kept, batch)) = waiting.pop_front()
+        {
+            self.now.kept.insert((at, micro), kept);
+            self.now.older.insert((at, micro), batch);
+        }
+    }
+
+    /// The tokens that a backward pass is about.
+    fn tokens_of(&mut self, at: usize, micro: u32, call: &Call) -> Result<Arc<MicroBatch>, Fault> {
+        match self.now.older.get(&(at, micro)) {
+            Some(batch) => Ok(batch.clone()),
+            None => self.tokens(micro, call),
+        }
+    }
+
+    /// Whether no gradient has come that far yet: the first steps of a pipeline that does not wait.
+    fn is_early(&self, at: usize, micro: u32) -> bool {
+        self.tables.ages.contains_key(&at) && !self.now.kept.contains_key(&(at, micro))
+    }
+
+    pub(super) fn offload(&mut self, action: &Action, call: &Call) -> Result<(), Fault> {
+        let key = (self.block(action, call)?, self.micro(action, call)?);
+        // One copy per buffer of a pass: the first takes all that was kept of it.
+        if let Some(kept) = self.now.kept.remove(&key) {
+            self.now.away.insert(key, kept);
+        }
+        Ok(())
+    }
+
+    pub(super) fn reload(&mut self, action: &Action, call: &Call) -> Result<(), Fault> {
+        let key = (self.block(action, call)?, self.micro(action, call)?);
+        if let Some(kept) = self.now.away.remove(&key) {
+            self.now.kept.insert(key, kept);
+        }
         Ok(())
     }
 
     pub(super) fn recompute(&mut self, action: &Action, call: &Call) -> Result<(), Fault> {
         let (at, micro) = (self.block(action, call)?, self.micro(action, call)?);
-        let (batch, groups) = (self.tokens(micro, call)?, self.layer_groups(call));
+        if self.is_early(at, micro) {
+            return Ok(());
+        }
+        let (batch, groups) = (self.tokens_of(at, micro, call)?, self.layer_groups(call));
         let kept = self.now.kept.remove(&(at, micro));
         let missing = || self.unsupported(call, "nothing was kept for this pass");
         let kept = kept.ok_or_else(missing)?;
@@ -102,12 +155,19 @@ impl Rank<'_> {
     /// Gradient of the input; of the weights too unless they come in an action of their own.
     pub(super) fn backward(&mut self, action: &Action, call: &Call) -> Result<(), Fault> {
         let (at, micro) = (self.block(action, call)?, self.micro(action, call)?);
-        let (batch, groups) = (self.tokens(micro, call)?, self.layer_groups(call));
+        if self.is_early(at, micro) {
+            return self.backward_of_nothing(at, micro, call);
+        }
+        let (batch, groups) = (self.tokens_of(at, micro, call)?, self.layer_groups(call));
         let kept = self.now.kept.remove(&(at, micro));
         let missing = || self.unsupported(call, "nothing was kept for this pass");
         let kept = kept.ok_or_else(missing)?;
         let block = &self.blocks[at];
-        let dy = self.now.backward.remove(&(block.span.last + 1, micro));
+        let from = match self.tables.ages.contains_key(&at) && self.ends_stage(action) {
+            true => &mut self.late.backward,
+            false => &mut self.now.backward,
+        };
+        let dy = from.remove(&(block.span.last + 1, micro));
         if block.span.last + 1 < self.job.model.layers() && dy.is_none() {
             return Err(self.unsupported(call, "no gradient is there for this pass"));
         }
@@ -126,9 +186,41 @@ impl Rank<'_> {
         Ok(())
     }
 
+    /// Zeros, for whoever waits for a gradient that does not exist yet.
+    fn backward_of_nothing(&mut self, at: usize, micro: u32, call: &Call) -> Result<(), Fault> {
+        let batch = self.tokens(micro, call)?;
+        let block = &mut self.blocks[at];
+        let zeros = block.gradient.blank(block.stage.elements());
+        block.gradient.add(micro, zeros);
+        let first = block.span.first;
+        if self.tables.tied.is_some_and(|(table, _)| table == at) {
+            self.now.tied_first.insert(micro);
+        }
+        if first > 0 {
+            let dx = Matrix::zeros(self.border_rows(&batch), border_width(&self.job.model, first));
+            self.now.backward.insert((first, micro), Arc::new(dx));
+        }
+        Ok(())
+    }
+
+    /// Whether a pass is about the last layers of its stage.
+    fn ends_stage(&self, action: &Action) -> bool {
+        let stage = self.job.decision.stages.get(action.at.stage as usize);
+        stage.map(|s| s.layers.last) == action.at.layers.map(|span| span.last)
+    }
+
+    /// Rows of a border: the positions that a rank holds between layers.
+    fn border_rows(&self, batch: &MicroBatch) -> usize {
+        let apart = match self.job.decision.sequence_parallel {
+            true => self.job.decision.degrees.tp as usize,
+            false => 1,
+        };
+        batch.inputs.len() / apart
+    }
+
     pub(super) fn backward_weight(&mut self, action: &Action, call: &Call) -> Result<(), Fault> {
         let (at, micro) = (self.block(action, call)?, self.micro(action, call)?);
-        let batch = self.tokens(micro, call)?;
+        let batch = self.tokens_of(at, micro, call)?;
         let left = self.now.left.remove(&(at, micro));
         let missing = || self.unsupported(call, "no backward pass left anything");
         let left = left.ok_or_else(missing)?;
@@ -140,9 +232,17 @@ impl Rank<'_> {
         // Both copies of a table on one rank: one gradient, summed per micro-batch.
         match self.tables.tied {
             Some((first, second)) if at == second && first != second => {
-                self.now.tied.insert(micro, gradient[copy].to_vec());
+                let other = gradient[copy].to_vec();
+                if self.now.tied_first.contains(&micro) {
+                    let first = &mut self.blocks[first];
+                    let elements = first.stage.elements();
+                    crate::matrix::add(&mut first.gradient.total(elements)[..other.len()], &other);
+                } else {
+                    self.now.tied.insert(micro, other);
+                }
             }
             Some((first, _)) if at == first => {
+                self.now.tied_first.insert(micro);
                 if let Some(other) = self.now.tied.remove(&micro) {
                     crate::matrix::add(&mut gradient[..other.len()], &other);
                 }
@@ -150,7 +250,7 @@ impl Rank<'_> {
             _ => {}
         }
         self.take_routed(at, micro, &mut gradient, call)?;
-        self.blocks[at].gradient.add(micro, gradient);
+        self.blocks[at].add_gradient(micro, gradient);
         Ok(())
     }
 
@@ -224,11 +324,7 @@ impl Rank<'_> {
         let border = self.border(pass, action.at.stage, false).ok_or_else(missing)?;
         let batch = self.tokens(micro, call)?;
         let cols = border_width(&self.job.model, border);
-        let apart = match self.job.decision.sequence_parallel {
-            true => self.job.decision.degrees.tp as usize,
-            false => 1,
-        };
-        let rows = batch.inputs.len() / apart;
+        let rows = self.border_rows(&batch);
         let mut values = Matrix::zeros(rows, cols);
         let share = self.share(rows * cols);
         let message = channel.receive(0, share.len() * f32::BYTES, call)?;

@@ -1,5 +1,6 @@
 //! Training under many plans gives what a single rank gives.
 
+mod apart;
 mod bytes;
 mod drawn;
 mod faults;

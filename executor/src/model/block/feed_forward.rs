@@ -214,9 +214,11 @@ impl Mixture {
             let from = half * inner;
             from + mine.start..from + mine.end
         });
-        let up_cut = cut(vec![own.start * width..own.end * width], halves.collect());
+        let rows = own.clone().map(|e| e * width..(e + 1) * width);
+        let up_cut = cut(rows.collect(), halves.collect());
         let down = own.map(|e| e * inner + mine.start..e * inner + mine.end);
-        let down_cut = cut(down.collect(), vec![0..width]);
+        let all = std::iter::once(0..width).collect();
+        let down_cut = cut(down.collect(), all);
         let router = b.add("w_router", (width, experts), Cut::Whole, SMALL);
         let up = b.add("experts.w_up", (experts * width, wide), up_cut, SMALL);
         let down = b.add("experts.w_down", (experts * inner, width), down_cut, deep(t));

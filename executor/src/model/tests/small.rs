@@ -57,8 +57,18 @@ fn shape(name: &str) -> (&'static str, String) {
     }
 }
 
+/// An LSTM with a vocabulary as real text has it.
+pub(crate) fn words() -> Model {
+    let shape = "layers = 1\nhidden = 16\nembedding = 16\nvocab = 3000\nsoftmax = \"full\"\n\
+                 tied = false";
+    build("words", ("lstm", shape.to_string()))
+}
+
 pub(crate) fn model(name: &str) -> Model {
-    let (family, shape) = shape(name);
+    build(name, shape(name))
+}
+
+fn build(name: &str, (family, shape): (&str, String)) -> Model {
     let text = format!(
         "schema = 1\nname = \"{name}\"\nfamily = \"{family}\"\nsource = \"a test\"\n\
          [training]\nsequence = \"4 tokens\"\nbatch = {{ global = 2 }}\nprecision = \
