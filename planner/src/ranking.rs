@@ -9,9 +9,10 @@
 //! `Φ(ln(t_B/t_A)/σ)`, `σ² = Σ τ_f²·(x_f(A) − x_f(B))² + 2·τ_0²`
 //!
 //! over the traits `x_f` of [`Traits`], in doublings. The fastest plan is taken only where that
-//! probability reaches a stated quantile for every plan that splits the model less: the rule of one
-//! standard error (Breiman et al. 1984, "Classification and Regression Trees", section 3.4.3), so
-//! that plain data parallelism is left for reasons only.
+//! probability reaches a stated quantile for every plan of less risk: the rule of one standard
+//! error (Breiman et al. 1984, "Classification and Regression Trees", section 3.4.3). Risky is what
+//! is known to be predicted poorly; less so, but more than plain data parallelism, what splits the
+//! model.
 
 mod choice;
 
@@ -22,7 +23,7 @@ use cost_model::normal;
 
 /// From this share of the memory on, allocators struggle and steps are slower than predicted.
 pub const FULL: f64 = 0.95;
-/// No more than this part of the predicted step is given up for a plan that splits the model less.
+/// No more than this part of the predicted step is given up for a plan of less risk.
 pub const MOST: f64 = 0.1;
 
 /// What is particular to a plan: standard deviations of the logarithm of its step.
@@ -139,8 +140,8 @@ impl Particular {
 pub struct Rule {
     /// What is particular to a plan.
     pub particular: Particular,
-    /// How sure it must be that a plan that splits the model further is faster; one half takes the
-    /// fastest prediction.
+    /// How sure it must be that a plan of more risk is faster; one half takes the fastest
+    /// prediction.
     pub quantile: f64,
 }
 
@@ -155,14 +156,14 @@ pub struct Ranked {
     pub risk: Risk,
 }
 
-/// What makes a plan risky, worst first: doubts, then how far the model is split.
+/// What makes a plan risky, worst first: doubts, then that the model is split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Risk {
     /// Regimes in which predictions are known to be weak: tensor parallelism across nodes, memory
     /// above [`FULL`].
     pub doubts: u8,
-    /// Ranks among which the model is split.
-    pub splits: u64,
+    /// Whether ranks hold parts of the model: its layers, matrices, experts or parameters.
+    pub is_split: bool,
 }
 
 impl Rule {

@@ -30,17 +30,18 @@ pub fn reasons(request: &Request<'_>, planned: &Planned) -> Vec<String> {
 /// Why the fastest prediction was not taken, where it was not.
 fn preferred(planned: &Planned) -> Option<String> {
     let fastest = planned.certificate.fastest.as_ref()?;
+    let whole = |share: f64| format!("{:.0} %", share * 100.0);
     Some(format!(
-        "{} is predicted {} faster, but with a probability of {} only; in the worst {} of cases it \
-         is {} slower: {} is predicted poorly. A plan that splits the model further is taken from \
-         {} on (--quantile).",
+        "{} is predicted to be {} faster, and is so with a probability of {}; in the worst {} of \
+         cases it is {} slower or more, for {} is predicted poorly. It would be taken from {} on \
+         (--quantile).",
         fastest.label,
         percent((planned.solution.step.get() / fastest.seconds - 1.0).max(0.0)),
-        percent(fastest.faster),
-        percent(1.0 - fastest.quantile),
-        percent(fastest.worst),
+        whole(fastest.faster),
+        whole(1.0 - fastest.quantile),
+        whole(fastest.worst),
         fastest.because,
-        percent(fastest.quantile),
+        whole(fastest.quantile),
     ))
 }
 

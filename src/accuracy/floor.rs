@@ -105,7 +105,7 @@ mod tests {
         let plan = |tensor| Ranked {
             step: 1.0,
             traits: Traits::new(tensor, 1, 1, false),
-            risk: Risk { doubts: 0, splits: tensor },
+            risk: Risk { doubts: 0, is_split: tensor > 1 },
         };
         let particular = Particular { tensor: 0.2, ..Particular::default() };
         let regret = expected_regret(&[plan(1), plan(2)], &particular);

@@ -45,6 +45,9 @@ type Key = (String, String, String, [Option<u64>; 3], String);
 /// What was decided: rows that decide alike under the same software are repetitions.
 type Decision = ([Option<u64>; 5], [Option<u64>; 3], String, String);
 
+/// The ZeRO stage that splits parameters.
+const SHARDED: u64 = 3;
+
 /// The questions among rows, by name. Rows without time or prediction take no part.
 #[must_use]
 pub fn questions(rows: &[Scored]) -> Vec<Question<'_>> {
@@ -94,7 +97,7 @@ fn model_name(scored: &Scored) -> String {
 /// Repetitions of one plan.
 fn plan<'a>(rows: &[&'a Scored]) -> Option<Plan<'a>> {
     let runs: Vec<f64> = rows.iter().filter_map(|s| s.measured).collect();
-    let steps: Vec<f64> = rows.iter().filter_map(|s| Some(step(s)?)).collect();
+    let steps: Vec<f64> = rows.iter().filter_map(|s| step(s)).collect();
     let scored = *rows.first()?;
     Some(Plan {
         scored,
@@ -116,12 +119,13 @@ fn ranked(scored: &Scored, step: f64) -> Option<Ranked> {
     let (tp, pp, cp) = (degree(run.tp), degree(run.pp), degree(run.cp));
     let is_across = run.per_node.is_some_and(|node| tp > node);
     let is_full = prediction.fill > FULL;
+    let is_sharded = run.zero == Some(SHARDED) && degree(run.dp) > 1;
     Some(Ranked {
         step,
         traits: Traits::new(tp * cp, pp, prediction.micro_batch, is_across),
         risk: Risk {
             doubts: u8::from(is_across) + u8::from(is_full),
-            splits: tp * pp * cp * degree(run.ep),
+            is_split: tp > 1 || pp > 1 || cp > 1 || degree(run.ep) > 1 || is_sharded,
         },
     })
 }

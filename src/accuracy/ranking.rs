@@ -95,7 +95,7 @@ pub struct Odds {
     pub pairs: usize,
 }
 
-/// How sure it must be that a plan which splits the model further is faster.
+/// How sure it must be that a plan of more risk is faster.
 pub const QUANTILE: f64 = 0.8;
 /// A difference below this is noise: the best-repeating source repeats to 0.5 %.
 const NOISE: f64 = 0.005;

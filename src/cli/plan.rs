@@ -81,8 +81,8 @@ pub struct SearchArgs {
     /// Memory of each device that a plan must leave free.
     #[arg(long, value_parser = values::size, value_name = "SIZE", hide_short_help = true)]
     pub reserve: Option<Bytes>,
-    /// How sure it must be that a plan which splits the model further is faster; 50% takes the
-    /// fastest prediction.
+    /// How sure it must be that a plan which splits the model is faster; 50% takes the fastest
+    /// prediction.
     #[arg(
         long, value_parser = values::quantile, value_name = "SHARE", default_value = "80%"
     )]

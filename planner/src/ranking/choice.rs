@@ -3,20 +3,20 @@
 use super::{FULL, MOST, Ranked, Risk, Rule, Traits};
 use crate::answer::{Planned, detail_of};
 use crate::label::label;
-use crate::request::{Effort, Request};
+use crate::request::{Effort, Pins, Request};
 use crate::search::search_below;
 use crate::solution::Solution;
-use cost_model::memory::{occupied, usable};
-use plan::document::{Fastest, RuledOut};
+use cost_model::memory::{Zero, occupied, usable};
+use plan::document::Fastest;
 use plan::mesh::Degrees;
 use plan::units::{Bytes, Seconds};
 
 /// Relative difference below which two steps count as equal.
 const TIE: f64 = 1e-9;
 
-/// The plan to take, given the fastest prediction and its proof. Every mesh whose bound is within
-/// [`MOST`] of the fastest plan and whose risk is less is solved, least risk first, until one holds
-/// a plan that the fastest does not beat with the stated probability. The certificate keeps
+/// The plan to take, given the fastest prediction and its proof. Meshes whose bound is within
+/// [`MOST`] of the fastest plan are solved, those of the least risk first, until one holds a plan
+/// of less risk that the fastest does not beat with the stated probability. The certificate keeps
 /// speaking of the fastest plan, which it then names.
 #[must_use]
 pub fn choose(request: &Request<'_>, fastest: Box<Planned>, rule: &Rule) -> Box<Planned> {
@@ -49,13 +49,12 @@ impl<'a> Ranking<'a> {
 
     /// The plan of the least risk that is close behind the fastest, if another one is.
     fn less_risky(&self) -> Option<Solution> {
-        let meshes = self.meshes();
-        for class in meshes.chunk_by(|a, b| a.0 == b.0) {
-            if (self.request.stop)() {
-                return None;
-            }
-            let solved = class.iter().filter_map(|(_, mesh)| self.solve(mesh.degrees));
-            let best = solved.min_by(|a, b| a.step.total_cmp(&b.step));
+        for class in self.meshes().chunk_by(|a, b| a.0 == b.0) {
+            let ceiling = self.fastest.solution.step * (1.0 + MOST);
+            let best = class.iter().fold(None, |best: Option<Solution>, (_, degrees)| {
+                let ceiling = best.as_ref().map_or(ceiling, |b| b.step);
+                self.solve(*degrees, ceiling).or(best)
+            });
             if let Some(solution) = best {
                 return Some(self.settled(solution));
             }
@@ -63,36 +62,36 @@ impl<'a> Ranking<'a> {
         None
     }
 
-    /// Meshes that may hold such a plan, least risk first.
-    fn meshes(&self) -> Vec<(Risk, &RuledOut)> {
+    /// Meshes that may hold such a plan, least risk first, then least bound.
+    fn meshes(&self) -> Vec<(Risk, Degrees)> {
         let most = self.best.step * (1.0 + MOST);
-        let full = u8::from(self.asked.max_memory < self.request.max_memory);
-        let near = self
-            .fastest
-            .certificate
-            .meshes
-            .iter()
-            .filter(|mesh| mesh.bound_seconds.is_some_and(|bound| bound <= most));
-        let risky = near.map(|mesh| (risk(self.request, mesh.degrees, false), mesh));
-        // A mesh of the same risk is of interest only where its plan would be less crowded.
-        let risk = self.best.risk;
-        let mut meshes: Vec<(Risk, &RuledOut)> = risky
-            .filter(|(r, _)| {
-                *r < risk && (full == 1 || r.splits < risk.splits || r.doubts < risk.doubts)
-            })
-            .collect();
-        meshes.sort_by_key(|(risk, mesh)| (*risk, mesh.degrees));
-        meshes
+        let near = self.fastest.certificate.meshes.iter().filter_map(|mesh| {
+            let bound = mesh.bound_seconds.filter(|bound| *bound <= most)?;
+            Some((risk(self.request, mesh.degrees, Zero::Off, false), bound, mesh.degrees))
+        });
+        let mut meshes: Vec<_> = near.filter(|(risk, ..)| *risk < self.best.risk).collect();
+        meshes.sort_by(|a, b| {
+            a.0.cmp(&b.0).then_with(|| a.1.total_cmp(&b.1)).then_with(|| a.2.cmp(&b.2))
+        });
+        meshes.into_iter().map(|(risk, _, degrees)| (risk, degrees)).collect()
     }
 
-    /// The best plan of a mesh, if it is close behind the fastest and less risky.
-    fn solve(&self, degrees: Degrees) -> Option<Solution> {
-        let ceiling = self.fastest.solution.step * (1.0 + MOST);
-        let solution = self.on(degrees, Effort::Labels, ceiling)?;
-        let tensors = tensors(self.request, &solution)?;
-        let other = ranked(self.request, &solution, tensors);
+    /// The best plan of a mesh below a step, if it is close behind the fastest and less risky.
+    fn solve(&self, degrees: Degrees, ceiling: Seconds) -> Option<Solution> {
+        if (self.request.stop)() {
+            return None;
+        }
+        let whole = !risk(self.request, degrees, Zero::Off, false).is_split;
+        let stages: &[Option<Zero>] = match whole && self.request.pins.zero.is_none() {
+            // Sharded parameters would split the model.
+            true => &[Some(Zero::Off), Some(Zero::Optimizer), Some(Zero::Gradients)],
+            false => &[None],
+        };
+        let on = |zero: &Option<Zero>| self.on(degrees, *zero, Effort::Labels, ceiling);
+        let best = stages.iter().filter_map(on).min_by(|a, b| a.step.total_cmp(&b.step))?;
+        let other = ranked(self.request, &best, tensors(self.request, &best)?);
         let is_wanted = other.risk < self.best.risk && self.rule.is_close(&self.best, &other);
-        is_wanted.then_some(solution)
+        is_wanted.then_some(best)
     }
 
     /// The plan of the same mesh after as much effort as was asked for.
@@ -101,12 +100,20 @@ impl<'a> Ranking<'a> {
             return solution;
         }
         let ceiling = solution.step * (1.0 + 2.0 * TIE);
-        let best = self.on(solution.configuration.degrees, Effort::Proof, ceiling);
+        let zero = Some(solution.setting.zero);
+        let best = self.on(solution.configuration.degrees, zero, Effort::Proof, ceiling);
         best.unwrap_or(solution)
     }
 
-    fn on(&self, degrees: Degrees, effort: Effort, ceiling: Seconds) -> Option<Solution> {
-        let pins = self.request.pins.on_mesh(degrees);
+    fn on(
+        &self,
+        degrees: Degrees,
+        zero: Option<Zero>,
+        effort: Effort,
+        ceiling: Seconds,
+    ) -> Option<Solution> {
+        let pins = Pins { zero: zero.or(self.request.pins.zero), ..self.request.pins };
+        let pins = pins.on_mesh(degrees);
         search_below(&Request { pins, effort, ..self.asked }, ceiling).best
     }
 
@@ -137,14 +144,14 @@ fn ranked(request: &Request<'_>, s: &Solution, tensors: Bytes) -> Ranked {
     Ranked {
         step: s.step.get(),
         traits: Traits::of(c, request.per_node()),
-        risk: risk(request, c.degrees, fill(request, tensors) > FULL),
+        risk: risk(request, c.degrees, s.setting.zero, fill(request, tensors) > FULL),
     }
 }
 
-fn risk(request: &Request<'_>, d: Degrees, is_full: bool) -> Risk {
+fn risk(request: &Request<'_>, d: Degrees, zero: Zero, is_full: bool) -> Risk {
     let doubts = u8::from(d.tp > request.per_node()) + u8::from(is_full);
-    let splits = [d.tp, d.pp, d.cp, d.ep].into_iter().map(u64::from).product();
-    Risk { doubts, splits }
+    let is_sharded = zero == Zero::Parameters && d.dp > 1;
+    Risk { doubts, is_split: d.tp > 1 || d.pp > 1 || d.cp > 1 || d.ep > 1 || is_sharded }
 }
 
 /// Part of what tensors may take that they take.
