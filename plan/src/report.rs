@@ -122,6 +122,9 @@ pub struct MemoryReport {
     pub capacity_bytes: f64,
     /// What the plan may fill, bytes.
     pub limit_bytes: f64,
+    /// Where the limit comes from, in words; empty where somebody set it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub limit_from: String,
     /// Pipeline ranks, in order.
     pub stages: Vec<StageMemory>,
 }

@@ -7,7 +7,6 @@ use crate::prices::PricedKinds;
 use crate::request::Request;
 use crate::solution::{By, NO_SUCH_PLAN, Solution, Solved, StageUse, jittered, levels};
 use crate::space::Configuration;
-use cost_model::memory::usable;
 use cost_model::simulate::{Recurrence, StageTimes, Times};
 use plan::lower::Recompute;
 use plan::schedule::{Order, ScheduleKind, Slot, order};
@@ -57,7 +56,7 @@ pub fn solve(
     };
     let mut recurrence = None;
     let mut slower = None;
-    let capacity = usable(request.limit(), &request.profile.stack().memory);
+    let capacity = request.usable(request.limit());
     let mut best: Option<(Seconds, Vec<StageUse>)> = None;
     let mut least_missing = (Bytes::new(f64::INFINITY), 0);
     for level in Recompute::ALL {
@@ -206,8 +205,8 @@ pub(crate) fn rank_memory(
         .map(|(slots, rank)| {
             let counts = rank_counts(stages, rank);
             let sync = inner.sync.stage(rank as usize, &counts, setting);
-            let resident = sync.map_or(Bytes::ZERO, |s| s.resident);
-            resident + peak(slots, &kept) + transient(inner, stages, rank, setting)
+            let passes = peak(slots, &kept) + transient(inner, stages, rank, setting);
+            sync.map_or(passes, |s| s.peak(passes))
         })
         .collect()
 }

@@ -102,7 +102,7 @@ impl<'a> Book<'a> {
                 let peak = Bytes::new(threshold);
                 let memory = |activation: f64| {
                     let kept = Bytes::new(activation);
-                    self.instance.memory(stage, sync.resident, kept, peak)
+                    self.instance.memory(stage, &sync, kept, peak)
                 };
                 let capacity = self.instance.problem.capacity[stage];
                 if memory(0.0) > capacity {
@@ -114,7 +114,7 @@ impl<'a> Book<'a> {
                 found.extend(sums.into_iter().map(|sum| {
                     let (layers, peak) = self.spell_out(place, &parts, &sum);
                     let kept = Bytes::new(sum.activation);
-                    let memory = self.instance.memory(stage, sync.resident, kept, peak);
+                    let memory = self.instance.memory(stage, &sync, kept, peak);
                     Pattern {
                         setting: self.scope[place],
                         forward: sum.forward,

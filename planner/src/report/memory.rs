@@ -3,7 +3,6 @@
 use crate::answer::Planned;
 use crate::evaluate::RankDetail;
 use crate::request::Request;
-use cost_model::memory::occupied;
 use plan::report::{MemoryPart, MemoryReport, StageMemory};
 use plan::units::Bytes;
 
@@ -12,15 +11,15 @@ pub(super) fn memory(request: &Request<'_>, planned: &Planned) -> MemoryReport {
     MemoryReport {
         capacity_bytes: request.profile.memory().get(),
         limit_bytes: request.limit().get(),
+        limit_from: String::new(),
         stages: stages.map(|(rank, stage)| of_rank(request, rank, stage)).collect(),
     }
 }
 
 /// One rank; the parts add up to the total.
 pub(super) fn of_rank(request: &Request<'_>, rank: &RankDetail, stage: u32) -> StageMemory {
-    let stack = &request.profile.stack().memory;
-    let total = occupied(rank.tensors, request.profile);
-    let runtime = stack.context.value + stack.communicators.value;
+    let total = request.occupied(rank.tensors);
+    let runtime = request.occupied(Bytes::ZERO);
     let states = &rank.sync.states;
     let part = |id: &str, bytes: Bytes| MemoryPart { id: id.into(), bytes: bytes.get() };
     let parts = vec![

@@ -23,7 +23,7 @@ fn its_space() -> Pins {
 /// GB per stage.
 fn memory(request: &Request<'_>, planned: &Planned) -> Vec<f64> {
     let ranks = planned.detail.ranks.iter();
-    ranks.map(|r| occupied(r.tensors, request.profile).get() / 1e9).collect()
+    ranks.map(|r| request.occupied(r.tensors).get() / 1e9).collect()
 }
 
 fn show(what: &str, request: &Request<'_>, planned: &Planned) {

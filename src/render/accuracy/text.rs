@@ -174,6 +174,7 @@ pub(super) fn memory(summary: &Summary) -> Table {
         ("mean", right),
         ("median", right),
         ("bias", right),
+        ("in 80 %", right),
     ]);
     for line in &summary.memory {
         let e = line.errors;
@@ -184,6 +185,7 @@ pub(super) fn memory(summary: &Summary) -> Table {
             tenths(e.mean),
             tenths(e.median),
             signed(e.bias),
+            format!("{:.0}", line.inside * 100.0),
         ]);
     }
     table
