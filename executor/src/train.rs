@@ -14,20 +14,27 @@ mod accumulate;
 mod block;
 mod collect;
 mod job;
+mod layer_group;
 mod links;
+mod network;
 mod passes;
 mod place;
 mod rank;
 mod resume;
+mod routes;
 mod rows;
 mod run;
+mod watchdog;
+mod wire;
 
 pub use accumulate::Accumulator;
 pub use job::{Job, JobError, Recipe};
 pub use links::Links;
+pub use network::Network;
 pub use place::Place;
 pub use rank::{Rank, StepReport};
 pub use run::{Observer, Outcome, RunError, run_rank, run_threads};
+pub use watchdog::{PATIENCE, Watchdog};
 
 #[cfg(test)]
 mod tests;

@@ -262,6 +262,28 @@ pub struct Certificate {
     /// The plan as a program, action by action, where it was simulated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<ProgramScore>,
+    /// The plan that the proof is about, where another one was preferred to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fastest: Option<Fastest>,
+}
+
+/// The fastest prediction, where a plan that splits the model less was preferred to it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Fastest {
+    /// The plan in a line.
+    pub label: String,
+    /// Its predicted step, seconds.
+    pub seconds: f64,
+    /// The probability that it is faster than the plan that was preferred.
+    pub faster: f64,
+    /// The probability from which on it would have been taken.
+    pub quantile: f64,
+    /// How much slower than the preferred plan it is in the worst cases, those beyond the
+    /// quantile, at least: 0.05 is 5 %.
+    pub worst: f64,
+    /// What makes their difference uncertain, most of all.
+    pub because: String,
 }
 
 /// How far the closed form that the search uses is from the simulation of the plan's program. Both

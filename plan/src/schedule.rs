@@ -79,6 +79,18 @@ impl ScheduleKind {
         }
     }
 
+    /// Whether backward passes are in two halves.
+    #[must_use]
+    pub fn splits_backward(self) -> bool {
+        matches!(self, Self::ZeroBubbleH1 | Self::ZeroBubbleH2 | Self::ZeroBubbleV)
+    }
+
+    /// Whether a stage may have several chunks of the model.
+    #[must_use]
+    pub fn has_chunks(self) -> bool {
+        matches!(self, Self::Interleaved | Self::BreadthFirst | Self::ZeroBubbleV)
+    }
+
     /// The word in files and flags.
     #[must_use]
     pub fn word(self) -> &'static str {

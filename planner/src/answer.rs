@@ -12,6 +12,7 @@ use cost_model::ProfileError;
 use plan::document::Certificate;
 use plan::exchange::Exchange;
 use plan::lower::Indivisible;
+use plan::schedule::ScheduleKind;
 use plan::units::Bytes;
 use std::collections::BTreeSet;
 use thiserror::Error;
@@ -93,6 +94,16 @@ pub enum Impossible {
         exchange: Exchange,
         /// Why not.
         why: &'static str,
+    },
+    /// The stack has no such schedule.
+    #[error("the stack {stack} does not run {}; it runs {}", pinned.word(), list_words(runs))]
+    Schedule {
+        /// The pinned schedule.
+        pinned: ScheduleKind,
+        /// The stack.
+        stack: String,
+        /// What it runs.
+        runs: Vec<ScheduleKind>,
     },
     /// Nothing to plan.
     #[error("{what} is 0: there is nothing to plan")]
@@ -194,6 +205,11 @@ fn list<T: ToString>(numbers: &[T]) -> String {
     words.join(", ") + more
 }
 
+fn list_words(schedules: &[ScheduleKind]) -> String {
+    let words: Vec<&str> = schedules.iter().map(|kind| kind.word()).collect();
+    words.join(", ")
+}
+
 fn list_each(global: u64, replicas: &[u32]) -> String {
     let each: Vec<u64> = replicas.iter().map(|dp| global / u64::from(*dp)).collect();
     list(&each)
@@ -217,6 +233,11 @@ fn impossible(request: &Request<'_>) -> Option<Impossible> {
         && let Some(why) = applies(table, exchange)
     {
         return Some(Impossible::Exchange { exchange, why });
+    }
+    if let Some(pinned) = request.pins.schedule.filter(|&kind| !request.allows(kind)) {
+        let stack = request.profile.stack();
+        let (stack, runs) = (stack.name.clone(), stack.pipeline.schedules.value.clone());
+        return Some(Impossible::Schedule { pinned, stack, runs });
     }
     let all = meshes(request);
     if all.is_empty() {

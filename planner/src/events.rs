@@ -40,7 +40,7 @@ pub fn gradients(request: &Request<'_>, solution: &Solution) -> Gradients {
     let p = &request.model.spec.training.precision;
     let zero = solution.setting.zero;
     let bytes = if zero >= Zero::Gradients { p.wire_bytes } else { p.gradient_bytes };
-    Gradients { bytes, has_shards: zero == Zero::Parameters }
+    Gradients { bytes, has_shards: zero == Zero::Parameters, scattered: zero == Zero::Optimizer }
 }
 
 /// A plan by closed form and as a program, without stragglers.

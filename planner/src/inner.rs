@@ -13,6 +13,7 @@ use cost_model::price;
 use plan::Dtype;
 use plan::mesh::Mesh;
 use plan::model::{LayerRole, Run};
+use plan::schedule::ScheduleKind;
 use plan::units::{Bytes, Seconds};
 use plan::work::{Collective, CollectiveOp, Group, Send, Work};
 
@@ -164,21 +165,51 @@ impl PassBuilder<'_> {
             _ => Seconds::ZERO,
         };
         let forward = level.time.forward.total().value + exchange;
-        let backward = level.time.backward_total().value + exchange + self.accumulate(kind);
-        let (gather, scatter) = self.shard_traffic(kind, zero);
-        let copies = if zero == Zero::Parameters { self.shard_copies(kind) } else { Seconds::ZERO };
+        let backward = level.time.backward_total().value + exchange;
+        let (gather, scatter, copies) = self.sharding(kind, zero);
         let profile = self.request.profile;
         // A recurrent layer has no gradient before its last time step: nothing to hide behind.
         let together = |compute, traffic| match self.request.model.is_recurrent {
             true => compute + traffic,
             false => beside(compute, traffic, profile),
         };
+        let (weight, halves) = match self.c.schedule.splits_backward() {
+            true => (level.weight + self.accumulate(kind) + copies, self.between(kind, level)),
+            false => (Seconds::ZERO, Bytes::ZERO),
+        };
+        let (backward, weight) = if weight > Seconds::ZERO {
+            let first = together(backward - level.weight, gather);
+            let second = together(weight, gather + scatter);
+            (first + second, second)
+        } else {
+            (together(backward + self.accumulate(kind) + copies, gather + scatter), Seconds::ZERO)
+        };
         Column {
             forward: together(forward, gather),
-            backward: together(backward + copies, gather + scatter),
+            backward,
+            weight,
             activation: level.saved,
+            halves,
             transient: level.transient,
         }
+    }
+
+    /// What a layer keeps from the first to the second half of its backward pass, besides its
+    /// activations: the gradient of what it hands on, and what was computed again.
+    fn between(&self, kind: &PricedKind, level: &Level) -> Bytes {
+        kind.border + level.transient
+    }
+
+    /// Per micro-batch: time to gather a layer's weights once, to scatter its gradients, and of
+    /// copies around that. Breadth-first schedules do each once for all micro-batches.
+    fn sharding(&self, kind: &PricedKind, zero: Zero) -> (Seconds, Seconds, Seconds) {
+        let (gather, scatter) = self.shard_traffic(kind, zero);
+        let copies = if zero == Zero::Parameters { self.shard_copies(kind) } else { Seconds::ZERO };
+        let each = match self.c.schedule {
+            ScheduleKind::BreadthFirst => 1.0 / f64::from(self.c.micro_batches),
+            _ => 1.0,
+        };
+        (gather * each, scatter * each, copies * each)
     }
 
     /// Gradients of further micro-batches are added to those of the first; frameworks that keep

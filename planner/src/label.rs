@@ -32,7 +32,9 @@ pub fn label(request: &Request<'_>, s: &Solution) -> String {
 
 fn schedule(kind: ScheduleKind, chunks: u32, time_chunks: u32) -> String {
     match kind {
-        ScheduleKind::Interleaved => format!("interleaved 1F1B, {chunks} chunks"),
+        ScheduleKind::Interleaved | ScheduleKind::BreadthFirst => {
+            format!("{}, {chunks} chunks", kind.name())
+        }
         _ if time_chunks > 1 => format!("wavefront of {time_chunks} time chunks"),
         other => other.name().into(),
     }

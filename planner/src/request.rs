@@ -195,6 +195,21 @@ impl Request<'_> {
         memory::occupied(tensors, &self.profile.stack().memory, self.gpus)
     }
 
+    /// Whether a schedule may be used: the stack runs it, and no other one is pinned.
+    #[must_use]
+    pub fn allows(&self, kind: ScheduleKind) -> bool {
+        match self.pins.schedule {
+            Some(pin) if pin != kind => false,
+            _ => self.profile.stack().pipeline.schedules.value.contains(&kind),
+        }
+    }
+
+    /// Whether any schedule that may be used has backward passes in halves.
+    #[must_use]
+    pub fn splits_backward(&self) -> bool {
+        ScheduleKind::ALL.into_iter().any(|kind| kind.splits_backward() && self.allows(kind))
+    }
+
     /// Tokens per sequence on the target side.
     #[must_use]
     pub fn sequence(&self) -> u64 {

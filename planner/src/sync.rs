@@ -9,12 +9,13 @@ use crate::prices::{PricedKinds, mesh_of};
 use crate::request::Request;
 use crate::setting::Setting;
 use crate::space::Configuration;
-use cost_model::memory::{States, Zero, shard_buffers, states};
-use cost_model::overlap::exposed_data_parallel;
+use cost_model::memory::{States, Zero, joined_buffers, shard_buffers, states};
+use cost_model::overlap::{bucket_waits, exposed_data_parallel, list_pieces};
 use cost_model::price;
 use plan::exchange::Exchange;
 use plan::lower::LocalParameters;
 use plan::model::{LayerRole, Precision, Run};
+use plan::schedule::ScheduleKind;
 use plan::units::{Bytes, Seconds};
 use plan::work::{Collective, CollectiveOp, Group, OptimizerStep, Work};
 
@@ -75,8 +76,12 @@ impl<'a> Sync<'a> {
     ) -> Self {
         let mesh = mesh_of(request, configuration.degrees);
         let chain = &request.model.chain;
+        // Gradients in a pass of their own have only that to move beside.
+        let splits = configuration.schedule.splits_backward();
         let fastest = |kind: usize| {
-            let times = kinds[kind].levels.iter().map(|l| l.time.backward_total().value);
+            let levels = kinds[kind].levels.iter();
+            let times =
+                levels.map(|l| if splits { l.weight } else { l.time.backward_total().value });
             times.fold(Seconds::new(f64::INFINITY), Seconds::min)
         };
         let replicas = mesh.replica_group();
@@ -141,13 +146,14 @@ impl<'a> Sync<'a> {
             sum.table = self.input_table;
         }
         let communication = self.gradient_communication(&sum, zero);
+        let held_up = self.held_up(&sum, zero);
         let sampled = cost.sampled.filter(|_| held.output && self.sampled_table > 0);
         let input =
             if held.input { (cost.tail, cost.buffer) } else { (Seconds::ZERO, Bytes::ZERO) };
         let output = sampled.unwrap_or((Seconds::ZERO, Bytes::ZERO));
         SyncParts {
-            gradients_total: communication,
-            gradients: self.exposed(communication, late(&sum), held.window, zero),
+            gradients_total: communication + held_up,
+            gradients: self.exposed(communication, late(&sum), held, zero) + held_up,
             exchange: input.0 + output.0 + self.tied_exchange(&held),
             optimizer: self.optimizer(&held.parameters, &table, zero),
             states: self.states(&held.parameters, &table, zero),
@@ -168,14 +174,17 @@ impl<'a> Sync<'a> {
             let p = self.parameters[k];
             held.parameters.replicated += p.replicated * u64::from(n);
             held.parameters.expert += p.expert * u64::from(n);
+            held.parameters.tensors += p.tensors * u64::from(n);
             held.window += self.window[k] * f64::from(n);
             longest = longest.max(self.window[k]);
             held.largest = held.largest.max(p.replicated + p.expert);
         }
+        held.whole = held.window;
         held.window = held.window - longest;
         let is_tied = self.request.model.table.is_some_and(|t| t.tied);
         if output && !(is_tied && input) {
             held.parameters.replicated += self.output_table;
+            held.parameters.tensors += 1;
         }
         held
     }
@@ -208,6 +217,21 @@ impl<'a> Sync<'a> {
         }
     }
 
+    /// What gradients cost besides the wire: buckets hold computation up, lists the host.
+    fn held_up(&self, sum: &LocalParameters, zero: Zero) -> Seconds {
+        if zero >= Zero::Gradients || self.replicas.is_alone() {
+            return Seconds::ZERO;
+        }
+        let stack = self.request.profile.stack();
+        let bytes = (sum.replicated + sum.table) * self.precision().wire_bytes;
+        let nodes = self.replicas.nodes;
+        let waits = bucket_waits(Bytes::from_count(bytes), nodes, &stack.collective);
+        match zero {
+            Zero::Optimizer => waits + list_pieces(sum.tensors, self.replicas.size, &stack.host),
+            _ => waits,
+        }
+    }
+
     /// How many times the bytes of a ring pass through the bottleneck. Where one device holds the
     /// variables (rafaljozefowicz/lm@79ae890 `common.py`, `language_model.py`), a sum is `n − 1`
     /// gradients over its link and as many weights back: `2(n − 1)·S/B`, `n` times that of a ring.
@@ -217,16 +241,43 @@ impl<'a> Sync<'a> {
         if is_central && group.nodes == 1 { f64::from(group.size) } else { 1.0 }
     }
 
-    fn exposed(&self, all: Seconds, late: f64, window: Seconds, zero: Zero) -> Seconds {
+    /// Schedules that go through a chunk with all micro-batches have all weights of the chunk
+    /// and their gradients at once; others those of a layer.
+    fn shard_buffer(&self, held: &Held, zero: Zero) -> Bytes {
+        let one = shard_buffers(held.largest, self.precision(), zero);
+        if self.configuration.schedule != ScheduleKind::BreadthFirst {
+            return one;
+        }
+        let chunk = (held.parameters.replicated + held.parameters.expert)
+            .div_ceil(u64::from(self.configuration.chunks));
+        let rest = chunk.saturating_sub(held.largest);
+        one + joined_buffers(rest, self.precision(), zero)
+    }
+
+    fn exposed(&self, all: Seconds, late: f64, held: Held, zero: Zero) -> Seconds {
         let overlap = &self.request.profile.stack().overlap;
+        let window = held.window;
         // Weights are gathered after the update, when no backward pass is left to hide behind.
         if zero == Zero::Gradients {
+            return all;
+        }
+        if zero == Zero::Optimizer && !overlap.scattered.value {
             return all;
         }
         // The next forward pass, about half as long, hides gathered weights where the stack can.
         let hides_gather = zero == Zero::Optimizer && overlap.gather.value;
         let window = if hides_gather { window * 1.5 } else { window };
-        exposed_data_parallel(all, late, window, overlap)
+        let exposed = exposed_data_parallel(all, late, window, overlap);
+        if self.configuration.schedule != ScheduleKind::BreadthFirst {
+            return exposed;
+        }
+        // Gradients of a chunk are final while all earlier chunks have their passes before them;
+        // only those of the first chunk, the last to run, have no more than others have.
+        let chunks = f64::from(self.configuration.chunks);
+        let earlier =
+            held.whole * (f64::from(self.configuration.micro_batches) * (1.0 - 1.0 / chunks));
+        let last = exposed_data_parallel(all / chunks, late, window / chunks, overlap);
+        exposed_data_parallel(all, late, earlier + window / chunks, overlap).max(last)
     }
 
     /// First and last stage each hold a tied table and must agree on its gradient.
@@ -283,7 +334,7 @@ impl<'a> Sync<'a> {
     fn buffers(&self, held: &Held, zero: Zero) -> Bytes {
         let stack = &self.request.profile.stack().memory;
         let precision = self.precision();
-        let sharded = shard_buffers(held.largest, precision, zero);
+        let sharded = self.shard_buffer(held, zero);
         let gradient = stack.layer_gradient.value * held.largest as f64;
         // One bucket of gradients and one of gathered weights, where ranks share them.
         let all = (held.parameters.replicated + held.parameters.expert) as f64;
@@ -335,6 +386,8 @@ struct Held {
     /// Backward time beside which gradients can move: a layer's gradient is known only when the
     /// layer is done, so the longest layer does not count.
     window: Seconds,
+    /// The same of all its layers.
+    whole: Seconds,
     /// Parameters of its largest layer.
     largest: u64,
     input: bool,

@@ -1,6 +1,7 @@
 //! Intervals from residuals: split conformal, by regime, every group of rows counting once.
 
 use super::flags::{FULL, is_recurrent};
+use super::particular;
 use crate::published::{Entry, Intervals, Kind, Knowledge, MemoryEntry, Regime, Scored};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -70,8 +71,8 @@ pub fn fit(named: &[Scored], unnamed: &[Scored]) -> Intervals {
         entries.extend(known.clone());
         entries.extend(known.map(widened));
     }
-    let memory = memory(named);
-    Intervals { level: LEVEL, pairs: pairs.into_iter().collect(), entries, memory }
+    let (particular, memory) = (particular::fit(named), memory(named));
+    Intervals { level: LEVEL, pairs: pairs.into_iter().collect(), particular, entries, memory }
 }
 
 /// Runs that take less of a device say little about the limit: fixed parts weigh too much.

@@ -2,7 +2,8 @@
 
 use super::values;
 use super::{SourceArgs, TokenKind};
-use clap::{Args, ValueHint};
+use clap::{Args, ValueEnum, ValueHint};
+use plan::units::Seconds;
 use std::num::NonZeroU64;
 
 /// Flags of `execute`.
@@ -12,8 +13,10 @@ use std::num::NonZeroU64;
   meshwright plan -m mlstm-tiny -g 2 -c local -o plan.json
   meshwright execute plan.json --steps 20
   meshwright execute plan.json --text book.txt --steps 200 --save book.safetensors",
-    after_help = "Ranks are CPU threads of this process. Plans for other machines are refused: \
-                  `plan --cluster local` makes one for this machine."
+    after_help = "Ranks are CPU threads of this process, or processes: those that torchrun, srun \
+                  or mpirun started, or with `--ranks processes` those that this command starts. \
+                  Plans for other machines are refused: `plan --cluster local` makes one for this \
+                  machine."
 )]
 pub struct ExecuteArgs {
     /// The plan, `-` for stdin.
@@ -43,7 +46,26 @@ pub struct ExecuteArgs {
     /// Go on from a state, of any plan of the same model.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub resume: Option<String>,
+    /// What ranks are; default: the processes that a launcher started, else threads.
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub ranks: Option<RankKind>,
+    /// Least time that an action may wait for other ranks before all of them end; actions that are
+    /// predicted to take long may wait 20 times as long as that.
+    #[arg(long, value_parser = values::time, value_name = "TIME", default_value = "60 s")]
+    pub deadline: Seconds,
+    /// Make messages take as long as on the network of another cluster.
+    #[arg(long, value_name = "CLUSTER")]
+    pub network: Option<String>,
     /// Files that the plan was made from, where they are not in the catalog.
     #[command(flatten)]
     pub sources: SourceArgs,
+}
+
+/// What ranks are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RankKind {
+    /// Threads of this process.
+    Threads,
+    /// Processes on this host that talk over TCP.
+    Processes,
 }

@@ -146,6 +146,14 @@ pub enum SchedulePin {
     OneForwardOneBackward,
     /// 1F1B over several virtual stages per rank.
     Interleaved,
+    /// All micro-batches through one virtual stage before the next.
+    BreadthFirst,
+    /// Gradients of weights where 1F1B waits.
+    ZeroBubbleH1,
+    /// The same with twice the activations and no bubble.
+    ZeroBubbleH2,
+    /// Two virtual stages per rank, down and up again, and no bubble.
+    ZeroBubbleV,
 }
 
 impl SchedulePin {
@@ -155,6 +163,10 @@ impl SchedulePin {
             Self::Gpipe => Some(ScheduleKind::GPipe),
             Self::OneForwardOneBackward => Some(ScheduleKind::OneForwardOneBackward),
             Self::Interleaved => Some(ScheduleKind::Interleaved),
+            Self::BreadthFirst => Some(ScheduleKind::BreadthFirst),
+            Self::ZeroBubbleH1 => Some(ScheduleKind::ZeroBubbleH1),
+            Self::ZeroBubbleH2 => Some(ScheduleKind::ZeroBubbleH2),
+            Self::ZeroBubbleV => Some(ScheduleKind::ZeroBubbleV),
         }
     }
 }

@@ -86,6 +86,13 @@ pub fn memory_limit(text: &str) -> Result<MemoryLimit, String> {
     }
 }
 
+/// Reads a probability such as `80%`, from one half on.
+pub fn quantile(text: &str) -> Result<f64, String> {
+    let percent = text.trim().strip_suffix('%').and_then(|number| number.trim().parse().ok());
+    let in_range = percent.filter(|p: &f64| (50.0..=99.0).contains(p));
+    in_range.map(|p| p / 100.0).ok_or_else(|| "it is from 50% to 99%".to_string())
+}
+
 /// Reads a size such as `2GiB`.
 pub fn size(text: &str) -> Result<Bytes, String> {
     Bytes::parse(text).map_err(|error| error.to_string())
@@ -160,6 +167,8 @@ mod tests {
     #[test]
     fn limits_carry_their_unit() {
         assert_eq!(memory_limit("90%"), Ok(MemoryLimit::Fraction(0.9)));
+        assert_eq!(quantile("80%"), Ok(0.8));
+        assert!(["49%", "100%", "0.8", "x%", "NaN%"].iter().all(|text| quantile(text).is_err()));
         assert_eq!(memory_limit("1GiB"), Ok(MemoryLimit::Amount(Bytes::new(1_073_741_824.0))));
         for text in ["0%", "101%", "nan%", "%", "70", "-1GiB"] {
             assert!(memory_limit(text).is_err(), "{text}");

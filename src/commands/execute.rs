@@ -1,5 +1,8 @@
 //! `execute`: trains a plan on the ranks of this machine.
 
+mod processes;
+mod ranks;
+
 use crate::catalog::{Catalog, LOCAL};
 use crate::cli::{ExecuteArgs, Format, TokenKind};
 use crate::diagnostics::Failure;
@@ -10,13 +13,18 @@ use crate::planfile;
 use crate::question::{Question, rebuild};
 use crate::render::execute;
 use crate::settings::Settings;
+use cost_model::events::Fold;
 use executor::checkpoint::Checkpoint;
 use executor::data::{Batches, Source, Tokens, Vocabulary};
 use executor::optimizer::{LossScale, Rule, Schedule};
-use executor::train::{Job, Outcome, Recipe, RunError, StepReport, run_threads};
+use executor::train::{Job, Outcome, Recipe, RunError, StepReport};
 use plan::document::Plan;
 use plan::exchange::SamplingSeeds;
+use plan::program::Settings as Lowering;
+use plan::timeline::Timeline;
 use plan::units::Seconds;
+use planner::events::Priced;
+use ranks::Ranks;
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -37,13 +45,25 @@ pub fn run(flags: &ExecuteArgs, settings: &Settings, output: &mut Output) -> Res
     let catalog = Catalog::from_environment()?;
     let question = rebuild(&catalog, &plan, &flags.sources)?;
     fits_here(&plan)?;
-    let job = job(&question, &plan, flags)?;
+    let ranks = Ranks::find(flags, &plan)?;
+    if matches!(ranks, Ranks::Started) {
+        return started(&plan, flags, output);
+    }
+    let mut job = job(&question, &plan, flags)?;
+    job.watchdog = ranks::watchdog(flags, simulated(&question, &plan).as_ref());
+    job.network = flags.network.as_deref().map(|c| ranks::network(&catalog, c)).transpose()?;
     let from = flags.resume.as_deref().map(load).transpose()?;
     let first = from.as_ref().map_or(0, |checkpoint| checkpoint.step);
-    if output.talk > Talk::Quiet {
+    if output.talk > Talk::Quiet && ranks.speaks() {
         output.note(&execute::headline(&plan, &job, first));
     }
-    let outcome = train(&job, first + flags.steps.get(), from.as_ref(), output)?;
+    let until = first + flags.steps.get();
+    let outcome = match train(&ranks, &job, until, from.as_ref(), output) {
+        Ok(outcome) if ranks.speaks() => outcome,
+        Ok(_) => return Ok(Exit::Done),
+        Err(RunError::Fault(fault)) if !ranks.reports(&fault) => return Ok(Exit::Failed),
+        Err(error) => return Err(broken(error)),
+    };
     if let Some(path) = flags.save.as_deref() {
         save(path, &outcome)?;
     }
@@ -54,6 +74,24 @@ pub fn run(flags: &ExecuteArgs, settings: &Settings, output: &mut Output) -> Res
     };
     files::write(output, settings.output.as_deref(), &text)?;
     Ok(Exit::Done)
+}
+
+/// Starts a process per rank.
+fn started(plan: &Plan, flags: &ExecuteArgs, output: &Output) -> Result<Exit, Failure> {
+    if flags.plan == "-" {
+        return Err(Failure::usage("--ranks processes needs a plan in a file")
+            .hint("every rank reads it; a pipe can be read once"));
+    }
+    processes::run(plan.decision.world_size, output)
+}
+
+/// A step of the plan in simulated time; `None` where it cannot be simulated.
+fn simulated(question: &Question, plan: &Plan) -> Option<Timeline> {
+    let request = question.request(plan.decision.world_size, &|| false).ok()?;
+    let solution = planner::validate::solution(&request, plan).ok()?;
+    let priced = Priced::new(&request, &solution, &Lowering::default()).ok()?;
+    let prepared = priced.prepared(Fold::classes(&priced.program)).ok()?;
+    Some(prepared.run().ok()?.timeline(&plan.id))
 }
 
 /// Plans for other machines say what would work here.
@@ -135,36 +173,39 @@ fn batches(question: &Question, plan: &Plan, flags: &ExecuteArgs) -> Result<Batc
 
 /// One line per step on stderr as it ends.
 fn train(
+    ranks: &Ranks,
     job: &Job,
     until: u64,
     from: Option<&Checkpoint>,
     output: &Output,
-) -> Result<Outcome, Failure> {
+) -> Result<Outcome, RunError> {
     let (send, steps) = mpsc::channel();
     let result = thread::scope(|scope| {
-        let ranks = scope.spawn(move || {
+        let running = scope.spawn(move || {
             let observe = |step: &StepReport| {
                 let _nobody_listens = send.send(execute::step(step, job));
             };
-            run_threads(job, until, from, &observe)
+            ranks.run(job, until, from, &observe)
         });
         for line in steps {
             if output.talk > Talk::Quiet {
                 output.note(&line);
             }
         }
-        ranks.join()
+        running.join()
     });
-    let result = result.map_err(|_| Failure::new(Exit::Bug, "the thread of the ranks is gone"))?;
-    result.map_err(|error| {
-        let failure = Failure::new(Exit::Failed, error.to_string());
-        match error {
-            RunError::Checkpoint(_) => {
-                failure.hint("--resume takes a state of the same model, written by --save")
-            }
-            _ => failure.hint("all ranks have ended; nothing that was saved before is lost"),
+    // Ranks catch their panics; what is left is a bug of this file.
+    result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn broken(error: RunError) -> Failure {
+    let failure = Failure::new(Exit::Failed, error.to_string());
+    match error {
+        RunError::Checkpoint(_) => {
+            failure.hint("--resume takes a state of the same model, written by --save")
         }
-    })
+        _ => failure.hint("all ranks have ended; nothing that was saved before is lost"),
+    }
 }
 
 fn load(path: &str) -> Result<Checkpoint, Failure> {

@@ -77,7 +77,9 @@ fn extras(decision: &Decision) -> Vec<String> {
 /// The schedule in words.
 pub fn schedule(decision: &Decision) -> String {
     match decision.schedule {
-        ScheduleKind::Interleaved => format!("interleaved 1F1B, {} chunks", decision.chunks),
+        kind @ (ScheduleKind::Interleaved | ScheduleKind::BreadthFirst) => {
+            format!("{}, {} chunks", kind.name(), decision.chunks)
+        }
         _ if decision.batch.time_chunks > 1 => {
             format!("wavefront of {} time chunks", decision.batch.time_chunks)
         }

@@ -95,13 +95,25 @@ fn add_table(
     (table, first)
 }
 
+/// One element per word, of those words whose rows are held.
+fn add_bias(b: &mut Builder, vocab: usize, (place, size): (usize, usize)) -> usize {
+    let held = part(vocab, size, place);
+    let cut = if size == 1 { Cut::Whole } else { Cut::Columns(vec![held]) };
+    b.add("b_vocab", (1, vocab), cut, Init::Constant(0.0))
+}
+
 impl Head {
     /// Of a recurrent model.
     #[must_use]
-    pub fn recurrent(vocab: usize, width: usize, tied: bool, is_sampled: bool) -> Self {
+    pub fn recurrent(
+        (vocab, width): (usize, usize),
+        tied: bool,
+        is_sampled: bool,
+        tensor: (usize, usize),
+    ) -> Self {
         let mut b = Builder::new("head".into());
-        let bias = Some(b.vector("b_vocab", vocab, Init::Constant(0.0)));
-        let (table, first) = add_table(&mut b, (vocab, width), fan_in(width), tied, (0, 1));
+        let bias = Some(add_bias(&mut b, vocab, tensor));
+        let (table, first) = add_table(&mut b, (vocab, width), fan_in(width), tied, tensor);
         let parameters = b.parameters;
         Self { parameters, norm: None, transform: None, table, bias, first, is_sampled }
     }
@@ -123,11 +135,7 @@ impl Head {
             bias: b.vector("b_transform", width, zero),
             norm: norm_parameters(&mut b, Norm::LayerNorm, "norm_t", width),
         });
-        let bias = t.mlm_head.then(|| {
-            let held = part(vocab, tensor.1, tensor.0);
-            let cut = if tensor.1 == 1 { Cut::Whole } else { Cut::Columns(vec![held]) };
-            b.add("b_vocab", (1, vocab), cut, zero)
-        });
+        let bias = t.mlm_head.then(|| add_bias(&mut b, vocab, tensor));
         let (table, first) = add_table(&mut b, (vocab, width), SMALL, t.tied, tensor);
         let parameters = b.parameters;
         Self { parameters, norm, transform, table, bias, first, is_sampled: false }
@@ -174,8 +182,8 @@ impl Head {
         let bias = self.bias.map(|place| c.weights.vector(place));
         let words = &c.batch.targets;
         if let (true, Some(sample), Some(bias)) = (self.is_sampled, &c.batch.sample, bias) {
-            let w = sampled::Weights { table, bias };
-            let (loss, saved) = sampled::forward(&w, x.view(), words, sample, scale)?;
+            let w = sampled::Weights { table, bias, first: self.first };
+            let (loss, saved) = sampled::forward(&w, x.view(), words, sample, scale, c.tensor)?;
             return Ok((loss, Scores::Sampled(saved)));
         }
         let mut logits = linear::forward(x.view(), table.t(), bias);
@@ -198,7 +206,8 @@ impl Head {
             Scores::Full(dlogits) => product(dlogits.view(), table),
             Scores::Sampled(scores) => {
                 let bias = self.bias.map_or(&[][..], |place| c.weights.vector(place));
-                sampled::backward_input(&sampled::Weights { table, bias }, scores)
+                let w = sampled::Weights { table, bias, first: self.first };
+                sampled::backward_input(&w, scores)
             }
         };
         c.tensor.sum(dx.data_mut())?;

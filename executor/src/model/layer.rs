@@ -9,8 +9,9 @@ use super::recurrent::{self, Recurrent};
 use crate::comm::Fault;
 use crate::float::Float;
 use crate::matrix::Matrix;
-use crate::ops::loss::Across;
+use crate::ops::across::Across;
 use crate::ops::lstm;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The ranks that share the layers of a stage, as layers see them.
@@ -149,6 +150,15 @@ impl Layer {
         }
     }
 
+    /// Of a part of the carry that ranks share: its whole width, and the columns held here.
+    #[must_use]
+    pub fn carried_columns(&self, part: usize) -> Option<(usize, Range<usize>)> {
+        match self {
+            Self::Recurrent(layer) => layer.carried_columns(part),
+            Self::Embedding(_) | Self::Block(_) | Self::Head(_) => None,
+        }
+    }
+
     /// Forward pass. The embedding takes no activations.
     ///
     /// # Errors
@@ -169,7 +179,7 @@ impl Layer {
                 (Out::Activation(y), carry, Saved::Block(Box::new(saved)))
             }
             Self::Recurrent(layer) => {
-                let (y, carry, saved) = layer.forward(c, x, carry);
+                let (y, carry, saved) = layer.forward(c, x, carry)?;
                 (Out::Activation(y), carry, Saved::Recurrent(Box::new(saved)))
             }
             Self::Head(layer) => {
@@ -196,7 +206,7 @@ impl Layer {
                 (Some(Arc::new(dx)), Carry::None, Pending::Block(Box::new(pending)))
             }
             (Self::Recurrent(layer), Saved::Recurrent(saved)) => {
-                let (dx, before, pending) = layer.backward(c, *saved, &dy, after);
+                let (dx, before, pending) = layer.backward(c, *saved, &dy, after)?;
                 (Some(Arc::new(dx)), before, Pending::Recurrent(Box::new(pending)))
             }
             (Self::Head(layer), Saved::Head(mut saved)) => {

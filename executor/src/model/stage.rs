@@ -139,6 +139,12 @@ impl Stage {
         Carries(self.layers.iter().map(|layer| layer.start(sequences)).collect())
     }
 
+    /// Of a part of a layer's carry that ranks share: its whole width, and the columns held here.
+    #[must_use]
+    pub fn carried_columns(&self, layer: usize, part: usize) -> Option<(usize, Range<usize>)> {
+        self.layers.get(layer)?.carried_columns(part)
+    }
+
     fn context<'a, T: Float>(
         &self,
         i: usize,
@@ -252,7 +258,7 @@ impl Stage {
         for (i, pending) in left.layers.into_iter().enumerate() {
             let layer = &self.layers[i];
             let own = &mut gradients[self.places[i].clone()];
-            let c = self.context(i, weights, batch, &crate::ops::loss::Alone);
+            let c = self.context(i, weights, batch, &crate::ops::across::Alone);
             layer.add(&c, pending, Gradients::new(own, layer.parameters()));
         }
     }
@@ -269,11 +275,11 @@ fn layer(model: &Model, kind: usize, at: usize, tensor: (usize, usize)) -> Layer
             let experts = t.experts.as_ref().filter(|_| kind.name.starts_with("mixture"));
             Layer::Block(Box::new(Block::new(t, at - 1, experts, tensor)))
         }
-        (family, role) => recurrent(family, role, at),
+        (family, role) => recurrent(family, role, at, tensor),
     }
 }
 
-fn recurrent(family: &Family, role: LayerRole, at: usize) -> Layer {
+fn recurrent(family: &Family, role: LayerRole, at: usize, tensor: (usize, usize)) -> Layer {
     let (vocab, embedding, output, tied, sampled) = match family {
         Family::Lstm(m) => {
             let output = m.projection.unwrap_or(m.hidden);
@@ -285,10 +291,12 @@ fn recurrent(family: &Family, role: LayerRole, at: usize) -> Layer {
     };
     let (vocab, embedding, output) = (vocab as usize, embedding as usize, output as usize);
     match (role, family) {
-        (LayerRole::Head, _) => Layer::Head(Head::recurrent(vocab, output, tied, sampled)),
-        (LayerRole::Body, Family::Lstm(m)) => Layer::Recurrent(Recurrent::lstm(m, at - 1)),
-        (LayerRole::Body, Family::Mlstm(m)) => Layer::Recurrent(Recurrent::mlstm(m)),
-        (LayerRole::Body, Family::Rhn(m)) => Layer::Recurrent(Recurrent::rhn(m)),
-        _ => Layer::Embedding(Embedding::plain(vocab, embedding, (0, 1))),
+        (LayerRole::Head, _) => {
+            Layer::Head(Head::recurrent((vocab, output), tied, sampled, tensor))
+        }
+        (LayerRole::Body, Family::Lstm(m)) => Layer::Recurrent(Recurrent::lstm(m, at - 1, tensor)),
+        (LayerRole::Body, Family::Mlstm(m)) => Layer::Recurrent(Recurrent::mlstm(m, tensor)),
+        (LayerRole::Body, Family::Rhn(m)) => Layer::Recurrent(Recurrent::rhn(m, tensor)),
+        _ => Layer::Embedding(Embedding::plain(vocab, embedding, tensor)),
     }
 }

@@ -1,13 +1,15 @@
 //! What is trained, and how: a lowered plan with a text and a recipe.
 
+use super::network::Network;
 use super::rows::moves_rows;
+use super::watchdog::Watchdog;
 use crate::data::{Batches, DataError, Objective};
 use crate::model::{Unsupported, check, runs_in_time};
 use crate::optimizer::{LossScale, Rule, Schedule};
 use plan::document::Decision;
 use plan::exchange::SamplingSeeds;
 use plan::model::{Family, Model, Positions, Stacks, Transformer};
-use plan::program::{Facts, Granularity, LowerError, Op, Program, Settings, lower};
+use plan::program::{Facts, Granularity, LowerError, Program, Settings, lower};
 use plan::schedule::ScheduleKind;
 use std::time::Duration;
 use thiserror::Error;
@@ -27,7 +29,7 @@ pub struct Recipe {
     pub seed: u64,
     /// How many seeds draw the words of a sampled softmax.
     pub seeds: SamplingSeeds,
-    /// How long an action may wait for other ranks.
+    /// How long an action may wait for other ranks, unless a [`Watchdog`] knows better.
     pub limit: Duration,
     /// Threads per rank.
     pub threads: usize,
@@ -46,6 +48,10 @@ pub struct Job {
     pub batches: Batches,
     /// Recipe.
     pub recipe: Recipe,
+    /// How long each action may wait for other ranks.
+    pub watchdog: Watchdog,
+    /// The network that ranks pretend to have, where it is not their own.
+    pub network: Option<Network>,
 }
 
 /// Why a plan cannot be run.
@@ -93,7 +99,8 @@ impl Job {
         }
         let table = model.table.and_then(|table| Some((table.vocab, table.sampled?)));
         batches.sampled = table;
-        Ok(Self { model, decision, program, batches, recipe })
+        let watchdog = Watchdog::flat(recipe.limit);
+        Ok(Self { model, decision, program, batches, recipe, watchdog, network: None })
     }
 
     /// Micro-batches of sequences per replica; each is cut into pieces along time.
@@ -105,7 +112,9 @@ impl Job {
     /// A number that ranks compare before they start: it differs where program, text or recipe do.
     #[must_use]
     pub fn digest(&self) -> u64 {
-        let text = format!("{:?}{}", self.recipe, self.batches.steps_per_epoch());
+        // Hosts may differ in what they can do at once, and in how long they wait.
+        let recipe = Recipe { threads: 1, limit: Duration::ZERO, ..self.recipe.clone() };
+        let text = format!("{recipe:?}{}", self.batches.steps_per_epoch());
         let program = format!("{}", self.program.digest());
         let halves = [program, text].map(|part| u64::from(crc32fast::hash(part.as_bytes())));
         halves[0] << 32 | halves[1]
@@ -161,18 +170,9 @@ fn check_batch(model: &Model, d: &Decision, batches: &Batches) -> Result<(), Uns
 /// Actions that have no meaning here yet.
 fn check_program(model: &Model, d: &Decision, program: &Program) -> Result<(), Unsupported> {
     let mut all = program.classes.iter().flat_map(|class| &class.actions);
-    let has_rows = all.clone().any(|action| moves_rows(action.op));
-    if all.clone().any(|action| matches!(action.op, Op::RouteRows(_))) {
-        return refuse("a table with its rows at their owners", "plan with another --exchange");
-    }
-    if has_rows && d.embedding.is_some_and(|e| e.wire_bytes != 4) {
-        return refuse("a compressed exchange of rows", "plan with 4 bytes per element");
-    }
-    if has_rows && (d.degrees.tp > 1 || d.stages.iter().any(|stage| stage.zero > 1)) {
-        return refuse(
-            "an exchange of rows beside tensor parallelism or ZeRO 2 and 3",
-            "plan with --exchange dense, or without those",
-        );
+    let has_rows = all.any(|action| moves_rows(action.op));
+    if has_rows && d.embedding.is_some_and(|e| !matches!(e.wire_bytes, 2 | 4)) {
+        return refuse("an exchange of rows in other than 2 or 4 bytes", "plan with one of them");
     }
     let is_tied = model.table.is_some_and(|table| table.tied);
     if is_tied && has_rows {
@@ -181,9 +181,6 @@ fn check_program(model: &Model, d: &Decision, program: &Program) -> Result<(), U
     let most = d.stages.iter().map(|stage| stage.zero).max().unwrap_or(0);
     if is_tied && most == 3 {
         return refuse("ZeRO 3 of a tied table", "plan with --zero 2 at most");
-    }
-    if most > 0 && all.any(|action| action.op == Op::ReduceTied) {
-        return refuse("ZeRO of a table that two stages share", "plan with --zero 0 or --pp 1");
     }
     Ok(())
 }

@@ -1,52 +1,29 @@
 //! Passes of blocks and messages between stages.
 
+use super::layer_group::LayerGroup;
 use super::rank::Rank;
-use crate::comm::{Call, Communicator, Elements, Fault, Problem, Reduction, part};
+use crate::comm::{Call, Communicator, Elements, Fault, Problem, part};
 use crate::data::Slice;
 use crate::float::Float;
 use crate::matrix::Matrix;
 use crate::model::{MicroBatch, Output, border_width};
-use crate::ops::loss::Across;
 use plan::mesh::Axis;
 use plan::program::{Action, Peers, Purpose};
 use plan::work::Pass;
 use std::sync::Arc;
 
-/// The tensor-parallel group of a rank, as layers see it.
-struct TensorGroup {
-    group: Option<Arc<dyn Communicator>>,
-    call: Call,
-}
-
-impl Across<f32> for TensorGroup {
-    fn sum(&self, values: &mut [f32]) -> Result<(), Fault> {
-        let reduce = |group: &Arc<dyn Communicator>| {
-            group.all_reduce(Elements::F32(values), Reduction::Sum, &self.call)
-        };
-        self.group.as_ref().map_or(Ok(()), reduce)
-    }
-
-    fn max(&self, values: &mut [f32]) -> Result<(), Fault> {
-        let reduce = |group: &Arc<dyn Communicator>| {
-            group.all_reduce(Elements::F32(values), Reduction::Max, &self.call)
-        };
-        self.group.as_ref().map_or(Ok(()), reduce)
-    }
-}
-
 impl Rank<'_> {
-    fn tensor_group(&self, call: &Call) -> TensorGroup {
-        let group = self.links.with(Purpose::Layer(Axis::Tensor)).cloned();
-        TensorGroup { group, call: *call }
+    fn tensor_group(&self, call: &Call) -> LayerGroup {
+        LayerGroup { group: self.links.with(Purpose::Layer(Axis::Tensor)).cloned(), call: *call }
     }
 
-    fn micro(&self, action: &Action, call: &Call) -> Result<u32, Fault> {
+    pub(super) fn micro(&self, action: &Action, call: &Call) -> Result<u32, Fault> {
         let missing = || self.unsupported(call, "a pass names no micro-batch");
         action.at.micro_batch.ok_or_else(missing)
     }
 
     /// The tokens of a micro-batch, read when they are first needed.
-    fn tokens(&mut self, micro: u32, call: &Call) -> Result<Arc<MicroBatch>, Fault> {
+    pub(super) fn tokens(&mut self, micro: u32, call: &Call) -> Result<Arc<MicroBatch>, Fault> {
         if let Some(batch) = self.now.batches.get(&micro) {
             return Ok(batch.clone());
         }
@@ -158,6 +135,7 @@ impl Rank<'_> {
             }
             _ => {}
         }
+        self.take_routed(at, micro, &mut gradient, call)?;
         self.blocks[at].gradient.add(micro, gradient);
         Ok(())
     }

@@ -1,9 +1,10 @@
 //! A rank: what each action of a program means.
 
-use super::block::{Block, place_in};
+use super::block::{Block, Special, place_in};
 use super::job::Job;
 use super::links::Links;
 use super::place::Place;
+use super::routes::Route;
 use super::rows::{Rows, moves_rows};
 use crate::comm::{Call, Fault, Problem, Task};
 use crate::matrix::Matrix;
@@ -46,6 +47,8 @@ pub struct Rank<'a> {
     pub(super) job: &'a Job,
     pub(super) place: Place,
     pub(super) class: &'a Class,
+    /// Its place in the program.
+    class_id: u32,
     pub(super) links: Links,
     pub(super) blocks: Vec<Block>,
     pub(super) now: Step,
@@ -70,6 +73,8 @@ pub(super) struct Tables {
     pub recomputed: BTreeSet<usize>,
     /// Layers with a table whose gradient travels as rows.
     with_rows: BTreeSet<LayerSpan>,
+    /// Layers with a table whose rows are with their owners.
+    pub owned: BTreeSet<LayerSpan>,
     /// Blocks of the embedding and of its second copy, where both are here.
     pub tied: Option<(usize, usize)>,
 }
@@ -89,6 +94,8 @@ pub(super) struct Step {
     pub tied: BTreeMap<u32, Vec<f32>>,
     /// Rows of tables on their way between replicas, by block.
     pub rows: BTreeMap<usize, Rows>,
+    /// Rows of tables on their way to and from their owners, by block and micro-batch.
+    pub routes: BTreeMap<(usize, u32), Route>,
     /// The message that came last, where it is a part of a border.
     pub arrived: Option<(Pass, u32, u32)>,
     norm: Option<f64>,
@@ -108,18 +115,31 @@ impl<'a> Rank<'a> {
             instead: "start as many ranks as the plan has",
         };
         let (class, _) = job.program.class_of(rank).ok_or_else(missing)?;
-        let class = &job.program.classes[class];
-        let tables = Tables::new(class);
-        let mut made = Self::bare(job, place, class, links, tables);
+        let mut made = Self::bare(job, place, class, links);
         made.make_blocks()?;
         Ok(made)
     }
 
-    fn bare(job: &'a Job, place: Place, class: &'a Class, links: Links, tables: Tables) -> Self {
+    fn bare(job: &'a Job, place: Place, class: usize, links: Links) -> Self {
+        let (class, class_id) = (&job.program.classes[class], class as u32);
+        let tables = Tables::new(class);
         let (now, carries) = (Step::default(), BTreeMap::new());
         let (step, updates, scale) = (0, 0, job.recipe.scale);
         let blocks = Vec::new();
-        Self { job, place, class, links, blocks, now, carries, tables, step, updates, scale }
+        Self {
+            job,
+            place,
+            class,
+            class_id,
+            links,
+            blocks,
+            now,
+            carries,
+            tables,
+            step,
+            updates,
+            scale,
+        }
     }
 
     fn make_blocks(&mut self) -> Result<(), Unsupported> {
@@ -139,7 +159,11 @@ impl<'a> Rank<'a> {
             };
             let zero = job.decision.stages.iter().find(holds).map_or(0, |stage| stage.zero);
             let (rule, seed) = (&job.recipe.rule, job.recipe.seed);
-            let special = (copy_is_local, self.tables.with_rows.contains(span));
+            let special = Special {
+                copy_is_local,
+                has_rows: self.tables.with_rows.contains(span),
+                has_owners: self.tables.owned.contains(span),
+            };
             self.blocks.push(Block::new(stage, zero, rule, seed, special, &group));
         }
         self.tables.tied = copy_is_local.then(|| (0, self.blocks.len() - 1));
@@ -149,7 +173,8 @@ impl<'a> Rank<'a> {
     /// How long and as what an action may wait.
     pub(super) fn call(&self, id: usize, action: &Action) -> Call {
         let task = Task::Action(ActionId(id as u32), action.op, action.at);
-        Call { task, limit: self.job.recipe.limit }
+        let limit = self.job.watchdog.limit(self.class_id, id as u32);
+        Call { task, limit }
     }
 
     /// A fault of this rank.
@@ -206,6 +231,7 @@ impl<'a> Rank<'a> {
             Op::ReduceRows => self.reduce_rows(action, call),
             Op::GatherRows => self.gather_rows(action, call),
             Op::AddRows => self.add_rows(action, call),
+            Op::RouteRows(pass) => self.route(pass, action, call),
             other => Err(self.unsupported(call, &format!("{other:?} is not executed yet"))),
         }
     }
@@ -284,6 +310,8 @@ impl Tables {
         let recomputed = again.filter_map(block).collect();
         let exchanged = class.actions.iter().filter(|action| moves_rows(action.op));
         let with_rows = exchanged.filter_map(|action| action.at.layers).collect();
-        Self { of_buffer, recomputed, with_rows, ..tables }
+        let routed = class.actions.iter().filter(|a| matches!(a.op, Op::RouteRows(_)));
+        let owned = routed.filter_map(|action| action.at.layers).collect();
+        Self { of_buffer, recomputed, with_rows, owned, ..tables }
     }
 }

@@ -126,18 +126,23 @@ impl Rank<'_> {
     /// What layers carry from text to text, one row per sequence.
     fn carried(&self) -> Vec<Piece> {
         let mut pieces = Vec::new();
-        let mine = self.carries.iter().filter(|_| self.place.tensor == 0);
-        for (&(block, number), carries) in mine {
-            let (first, sequences) = (self.blocks[block].span.first, self.sequences(number));
-            for (layer, carry) in (first..).zip(&carries.0) {
+        for (&(block, number), carries) in &self.carries {
+            let (stage, sequences) = (&self.blocks[block].stage, self.sequences(number));
+            let each = (sequences.end - sequences.start) as usize;
+            for (layer, carry) in carries.0.iter().enumerate() {
                 for (part, matrix) in carry.parts().into_iter().enumerate() {
-                    let each = (sequences.end - sequences.start) as usize;
-                    let width = matrix.data().len() / each.max(1);
-                    let start = sequences.start * width as u64;
+                    let held = matrix.data().len() / each.max(1);
+                    let split = stage.carried_columns(layer, part);
+                    if split.is_none() && self.place.tensor > 0 {
+                        continue;
+                    }
+                    let (width, columns) = split.unwrap_or((held, 0..held));
+                    let row =
+                        |row: u64| columns.clone().map(move |c| row * width as u64 + c as u64);
                     pieces.push(Piece {
-                        name: carry_name(layer, part),
+                        name: carry_name(self.blocks[block].span.first + layer as u32, part),
                         shape: [self.job.decision.batch.global_sequences as usize, width],
-                        indices: (start..).take(matrix.data().len()).collect(),
+                        indices: sequences.clone().flat_map(row).collect(),
                         values: matrix.data().to_vec(),
                     });
                 }
@@ -156,12 +161,18 @@ impl Rank<'_> {
                 let block = &self.blocks[at];
                 let each = (sequences.end - sequences.start) as usize;
                 let mut carries = block.stage.start(each);
-                for (layer, carry) in (block.span.first..).zip(&mut carries.0) {
+                for (layer, carry) in carries.0.iter_mut().enumerate() {
                     let rows = |part: usize| {
-                        let tensor = checkpoint.tensors.get(&carry_name(layer, part))?;
+                        let name = carry_name(block.span.first + layer as u32, part);
+                        let tensor = checkpoint.tensors.get(&name)?;
                         let width = *tensor.shape.get(1).filter(|_| tensor.shape[0] == all)?;
                         let rows = sequences.start as usize * width..sequences.end as usize * width;
-                        tensor.values.get(rows).map(<[f32]>::to_vec)
+                        let values = tensor.values.get(rows)?;
+                        let split = block.stage.carried_columns(layer, part);
+                        let (_, columns) = split.unwrap_or((width, 0..width));
+                        let row = |row: &[f32]| row.get(columns.clone()).map(<[f32]>::to_vec);
+                        let kept: Option<Vec<_>> = values.chunks(width.max(1)).map(row).collect();
+                        Some(kept?.concat())
                     };
                     let parts: Option<Vec<_>> = (0..carry.parts().len()).map(rows).collect();
                     if let Some(restored) = parts.and_then(|parts| carry.with(parts)) {

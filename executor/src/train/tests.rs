@@ -87,10 +87,52 @@ fn zero_2_and_3_train_the_same() {
 #[test]
 fn every_exchange_of_rows_gives_the_bits_of_the_dense_one() {
     for name in ["mlstm", "sampled", "llama"] {
-        for exchange in [Exchange::Gather, Exchange::DedupGather, Exchange::Unique] {
+        for exchange in ROWS {
             let plan = Plan { dp: 3, exchange: Some(exchange), ..Plan::default() };
             same_bits(name, &plan);
             same_bits(name, &Plan { zero: 1, pp: 2, ..plan });
+            same_bits(name, &Plan { zero: 3, ..plan });
+        }
+    }
+}
+
+const ROWS: [Exchange; 4] =
+    [Exchange::Gather, Exchange::DedupGather, Exchange::Unique, Exchange::Sharded];
+
+#[test]
+fn rows_are_exchanged_beside_tensor_parallelism() {
+    for (name, tp) in [("mlstm", 3), ("sampled", 3), ("llama", 2)] {
+        for exchange in ROWS {
+            let plan =
+                Plan { dp: 2, tp, micro_batches: 2, exchange: Some(exchange), ..Plan::default() };
+            let (a, b) = (train(&plan, name), train(&plan.single(), name));
+            close(&state(a), &state(b), &format!("{name} {plan:?}"));
+        }
+    }
+}
+
+/// Rows in half precision: 11 bits of each, so losses that differ in the fourth digit at most.
+#[test]
+fn rows_in_half_precision_train_nearly_the_same() {
+    for name in ["mlstm", "sampled", "llama"] {
+        for exchange in ROWS {
+            let plan = Plan { dp: 3, exchange: Some(exchange), wire_bytes: 2, ..Plan::default() };
+            let (whole, half) = (train(&plan.single(), name), train(&plan, name));
+            for (a, b) in losses(&whole).into_iter().zip(losses(&half)) {
+                assert!((a - b).abs() < 1e-3 * a, "{name} {exchange}: {a} {b}");
+            }
+            assert!(state(whole) != state(half), "{name} {exchange}: nothing was rounded");
+        }
+    }
+}
+
+#[test]
+fn states_of_a_table_that_two_stages_hold_are_sharded() {
+    for name in ["gpt", "lstm"] {
+        for zero in [1, 2] {
+            let plan = Plan { dp: 2, pp: 2, micro_batches: 2, zero, ..Plan::default() };
+            let (a, b) = (train(&plan, name), train(&plan.single(), name));
+            close(&state(a), &state(b), &format!("{name} {plan:?}"));
         }
     }
 }
@@ -143,13 +185,14 @@ fn pieces_along_time_train_the_same() {
 
 #[test]
 fn tensor_parallel_trains_the_same() {
-    for name in ["gpt", "llama", "bert"] {
+    let halved = ["gpt", "llama", "bert"].map(|name| (name, 2));
+    let thirds = ["lstm", "sampled", "mlstm", "rhn"].map(|name| (name, 3));
+    for (name, tp) in halved.into_iter().chain(thirds) {
         for plan in [
-            Plan { tp: 2, ..Plan::default() },
-            Plan { tp: 2, dp: 2, zero: 1, ..Plan::default() },
-            Plan { tp: 2, pp: 2, micro_batches: 2, ..Plan::default() },
+            Plan { tp, ..Plan::default() },
+            Plan { tp, dp: 2, zero: 1, ..Plan::default() },
+            Plan { tp, pp: 2, micro_batches: 2, ..Plan::default() },
         ] {
-            let plan = if name == "llama" { plan } else { Plan { pp: 1, ..plan } };
             let (a, b) = (train(&plan, name), train(&plan.single(), name));
             close(&state(a), &state(b), &format!("{name} {plan:?}"));
         }

@@ -7,5 +7,6 @@ mod frontier;
 mod megatron;
 mod programs;
 mod scaling;
+mod schedules;
 mod whole_search;
 mod world;

@@ -36,6 +36,10 @@ pub fn failure(question: &Question, request: &Request<'_>, why: &Impossible) -> 
         Impossible::Exchange { .. } => {
             failure.hint("leave --embedding out, or try `--embedding dense`, which always works")
         }
+        Impossible::Schedule { .. } => failure.hint(
+            "--stack names another one: torchtitan-eager and megatron-zero-bubble run zero-bubble \
+             schedules; a stack of your own may extend any and say which it runs",
+        ),
         Impossible::Devices { .. } => {
             failure.hint("`meshwright scenarios list` shows how many devices a cluster has")
         }

@@ -48,7 +48,6 @@ pub(super) fn memory(memory: &MemoryReport, canvas: &Canvas) -> String {
 /// One pipeline rank: all devices are alike.
 fn alike(memory: &MemoryReport, stage: &StageMemory, canvas: &Canvas) -> String {
     let share = stage.total_bytes / memory.capacity_bytes * 100.0;
-    let from = source(memory, canvas);
     let title = format!(
         "  Memory per GPU   {} of {} GiB ({share:.0} %), all ranks alike; limit {:.0} %\n",
         gib(stage.total_bytes),
@@ -60,15 +59,7 @@ fn alike(memory: &MemoryReport, stage: &StageMemory, canvas: &Canvas) -> String 
     parts.sort_by(|a, b| b.bytes.total_cmp(&a.bytes));
     let words: Vec<String> = parts.iter().map(|p| format!("{} {}", p.id, gib(p.bytes))).collect();
     let words = wrap_items(&words, canvas.width, 4);
-    format!("{title}{from}    {}\n    {words}\n", gauge(memory, stage, width, canvas))
-}
-
-/// Where the limit comes from.
-fn source(memory: &MemoryReport, canvas: &Canvas) -> String {
-    match memory.limit_from.as_str() {
-        "" => String::new(),
-        words => format!("    {}\n", wrap(words, canvas.width, 4)),
-    }
+    format!("{title}    {}\n    {words}\n", gauge(memory, stage, width, canvas))
 }
 
 fn title(memory: &MemoryReport, canvas: &Canvas) -> String {
@@ -79,8 +70,7 @@ fn title(memory: &MemoryReport, canvas: &Canvas) -> String {
     let limit = memory.limit_bytes / memory.capacity_bytes * 100.0;
     let right = format!("limit {limit:.0} % {}", canvas.glyph("▏", "|"));
     let gap = canvas.width.saturating_sub(left.chars().count() + right.chars().count()).max(2);
-    let from = source(memory, canvas);
-    format!("{left}{}{right}\n{from}", " ".repeat(gap))
+    format!("{left}{}{right}\n", " ".repeat(gap))
 }
 
 /// The stages to show: all, or the ends and the fullest of many.

@@ -24,8 +24,11 @@ fn layers(name: &str) -> u32 {
 
 /// Turns numbers into a plan that can be run.
 fn legal(name: &str, mut plan: Plan) -> Plan {
-    let splits_layers = matches!(name, "gpt" | "llama" | "bert" | "txl");
-    if !splits_layers {
+    if plan.tp > 1 && is_recurrent(name) {
+        // Their states have three elements.
+        plan.tp = 3;
+    }
+    if name == "mixture" {
         plan.tp = 1;
     }
     if !is_recurrent(name) {
@@ -45,19 +48,12 @@ fn legal(name: &str, mut plan: Plan) -> Plan {
     if plan.schedule != S::OneForwardOneBackward && plan.schedule != S::GPipe {
         plan.micro_batches = plan.micro_batches.next_multiple_of(plan.pp);
     }
-    if plan.exchange.is_some_and(|exchange| exchange != Exchange::Dense) {
-        if is_tied(name) || plan.tp > 1 {
-            plan.exchange = Some(Exchange::Dense);
-        } else {
-            plan.zero = plan.zero.min(1);
-        }
+    if is_tied(name) {
+        plan.exchange = plan.exchange.map(|_| Exchange::Dense);
+        plan.zero = plan.zero.min(2);
     }
     if name == "sampled" {
-        plan.zero = plan.zero.min(1);
         plan.exchange = plan.exchange.or(Some(Exchange::Unique));
-    }
-    if is_tied(name) {
-        plan.zero = plan.zero.min(if plan.pp > 1 { 0 } else { 2 });
     }
     plan
 }
@@ -87,6 +83,7 @@ fn plans() -> impl Strategy<Value = (&'static str, Plan)> {
         Some(Exchange::Gather),
         Some(Exchange::DedupGather),
         Some(Exchange::Unique),
+        Some(Exchange::Sharded),
     ]);
     let rest = (schedules, 0u8..=3, any::<bool>(), 1u32..=2, exchanges);
     (model, degrees, rest).prop_map(|(name, (dp, tp, pp, micro_batches), rest)| {
@@ -103,6 +100,7 @@ fn plans() -> impl Strategy<Value = (&'static str, Plan)> {
             recompute,
             time_chunks,
             exchange,
+            ..Plan::default()
         };
         (name, legal(name, plan))
     })

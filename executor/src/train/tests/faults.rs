@@ -2,7 +2,7 @@
 
 use super::plans::{Plan, job};
 use crate::comm::{Call, Fault, Problem, Tag, Task, Threads, Transport};
-use crate::train::{Job, Links, RunError, run_rank};
+use crate::train::{Job, Links, RunError, Watchdog, run_rank};
 use plan::program::Op;
 use plan::schedule::ScheduleKind;
 use std::mem::{Discriminant, discriminant};
@@ -162,7 +162,7 @@ fn every_fault_ends_every_rank_with_one_message() {
     for (plan, name) in plans {
         let waiting = |limit| {
             let mut job = job(&plan, name);
-            job.recipe.limit = limit;
+            (job.recipe.limit, job.watchdog) = (limit, Watchdog::flat(limit));
             Arc::new(job)
         };
         let (job, hasty) = (waiting(LONG), waiting(SHORT));

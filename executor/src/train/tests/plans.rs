@@ -31,6 +31,7 @@ pub struct Plan {
     pub recompute: bool,
     pub time_chunks: u32,
     pub exchange: Option<Exchange>,
+    pub wire_bytes: u64,
 }
 
 impl Default for Plan {
@@ -46,6 +47,7 @@ impl Default for Plan {
             recompute: false,
             time_chunks: 1,
             exchange: None,
+            wire_bytes: 4,
         }
     }
 }
@@ -89,7 +91,7 @@ impl Plan {
             stages: self.stages(model),
             embedding: self.exchange.map(|exchange| EmbeddingDecision {
                 exchange,
-                wire_bytes: 4,
+                wire_bytes: self.wire_bytes,
                 pieces: 1,
             }),
             precision,
