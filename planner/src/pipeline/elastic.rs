@@ -6,7 +6,7 @@
 //! ```text
 //! worst_s(j) = min over i of max( worst_{s−1}(i), least_s(i..j) − capacity_s )
 //! least_s(i..j) = min over settings z and thresholds ρ of
-//!                 resident(s,n,z) + q_s·Σ_k n_k·min{A_kj : R_kj ≤ ρ} + ρ
+//!                 resident(s,n,z) + max{ q_s·Σ_k n_k·min{A_kj : R_kj ≤ ρ} + ρ, update(s,n,z) }
 //! ```
 //!
 //! A positive result is a proof that no plan fits, and says what is missing where.

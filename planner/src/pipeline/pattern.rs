@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! minimise (F, B, tail)  over integer counts c_kj,  Σ_j c_kj = n_k
-//! subject to             resident(s,n,z) + q_s·Σ c_kj·A_kj + max_{c_kj>0} R_kj  ≤  capacity_s
+//! subject to  resident(s,n,z) + max{ q_s·Σ c_kj·A_kj + max_{c_kj>0} R_kj, update(s,n,z) }
+//!             ≤  capacity_s
 //! ```
 //!
 //! The maximum over transients is resolved by trying each threshold `ρ` among them: columns above

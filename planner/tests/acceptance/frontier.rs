@@ -2,7 +2,7 @@
 //! the memory of a device. The paper models caches, which slow one device down by 4671/2707.
 
 use crate::world::{World, fastest};
-use cost_model::memory::{Zero, occupied};
+use cost_model::memory::Zero;
 use plan::exchange::Exchange;
 use planner::Planned;
 use planner::label::label;
