@@ -25,7 +25,7 @@ fn plan(folder: &Path) -> PathBuf {
     let path = folder.join("plan.json");
     let mut command = meshwright();
     command.args(["plan", "-m", "mlstm-tiny", "-g", "2", "-c", "local"]);
-    command.args(["--tp", "1", "--global-batch", "4", "--seq", "16", "--quiet", "-o"]).arg(&path);
+    command.args(["--global-batch", "4", "--seq", "16", "--quiet", "-o"]).arg(&path);
     assert!(command.status().unwrap().success());
     path
 }

@@ -6,20 +6,26 @@
 use crate::exchange::Exchange;
 use crate::lower::Recompute;
 use crate::mesh::Degrees;
-use crate::schedule::ScheduleKind;
+use crate::schedule::{LocalSteps, ScheduleKind};
 use crate::work::OptimizerRule;
 use crate::{Dtype, quantity::Value};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Schema name and version of plan.json.
-pub const PLAN_SCHEMA: &str = "meshwright.plan/1";
+///
+/// Version 2 has `local_steps` and `offload`.
+pub const PLAN_SCHEMA: &str = "meshwright.plan/2";
+
+/// Schemas whose files are plans of [`PLAN_SCHEMA`] as they are: they lack keys that may be left
+/// out.
+pub const PLAN_SCHEMAS_READ: [&str; 2] = ["meshwright.plan/1", PLAN_SCHEMA];
 
 /// A plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
-    /// Always [`PLAN_SCHEMA`].
+    /// [`PLAN_SCHEMA`], or an older one of [`PLAN_SCHEMAS_READ`].
     pub schema: String,
     /// Hash of inputs and decisions.
     pub id: String,
@@ -90,6 +96,12 @@ pub struct Decision {
     pub embedding: Option<EmbeddingDecision>,
     /// Formats and bytes per parameter.
     pub precision: PrecisionDecision,
+    /// Replicas that train apart and meet now and then; without it they agree after every step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local_steps: Option<LocalSteps>,
+    /// Whether activations wait for their backward pass in host memory.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub offload: bool,
 }
 
 /// Batch.

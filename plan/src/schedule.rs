@@ -221,7 +221,7 @@ impl Shape {
     pub fn home(&self, stage: u32) -> u32 {
         let place = stage % self.ranks.max(1);
         let goes_up = self.kind == ScheduleKind::ZeroBubbleV && stage >= self.ranks;
-        if goes_up { self.ranks - 1 - place } else { place }
+        if goes_up { self.ranks.saturating_sub(1 + place) } else { place }
     }
 
     /// Steps between a forward pass of a stage and the backward pass that answers it: 0, but for

@@ -9,6 +9,7 @@ use crate::setting::applies;
 use crate::solution::Solution;
 use crate::space::{MAX_SEQUENCES, configurations, meshes};
 use cost_model::ProfileError;
+use cost_model::memory::Zero;
 use plan::document::Certificate;
 use plan::exchange::Exchange;
 use plan::lower::Indivisible;
@@ -104,6 +105,12 @@ pub enum Impossible {
         stack: String,
         /// What it runs.
         runs: Vec<ScheduleKind>,
+    },
+    /// Replicas that train apart share nothing.
+    #[error("replicas that train apart cannot share states or sequences: not with {}", pins.join(" "))]
+    LocalSteps {
+        /// The pins that ask for it, as flags.
+        pins: Vec<String>,
     },
     /// Nothing to plan.
     #[error("{what} is 0: there is nothing to plan")]
@@ -215,6 +222,15 @@ fn list_each(global: u64, replicas: &[u32]) -> String {
     list(&each)
 }
 
+/// ZeRO and context parallelism have replicas share what those that train apart each have.
+fn shared_by_local_steps(pins: &Pins) -> Option<Impossible> {
+    pins.local_steps?;
+    let zero = pins.zero.filter(|&zero| zero != Zero::Off);
+    let cp = pins.cp.filter(|&cp| cp > 1);
+    let shared = Pins { zero, cp, ..Pins::default() }.flags();
+    (!shared.is_empty()).then_some(Impossible::LocalSteps { pins: shared })
+}
+
 /// Questions that have no plan whatever the memory.
 fn impossible(request: &Request<'_>) -> Option<Impossible> {
     let global = request.global_sequences;
@@ -238,6 +254,9 @@ fn impossible(request: &Request<'_>) -> Option<Impossible> {
         let stack = request.profile.stack();
         let (stack, runs) = (stack.name.clone(), stack.pipeline.schedules.value.clone());
         return Some(Impossible::Schedule { pinned, stack, runs });
+    }
+    if let Some(why) = shared_by_local_steps(&request.pins) {
+        return Some(why);
     }
     let all = meshes(request);
     if all.is_empty() {

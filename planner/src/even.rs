@@ -12,8 +12,9 @@ use cost_model::simulate::{Boundary, Recurrence, StageTimes, Times};
 use plan::lower::Recompute;
 use plan::schedule::{Order, ScheduleKind, Shape, Slot, Task, order};
 use plan::units::{Bytes, Seconds};
+use std::cell::OnceCell;
 
-/// Layers of equal virtual stages, between embedding and head.
+/// Layers of equal virtual stages between embedding and head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Split {
     /// Layers of every stage,
@@ -35,17 +36,18 @@ impl Split {
     /// Layers of a rank.
     fn of_rank(&self, c: &Configuration, rank: u32) -> u32 {
         let shape = shape(c);
-        let last = shape.home(c.degrees.pp * c.chunks - 1);
+        let last = shape.home(shape.stages() - 1);
         let first_less = if rank == 0 { self.first_less } else { 0 };
         let last_less = if rank == last { self.last_less } else { 0 };
-        self.each * c.chunks - first_less - last_less
+        let held = (0..shape.stages()).filter(|&s| shape.home(s) == rank).count() as u32;
+        self.each * held - first_less - last_less
     }
 }
 
 /// The splits of a configuration's layers that the stack can run; none where it has none.
 pub(crate) fn splits(request: &Request<'_>, c: &Configuration) -> Vec<Split> {
     let body = request.model.layers().saturating_sub(2);
-    let stages = c.degrees.pp * c.chunks;
+    let stages = shape(c).stages();
     // At most the 1e6 that the file allows.
     let shorter = request.profile.stack().pipeline.shorter_ends.value as u32;
     if stages < 2 {
@@ -87,7 +89,7 @@ pub(crate) fn wait_and_work(c: &Configuration, split: &Split, least: Least) -> S
     let (m, p) = (f64::from(c.micro_batches), c.degrees.pp);
     let passes = least.blocked * (2.0 * f64::from(c.chunks));
     let share = (least.sum / f64::from(p) + passes) * m;
-    let is_whole = !c.schedule.splits_backward();
+    let is_whole = hands_back_last(c.schedule);
     let chain = if is_whole { least.both } else { least.forward };
     let blocked = least.blocked * if is_whole { 2.0 } else { 1.0 };
     let of_rank = |rank: u32| {
@@ -96,6 +98,11 @@ pub(crate) fn wait_and_work(c: &Configuration, split: &Split, least: Least) -> S
         wait + (least.both * f64::from(split.of_rank(c, rank)) + passes) * m
     };
     (p.saturating_sub(2)..p).map(of_rank).fold(share, Seconds::max)
+}
+
+/// Whether the last pass of a rank hands a gradient of this step to the rank before.
+fn hands_back_last(schedule: ScheduleKind) -> bool {
+    !schedule.splits_backward() && schedule != ScheduleKind::Ouroboros
 }
 
 /// [`wait_and_work`] of the best split. An infinite bound means that there is none.
@@ -133,14 +140,33 @@ fn blocking(inner: &Inner<'_>) -> Seconds {
 /// shows in an order of that length.
 const SHOWS_PEAK: u32 = 4;
 
-/// The beginning of an order that shows its peak, and how many times that peak the whole order
-/// has: breadth first, activations of all micro-batches pile up, so that one of them shows it.
-fn beginning(c: &Configuration) -> Option<(Order, f64)> {
-    let (shown, times) = match c.schedule {
-        ScheduleKind::BreadthFirst => (1, f64::from(c.micro_batches)),
-        _ => (c.micro_batches.min(SHOWS_PEAK * c.degrees.pp), 1.0),
-    };
-    Some((order(c.schedule, c.degrees.pp, shown, c.chunks)?, times))
+/// Orders of a configuration, made when they are needed.
+#[derive(Default)]
+pub(crate) struct Orders {
+    beginning: OnceCell<Option<Beginning>>,
+    ready: OnceCell<Option<Recurrence>>,
+}
+
+/// The beginning of an order that shows its peak.
+struct Beginning {
+    order: Order,
+    /// How many times that peak the whole order has.
+    times_peak: f64,
+    /// Per rank, the stage of its last pass.
+    last: Vec<u32>,
+}
+
+impl Beginning {
+    /// Breadth first, activations of all micro-batches pile up, so that one of them shows the peak.
+    fn new(c: &Configuration) -> Option<Self> {
+        let (shown, times_peak) = match c.schedule {
+            ScheduleKind::BreadthFirst => (1, f64::from(c.micro_batches)),
+            _ => (c.micro_batches.min(SHOWS_PEAK * c.degrees.pp), 1.0),
+        };
+        let order = order(c.schedule, c.degrees.pp, shown, c.chunks)?;
+        let last = last_stages(&order);
+        Some(Self { order, times_peak, last })
+    }
 }
 
 /// The best recomputation level under one setting.
@@ -153,9 +179,8 @@ pub fn solve(
     cutoff: Option<Seconds>,
 ) -> Solved {
     let c = &inner.configuration;
-    let Some((start, times_peak)) = beginning(c) else { return NO_SUCH_PLAN };
-    let last = last_stages(&start);
-    let mut recurrence = None;
+    let beginning = inner.orders.beginning.get_or_init(|| Beginning::new(c));
+    let Some(beginning) = beginning else { return NO_SUCH_PLAN };
     let mut slower = None;
     let capacity = request.usable(request.limit());
     let mut best: Option<(Seconds, Vec<StageUse>)> = None;
@@ -163,21 +188,22 @@ pub fn solve(
     let choices = splits(request, c).into_iter();
     for (split, level) in choices.flat_map(|s| Recompute::ALL.map(|level| (s, level))) {
         let Some(stages) = even_stages(request, inner, kinds, (split, level)) else { continue };
-        let (stage, most) = largest(&rank_memory(inner, &stages, (&start, times_peak), setting));
+        let times = times(inner, &stages, &beginning.last, setting);
+        let bound = least(c, &times);
+        if cutoff.is_some_and(|cutoff| bound >= cutoff) {
+            slower = Some(slower.map_or(bound, |s: Seconds| s.min(bound)));
+            continue;
+        }
+        let shown = (&beginning.order, beginning.times_peak);
+        let (stage, most) = largest(&rank_memory(inner, &stages, shown, setting));
         if most > capacity {
             if most - capacity < least_missing.0 {
                 least_missing = (most - capacity, stage);
             }
             continue;
         }
-        let times = times(inner, &stages, &last, setting);
-        let bound = least(c, &times);
-        if cutoff.is_some_and(|cutoff| bound >= cutoff) {
-            slower = Some(slower.map_or(bound, |s: Seconds| s.min(bound)));
-            continue;
-        }
         let whole = || order(c.schedule, c.degrees.pp, c.micro_batches, c.chunks);
-        let ready = recurrence.get_or_insert_with(|| Recurrence::new(&whole()?).ok());
+        let ready = inner.orders.ready.get_or_init(|| ready(c.schedule, &whole()?));
         let Some(ready) = ready else { return NO_SUCH_PLAN };
         let makespan = ready.run(&times).makespan();
         if best.as_ref().is_none_or(|b| makespan < b.0) {
@@ -206,7 +232,7 @@ pub fn solve(
 /// gradient goes back as well, to the tail of rank 0.
 fn least(c: &Configuration, times: &Times) -> Seconds {
     let shape = shape(c);
-    let is_whole = !c.schedule.splits_backward();
+    let is_whole = hands_back_last(c.schedule);
     let (mut arrives, mut returns, mut longest) = (Seconds::ZERO, Seconds::ZERO, Seconds::ZERO);
     for rank in 0..c.degrees.pp {
         let mine = times.stages.iter().zip(0..).filter(|(_, s)| shape.home(*s) == rank);
@@ -221,6 +247,14 @@ fn least(c: &Configuration, times: &Times) -> Seconds {
         returns += stage.backward + send.backward + if rank == 0 { tail } else { Seconds::ZERO };
     }
     longest
+}
+
+/// An order, ready to be simulated.
+pub(crate) fn ready(schedule: ScheduleKind, order: &Order) -> Option<Recurrence> {
+    match schedule {
+        ScheduleKind::Ouroboros => Recurrence::stale(order).ok(),
+        _ => Recurrence::new(order).ok(),
+    }
 }
 
 /// The schedule of a configuration.
@@ -243,7 +277,7 @@ fn even_stages(
 ) -> Option<Vec<StageUse>> {
     let c = &inner.configuration;
     let chain = &request.model.chain;
-    let virtual_stages = c.degrees.pp * c.chunks;
+    let virtual_stages = shape(c).stages();
     let has_level =
         |run: usize| kinds[chain[run].kind].levels.iter().position(|l| l.recompute == level);
     // A level that no kind of body layer has would repeat another one.
@@ -301,9 +335,9 @@ pub(crate) fn times(inner: &Inner<'_>, stages: &[StageUse], last: &[u32], settin
     let blocking = blocking(inner);
     let per_stage = stages.iter().zip(0u32..).map(|(stage, i)| {
         let rank = stage.rank as usize;
-        let counts = rank_counts(stages, stage.rank);
         let is_last = last.get(rank) == Some(&i);
-        let sync = inner.sync.stage(rank, &counts, setting).filter(|_| is_last);
+        let counts = is_last.then(|| rank_counts(stages, stage.rank));
+        let sync = counts.and_then(|counts| inner.sync.stage(rank, &counts, setting));
         StageTimes {
             forward: sum(inner, stage, setting, |c| c.forward) + blocking,
             backward: sum(inner, stage, setting, |c| c.backward) + blocking,
@@ -335,13 +369,17 @@ pub(crate) fn rank_memory(
         halves: sum(inner, s, setting, |c| c.halves),
     };
     let kept: Vec<Kept> = stages.iter().map(kept).collect();
+    let shape = shape(&inner.configuration);
     order
         .iter()
         .zip(0u32..)
         .map(|(slots, rank)| {
             let counts = rank_counts(stages, rank);
             let sync = inner.sync.stage(rank as usize, &counts, setting);
-            let kept = peak(slots, &kept) * times_peak;
+            let kept = match shape.kind {
+                ScheduleKind::Ouroboros => rings(&shape, rank, &kept),
+                _ => peak(slots, &kept) * times_peak,
+            };
             let passes = kept + transient(inner, stages, rank, setting);
             sync.map_or(passes, |s| s.peak(passes))
         })
@@ -355,6 +393,16 @@ struct Kept {
     forward: Bytes,
     /// What stays between both halves besides.
     halves: Bytes,
+}
+
+/// Activations of every micro-batch of this step and of the steps that gradients are behind.
+fn rings(shape: &Shape, rank: u32, kept: &[Kept]) -> Bytes {
+    let mine = (0..shape.stages()).filter(|&stage| shape.home(stage) == rank);
+    let of_stage = |stage: u32| {
+        let steps = f64::from(shape.age(stage) + 1);
+        kept[stage as usize].forward * (steps * f64::from(shape.micro_batches))
+    };
+    mine.map(of_stage).sum()
 }
 
 fn peak(slots: &[Slot], kept: &[Kept]) -> Bytes {
@@ -441,10 +489,10 @@ mod tests {
                 kept.iter().map(|k| Kept { forward: bytes(k.0), halves: bytes(k.1) }).collect();
             let c = configuration(shape);
             let whole = order(c.schedule, c.degrees.pp, c.micro_batches, c.chunks).unwrap();
-            let (start, times) = beginning(&c).unwrap();
-            prop_assert_eq!(last_stages(&whole), last_stages(&start));
-            for (all, first) in whole.iter().zip(&start) {
-                prop_assert_eq!(peak(all, &kept), peak(first, &kept) * times);
+            let start = Beginning::new(&c).unwrap();
+            prop_assert_eq!(&last_stages(&whole), &start.last);
+            for (all, first) in whole.iter().zip(&start.order) {
+                prop_assert_eq!(peak(all, &kept), peak(first, &kept) * start.times_peak);
             }
         }
 

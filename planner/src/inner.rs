@@ -1,5 +1,6 @@
 //! From a configuration to an inner problem: columns per run of layers and setting.
 
+use crate::even::Orders;
 use crate::pipeline::{Column, Problem, Segment, StageSync, SyncModel};
 use crate::prices::{Level, PricedKind, PricedKinds, compute, mesh_of};
 use crate::request::Request;
@@ -28,6 +29,8 @@ pub struct Inner<'a> {
     pub sync: Sync<'a>,
     /// Messages between stages.
     pub send: SendTimes,
+    /// Orders of schedules over equal stages.
+    pub(crate) orders: Orders,
 }
 
 /// One message between stages. Plain schedules wait for it; where the stack overlaps messages
@@ -45,9 +48,13 @@ impl<'a> Inner<'a> {
     #[must_use]
     pub fn new(request: &'a Request<'a>, c: Configuration, kinds: &PricedKinds) -> Self {
         let mesh = mesh_of(request, c.degrees);
-        let all = settings(request, mesh.replica_group().size);
+        // Replicas that train apart have nobody to share states or exchange rows with.
+        let apart = request.pins.local_steps.is_some();
+        let all = settings(request, if apart { 1 } else { mesh.replica_group().size });
         let sync = Sync::new(request, c, all, kinds);
-        let pass = PassBuilder { request, c, mesh, sync: &sync };
+        let most_saved = kinds.iter().flat_map(|kind| &kind.levels).map(|level| level.saved);
+        let most_saved = most_saved.fold(Bytes::ZERO, Bytes::max);
+        let pass = PassBuilder { request, c, mesh, sync: &sync, most_saved };
         let segments = request
             .model
             .chain
@@ -61,7 +68,7 @@ impl<'a> Inner<'a> {
             })
             .collect();
         let send = send(request, &c, &mesh, kinds);
-        Self { request, configuration: c, segments, sync, send }
+        Self { request, configuration: c, segments, sync, send, orders: Orders::default() }
     }
 
     /// The inner problem under one setting. Settings are solved one by one, because runtimes
@@ -151,6 +158,8 @@ struct PassBuilder<'a> {
     c: Configuration,
     mesh: Mesh,
     sync: &'a Sync<'a>,
+    /// Most activations that any layer keeps.
+    most_saved: Bytes,
 }
 
 impl PassBuilder<'_> {
@@ -184,13 +193,35 @@ impl PassBuilder<'_> {
         } else {
             (together(backward + self.accumulate(kind) + copies, gather + scatter), Seconds::ZERO)
         };
-        Column {
+        let column = Column {
             forward: together(forward, gather),
             backward,
             weight,
             activation: level.saved,
             halves,
             transient: level.transient,
+        };
+        match self.request.pins.offload {
+            Some(true) => self.offloaded(column),
+            _ => column,
+        }
+    }
+
+    /// Activations go to the host beside the forward pass and come back beside the backward pass,
+    /// each on an engine of its own: `max(pass, bytes / link)`. What is near its use stays, as
+    /// programs have it: a few layers around those at work.
+    fn offloaded(&self, column: Column) -> Column {
+        const NEAR: f64 = 4.0;
+        let copy = match column.activation > Bytes::ZERO {
+            true => price(&Work::HostCopy(column.activation), self.request.profile).value,
+            false => Seconds::ZERO,
+        };
+        Column {
+            forward: column.forward.max(copy),
+            backward: (column.backward - column.weight).max(copy) + column.weight,
+            activation: Bytes::ZERO,
+            transient: column.transient + self.most_saved * NEAR,
+            ..column
         }
     }
 

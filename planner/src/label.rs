@@ -25,6 +25,9 @@ pub fn label(request: &Request<'_>, s: &Solution) -> String {
     add(d.pp > 1, schedule(c.schedule, c.chunks, c.time_chunks));
     add(c.micro_batches > 1 && c.time_chunks == 1, micro_batches(s));
     add(c.pieces > 1, format!("table in {} pieces", c.pieces));
+    let local = request.pins.local_steps;
+    add(local.is_some(), local.map(plan::schedule::LocalSteps::words).unwrap_or_default());
+    add(request.pins.offload == Some(true), "offload".into());
     let recompute = recompute(request, s);
     add(recompute != "none", format!("recompute {recompute}"));
     parts.join(" · ")

@@ -15,7 +15,7 @@ use plan::lower::{
 use plan::mesh::{Degrees, Mesh};
 use plan::model::{LayerKind, LayerRole};
 use plan::units::{Bytes, Flops, Seconds};
-use plan::work::{AttentionKernel, Pass};
+use plan::work::{AttentionKernel, Pass, Work};
 use std::collections::BTreeMap;
 
 /// What decides the local shapes of a layer. Replicas beyond the expert-parallel ones do not.
@@ -167,6 +167,10 @@ fn price_kind(
     for (recompute, layer) in &layers {
         let steps = layer.forward.iter().chain(&layer.backward);
         request.profile.check(steps.map(|s| &s.work)).map_err(Unpriced::Profile)?;
+        if request.pins.offload == Some(true) {
+            let copy = Work::HostCopy(layer.saved);
+            request.profile.check([&copy]).map_err(Unpriced::Profile)?;
+        }
         let time = layer_time(layer, around, request.profile);
         let weight = match splits {
             true => pass_time(

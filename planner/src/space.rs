@@ -130,7 +130,7 @@ fn context_degrees(request: &Request<'_>, ranks: u32) -> Vec<u32> {
     (0..12)
         .map(|k| 1u32 << k)
         .filter(|&cp| cp == 1 || (has_attention && fits(cp)))
-        .filter(|&cp| allowed(request.pins.cp, cp, true))
+        .filter(|&cp| allowed(request.pins.cp, cp, cp == 1 || request.pins.local_steps.is_none()))
         .collect()
 }
 
@@ -216,12 +216,13 @@ fn schedules(request: &Request<'_>, base: Configuration, all: &mut Vec<Configura
 }
 
 /// Schedules over equal chunks.
-const EVEN: [ScheduleKind; 5] = [
+const EVEN: [ScheduleKind; 6] = [
     ScheduleKind::Interleaved,
     ScheduleKind::BreadthFirst,
     ScheduleKind::ZeroBubbleH1,
     ScheduleKind::ZeroBubbleH2,
     ScheduleKind::ZeroBubbleV,
+    ScheduleKind::Ouroboros,
 ];
 
 /// Virtual stages per rank that a schedule over equal chunks is looked at with.

@@ -41,6 +41,8 @@ pub struct Sync<'a> {
     exchanges: Vec<TableCost>,
     replicas: Group,
     expert_replicas: Group,
+    /// Ranks that meet now and then, where replicas train apart.
+    outer: Group,
 }
 
 /// Once-per-step costs of a stage, part by part.
@@ -84,7 +86,10 @@ impl<'a> Sync<'a> {
                 levels.map(|l| if splits { l.weight } else { l.time.backward_total().value });
             times.fold(Seconds::new(f64::INFINITY), Seconds::min)
         };
-        let replicas = mesh.replica_group();
+        let apart = request.pins.local_steps.is_some();
+        let alone = Group { size: 1, nodes: 1 };
+        let replicas = if apart { alone } else { mesh.replica_group() };
+        let expert_replicas = if apart { alone } else { mesh.expert_replica_group() };
         let shares: Vec<Vec<f64>> = settings
             .iter()
             .map(|s| pieces::shares(request, &configuration, *s, replicas.size, kinds))
@@ -115,7 +120,8 @@ impl<'a> Sync<'a> {
             shares,
             exchanges,
             replicas,
-            expert_replicas: mesh.expert_replica_group(),
+            expert_replicas,
+            outer: mesh.replica_group(),
         }
     }
 
@@ -151,15 +157,53 @@ impl<'a> Sync<'a> {
         let input =
             if held.input { (cost.tail, cost.buffer) } else { (Seconds::ZERO, Bytes::ZERO) };
         let output = sampled.unwrap_or((Seconds::ZERO, Bytes::ZERO));
+        let outer = self.outer(&held, &table);
         SyncParts {
-            gradients_total: communication + held_up,
-            gradients: self.exposed(communication, late(&sum), held, zero) + held_up,
+            gradients_total: communication + held_up + outer.total,
+            gradients: self.exposed(communication, late(&sum), held, zero)
+                + held_up
+                + outer.exposed,
             exchange: input.0 + output.0 + self.tied_exchange(&held),
-            optimizer: self.optimizer(&held.parameters, &table, zero),
-            states: self.states(&held.parameters, &table, zero),
+            optimizer: self.optimizer(&held.parameters, &table, zero) + outer.updates,
+            states: self.states(&held.parameters, &table, zero).plus(&outer.states),
             exchange_buffer: input.1 + output.1,
             shard_buffer: self.buffers(&held, zero),
             update: self.update(&held.parameters, &table, zero),
+        }
+    }
+
+    /// What replicas that train apart need besides, per step on average over a period (see
+    /// [`LocalSteps`](plan::schedule::LocalSteps)). `P` parameters of a rank in single precision:
+    /// outer weights, momentum and the difference stay in memory, `12·P` bytes; once per period the
+    /// difference and the merge move `12·P` bytes each, `4·P` bytes are all-reduced and the outer
+    /// optimizer moves `20·P`. A delay of `d` steps hides `d` times what the stage computes
+    /// backward; without delay nothing hides.
+    fn outer(&self, held: &Held, table: &TableShare) -> Outer {
+        let Some(local) = self.request.pins.local_steps else { return Outer::default() };
+        let dense = held.parameters.replicated + held.parameters.expert;
+        let parameters = dense as f64 + table.input + table.sampled;
+        let traffic = |values: f64| match parameters > 0.0 {
+            true => {
+                price(&Work::Traffic(Bytes::new(parameters * values)), self.request.profile).value
+            }
+            false => Seconds::ZERO,
+        };
+        let (every, fragments) = (f64::from(local.every), f64::from(local.fragments));
+        let bytes = Bytes::new(parameters * 4.0 / fragments);
+        let reduce = Collective { op: CollectiveOp::AllReduce, bytes, group: self.outer };
+        let reduce = match self.outer.is_alone() || bytes == Bytes::ZERO {
+            true => Seconds::ZERO,
+            false => price(&Work::Collective(reduce), self.request.profile).value,
+        };
+        let step = held.whole * f64::from(self.configuration.micro_batches);
+        let each = reduce + traffic(20.0) / fragments;
+        let shown = (each - step * f64::from(local.delay)).max(Seconds::ZERO);
+        let kept = |values: f64| Bytes::new(parameters * values);
+        Outer {
+            total: reduce * (fragments / every),
+            exposed: shown * (fragments / every),
+            updates: traffic(24.0) / every,
+            states: States { weights: kept(4.0), gradients: kept(4.0), optimizer: kept(4.0) },
         }
     }
 
@@ -376,6 +420,23 @@ fn late(sum: &LocalParameters) -> f64 {
     match sum.replicated + sum.table {
         0 => 0.0,
         all => sum.table as f64 / all as f64,
+    }
+}
+
+/// What replicas that train apart need besides, per step.
+#[derive(Clone, Copy)]
+struct Outer {
+    total: Seconds,
+    exposed: Seconds,
+    updates: Seconds,
+    states: States,
+}
+
+impl Default for Outer {
+    fn default() -> Self {
+        let (none, zero) = (Bytes::ZERO, Seconds::ZERO);
+        let states = States { weights: none, gradients: none, optimizer: none };
+        Self { total: zero, exposed: zero, updates: zero, states }
     }
 }
 

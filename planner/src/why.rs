@@ -147,6 +147,8 @@ fn over(old: Pins, new: Pins) -> Pins {
         sequence_parallel: new.sequence_parallel.or(old.sequence_parallel),
         exchange: new.exchange.or(old.exchange),
         exchange_wire: new.exchange_wire.or(old.exchange_wire),
+        local_steps: new.local_steps.or(old.local_steps),
+        offload: new.offload.or(old.offload),
     }
 }
 

@@ -150,9 +150,10 @@ mod tests {
     fn a_trait_is_found() {
         let near = Pair { terms: [0.0, 1.0, 0.0, 0.0, 2.0], squared: 0.0025, weight: 1.0 };
         let far = Pair { terms: [1.0, 1.0, 0.0, 0.0, 2.0], squared: 0.0225, weight: 1.0 };
+        let pairs = [near, far];
         let mut variances = [START * START; TERMS];
         for _ in 0..ROUNDS {
-            variances = improved(&[near, far], &variances);
+            variances = improved(&pairs, &variances);
         }
         let [tensor, pipeline, .., own] = variances;
         assert!(tensor > 0.9 * 0.02 && tensor < 1.3 * 0.02, "{tensor}");

@@ -1,5 +1,6 @@
 //! Values of flags that are more than a number or a word.
 
+use plan::schedule::LocalSteps;
 use plan::units::{Bytes, Quantity, Seconds};
 use std::num::{NonZeroU32, NonZeroU64};
 use std::ops::RangeInclusive;
@@ -61,6 +62,24 @@ pub fn zero_stage(text: &str) -> Result<Pin<u8>, String> {
         "auto" => Ok(Pin::Auto),
         "0" | "1" | "2" | "3" => Ok(Pin::To(text.as_bytes()[0] - b'0')),
         _ => Err("it is `auto`, 0, 1, 2 or 3".to_string()),
+    }
+}
+
+/// Reads `30` or `30:3:5`: a period, fragments and a delay.
+pub fn local_steps(text: &str) -> Result<LocalSteps, String> {
+    let numbers: Option<Vec<u32>> = text.split(':').map(|n| n.trim().parse().ok()).collect();
+    let policy = match numbers.as_deref() {
+        Some([every]) => LocalSteps { every: *every, fragments: 1, delay: 0 },
+        Some([every, fragments, delay]) => {
+            LocalSteps { every: *every, fragments: *fragments, delay: *delay }
+        }
+        _ => return Err("it is a number of steps, or steps:fragments:delay such as 30:3:5".into()),
+    };
+    match policy.is_sound() && policy.fragments <= policy.every && policy.every <= 100_000 {
+        true => Ok(policy),
+        false => Err("the period is 1 to 100000 steps, fragments are at most as many, and the \
+                      delay is below the period"
+            .into()),
     }
 }
 
@@ -151,6 +170,18 @@ mod tests {
         }
         assert_eq!(zero_stage("3"), Ok(Pin::To(3)));
         assert!(zero_stage("4").is_err());
+    }
+
+    #[test]
+    fn local_steps_read_back() {
+        let policy = LocalSteps { every: 30, fragments: 3, delay: 5 };
+        assert_eq!(local_steps("30:3:5"), Ok(policy));
+        assert_eq!(local_steps(&policy.to_string()), Ok(policy));
+        let plain = LocalSteps { every: 100, fragments: 1, delay: 0 };
+        assert_eq!(local_steps("100"), Ok(plain));
+        for text in ["", "0", "30:3", "30:31:0", "30:3:30", "-1", "30:0:1", "1e3"] {
+            assert!(local_steps(text).is_err(), "{text}");
+        }
     }
 
     #[test]

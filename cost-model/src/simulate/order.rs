@@ -112,7 +112,19 @@ impl Recurrence {
     /// # Errors
     /// [`OrderError`] where passes are missing or repeated, or ranks wait in a circle.
     pub fn new(order: &Order) -> Result<Self, OrderError> {
-        let shape = Shape::of(order)?;
+        Self::prepared(order, Shape::of(order)?)
+    }
+
+    /// Prepares an order whose backward passes work on gradients of earlier steps: they wait for
+    /// nothing of this one (see [`plan::schedule::Shape::age`]).
+    ///
+    /// # Errors
+    /// As [`Recurrence::new`].
+    pub fn stale(order: &Order) -> Result<Self, OrderError> {
+        Self::prepared(order, Shape { is_stale: true, ..Shape::of(order)? })
+    }
+
+    fn prepared(order: &Order, shape: Shape) -> Result<Self, OrderError> {
         let owner = owners(order, shape.stages)?;
         Builder::new(order, shape, owner).build()
     }
@@ -142,6 +154,8 @@ struct Shape {
     listed: usize,
     /// 2 where backward passes are whole, else 3.
     tasks: usize,
+    /// Whether backward passes need nothing of this step, but for that of the last stage.
+    is_stale: bool,
 }
 
 impl Shape {
@@ -162,7 +176,7 @@ impl Shape {
         }
         let tasks = if first_halves > 0 { 3 } else { 2 };
         let (stages, micro_batches) = (stages as usize, micro_batches as usize);
-        Ok(Self { stages, micro_batches, listed, tasks })
+        Ok(Self { stages, micro_batches, listed, tasks, is_stale: false })
     }
 
     fn key(self, slot: &Slot) -> usize {
@@ -180,6 +194,7 @@ impl Shape {
         match slot.task {
             Task::Forward => slot.stage.checked_sub(1).map(|stage| Slot { stage, ..*slot }),
             Task::BackwardWeight => Some(Slot { task: Task::BackwardInput, ..*slot }),
+            _ if self.is_stale && (slot.stage as usize) + 1 < self.stages => None,
             _ if (slot.stage as usize) + 1 < self.stages => {
                 Some(Slot { stage: slot.stage + 1, ..*slot })
             }
@@ -193,6 +208,7 @@ impl Shape {
         match slot.task {
             Task::Forward => Some((stage + 1).min(self.stages - 1)),
             Task::BackwardWeight => None,
+            _ if self.is_stale => None,
             _ => stage.checked_sub(1),
         }
     }

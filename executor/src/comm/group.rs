@@ -132,6 +132,10 @@ impl Communicator for Group {
         self.members.len()
     }
 
+    fn rank(&self, member: usize) -> u32 {
+        self.members.get(member).copied().unwrap_or_default()
+    }
+
     fn all_reduce(&self, data: Elements<'_>, op: Reduction, call: &Call) -> Result<(), Fault> {
         self.count();
         match data {

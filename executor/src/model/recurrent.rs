@@ -62,6 +62,12 @@ pub enum Pending<T> {
     Rhn(rhn::Pending<T>),
 }
 
+/// Outputs, the carry after them, what the backward pass needs.
+type Forward<T> = (Arc<Matrix<T>>, Carry<T>, Saved<T>);
+
+/// Gradients of input and carry before, what is left for the weights.
+type Backward<T> = (Matrix<T>, Carry<T>, Pending<T>);
+
 /// Places of an mLSTM's directions, and of the lengths of their columns.
 const MLSTM: [usize; 4] = [0, 1, 2, 3];
 const BIAS: usize = 4;
@@ -187,22 +193,22 @@ impl Recurrent {
         c: &Context<'_, T>,
         x: &Arc<Matrix<T>>,
         carry: Carry<T>,
-    ) -> Result<(Arc<Matrix<T>>, Carry<T>, Saved<T>), Fault> {
+    ) -> Result<Forward<T>, Fault> {
         Ok(match (self.cell, carry) {
             (Cell::Lstm { projects }, Carry::Lstm(carry)) => {
                 let w = self.lstm_weights(c, projects);
-                let (y, carry, saved) = lstm::forward(&w, x, &carry, c.tensor)?;
+                let (y, carry, saved) = lstm::forward(&w, x, &carry, c.groups.tensor)?;
                 (y, Carry::Lstm(carry), Saved::Lstm(saved))
             }
             (Cell::Mlstm { weight_norm }, Carry::Lstm(carry)) => {
                 let normal = weight_norm.then(|| normalise(c));
                 let w = mlstm_weights(c, normal.as_deref());
-                let (y, carry, saved) = mlstm::forward(&w, x, &carry, c.tensor)?;
+                let (y, carry, saved) = mlstm::forward(&w, x, &carry, c.groups.tensor)?;
                 (y, Carry::Lstm(carry), Saved::Mlstm(saved, normal))
             }
             (Cell::Rhn { depth }, Carry::State(state)) => {
                 let w = self.rhn_weights(c, depth);
-                let (y, state, saved) = rhn::forward(&w, x, &state, c.tensor)?;
+                let (y, state, saved) = rhn::forward(&w, x, &state, c.groups.tensor)?;
                 (y, Carry::State(state), Saved::Rhn(saved))
             }
             _ => unreachable!("a layer gets its own kind of carry"),
@@ -219,21 +225,21 @@ impl Recurrent {
         saved: Saved<T>,
         dy: &Matrix<T>,
         after: Carry<T>,
-    ) -> Result<(Matrix<T>, Carry<T>, Pending<T>), Fault> {
+    ) -> Result<Backward<T>, Fault> {
         Ok(match (self.cell, saved, after) {
             (Cell::Lstm { projects }, Saved::Lstm(saved), Carry::Lstm(after)) => {
                 let w = self.lstm_weights(c, projects);
-                let (dx, before, pending) = lstm::backward(&w, saved, dy, after, c.tensor)?;
+                let (dx, before, pending) = lstm::backward(&w, saved, dy, after, c.groups.tensor)?;
                 (dx, Carry::Lstm(before), Pending::Lstm(pending))
             }
             (Cell::Mlstm { .. }, Saved::Mlstm(saved, normal), Carry::Lstm(after)) => {
                 let w = mlstm_weights(c, normal.as_deref());
-                let (dx, before, pending) = mlstm::backward(&w, saved, dy, after, c.tensor)?;
+                let (dx, before, pending) = mlstm::backward(&w, saved, dy, after, c.groups.tensor)?;
                 (dx, Carry::Lstm(before), Pending::Mlstm(pending))
             }
             (Cell::Rhn { depth }, Saved::Rhn(saved), Carry::State(after)) => {
                 let w = self.rhn_weights(c, depth);
-                let (dx, before, pending) = rhn::backward(&w, saved, dy, after, c.tensor)?;
+                let (dx, before, pending) = rhn::backward(&w, saved, dy, after, c.groups.tensor)?;
                 (dx, Carry::State(before), Pending::Rhn(pending))
             }
             _ => unreachable!("a layer gets back what it kept"),

@@ -89,11 +89,11 @@ fn transformer(
     if t.memory_length > 0 && t.kv_heads != t.heads {
         return refuse("a model with a cache and shared key heads", "give every head its keys");
     }
-    if t.experts.is_some() && tp > 1 {
-        return refuse("a mixture of experts split by tp", "plan it with --tp 1");
-    }
     let sizes = [("heads", t.heads), ("kv_heads", t.kv_heads), ("d_ff", t.d_ff)];
-    sizes.into_iter().try_for_each(|(what, value)| even(what, value, tp))
+    sizes.into_iter().try_for_each(|(what, value)| even(what, value, tp))?;
+    let Some(e) = &t.experts else { return Ok(()) };
+    even("d_expert", e.d_expert, tp)?;
+    even("d_shared", e.d_shared, tp)
 }
 
 /// What a run assumes that the model's description leaves open; each a sentence for people.

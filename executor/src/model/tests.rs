@@ -74,7 +74,7 @@ fn recompute_and_two_stages_change_no_bit() {
 
 #[test]
 fn tensor_parallel_gives_the_same_gradients() {
-    let halved = ["gpt", "llama", "bert", "txl"].map(|name| (name, 2));
+    let halved = ["gpt", "llama", "bert", "txl", "experts"].map(|name| (name, 2));
     let thirds = ["lstm", "sampled", "mlstm", "rhn"].map(|name| (name, 3));
     for (name, ranks) in halved.into_iter().chain(thirds) {
         let model = model(name);

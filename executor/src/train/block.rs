@@ -1,6 +1,7 @@
 //! A block of layers on a rank: weights, gradients, optimizer state.
 
 use super::accumulate::Accumulator;
+use super::outer::Meeting;
 use crate::comm::{Communicator, part};
 use crate::model::{Parameter, Stage};
 use crate::optimizer::{Rule, SquareSum, State};
@@ -18,6 +19,8 @@ pub struct Shared {
     pub own: Range<usize>,
     /// Place in the group.
     pub place: usize,
+    /// Whether nobody else holds them, so that nothing is to be summed.
+    pub is_alone: bool,
     /// Whether each rank of the group updates a part.
     pub is_sharded: bool,
     state: State,
@@ -48,6 +51,8 @@ pub struct Block {
     pub shared: Vec<Shared>,
     /// Elements of a second copy of a table on this rank, which is updated through the first.
     pub copy: Range<usize>,
+    /// Where replicas train apart: what they need to meet.
+    pub meeting: Option<Meeting>,
 }
 
 /// What is special about the tables of a block.
@@ -134,7 +139,8 @@ impl Block {
                 }
             };
             let state = rule.start(own.len());
-            Shared { purpose, range, own, place, is_sharded, state }
+            let is_alone = size == 1;
+            Shared { purpose, range, own, place, is_alone, is_sharded, state }
         });
         let shared: Vec<Shared> = shared.collect();
         let chain = stage.chain();
@@ -153,6 +159,7 @@ impl Block {
             reduced,
             shared,
             copy,
+            meeting: None,
         };
         block.store();
         block
@@ -181,8 +188,7 @@ impl Block {
     /// micro-batches that have finished since the last time.
     ///
     /// A block with experts reduces twice, over other replicas each: the first time takes them out,
-    /// the second time finds them where the first has put them. Rows of tables are reduced once per
-    /// step, so they add up.
+    /// the second time finds them where the first has put them. What nobody else holds adds up.
     pub fn take_fresh(&mut self) {
         let taken = self.gradient.take();
         if taken.is_empty() {
@@ -190,7 +196,7 @@ impl Block {
         }
         self.fresh = taken;
         for (i, shared) in self.shared.iter().enumerate() {
-            if shared.purpose == Purpose::Exchange {
+            if shared.is_alone && shared.purpose != Purpose::Exchange {
                 self.reduced[i].resize(shared.range.len(), 0.0);
                 crate::matrix::add(&mut self.reduced[i], &self.fresh[shared.range.clone()]);
             }
@@ -201,12 +207,26 @@ impl Block {
     pub fn table_gradient(&mut self, i: usize) -> &mut [f32] {
         let range = self.shared[i].range.clone();
         if self.zero >= 2 {
-            self.take_fresh();
             self.reduced[i].resize(range.len(), 0.0);
             return &mut self.reduced[i];
         }
         let elements = self.stage.elements();
         &mut self.gradient.total(elements)[range]
+    }
+
+    /// Adds the gradient of a micro-batch. Rows of tables are exchanged once per step, so under ZeRO
+    /// 2 and 3, where the rest is reduced per micro-batch, they add up beside it.
+    pub fn add_gradient(&mut self, micro_batch: u32, mut gradient: Vec<f32>) {
+        let exchanged = |shared: &Shared| shared.purpose == Purpose::Exchange;
+        for i in (0..self.shared.len()).filter(|&i| exchanged(&self.shared[i])) {
+            if self.zero >= 2 {
+                let rows = &mut gradient[self.shared[i].range.clone()];
+                self.reduced[i].resize(rows.len(), 0.0);
+                crate::matrix::add(&mut self.reduced[i], rows);
+                rows.fill(0.0);
+            }
+        }
+        self.gradient.add(micro_batch, gradient);
     }
 
     /// The gradient of the own part of a table that another stage holds too.

@@ -1,6 +1,7 @@
 //! What is trained, and how: a lowered plan with a text and a recipe.
 
 use super::network::Network;
+use super::outer::Outer;
 use super::rows::moves_rows;
 use super::watchdog::Watchdog;
 use crate::data::{Batches, DataError, Objective};
@@ -50,6 +51,8 @@ pub struct Job {
     pub recipe: Recipe,
     /// How long each action may wait for other ranks.
     pub watchdog: Watchdog,
+    /// What replicas that train apart do when they meet.
+    pub outer: Outer,
     /// The network that ranks pretend to have, where it is not their own.
     pub network: Option<Network>,
 }
@@ -81,11 +84,12 @@ impl Job {
         recipe: Recipe,
     ) -> Result<Self, JobError> {
         check(&model, decision.degrees.tp as usize)?;
-        check_decision(&decision)?;
+        check_decision(&model, &decision)?;
         check_batch(&model, &decision, &batches)?;
         if let Some(table) = model.table {
             batches.check_vocabulary(table.vocab)?;
         }
+        check_apart(&model, &decision)?;
         let settings = Settings { granularity: Granularity::Layer, ..Settings::default() };
         let program = lower(&model, &decision, facts, &settings)?;
         check_program(&model, &decision, &program)?;
@@ -100,7 +104,8 @@ impl Job {
         let table = model.table.and_then(|table| Some((table.vocab, table.sampled?)));
         batches.sampled = table;
         let watchdog = Watchdog::flat(recipe.limit);
-        Ok(Self { model, decision, program, batches, recipe, watchdog, network: None })
+        let (outer, network) = (Outer::default(), None);
+        Ok(Self { model, decision, program, batches, recipe, watchdog, outer, network })
     }
 
     /// Micro-batches of sequences per replica; each is cut into pieces along time.
@@ -114,7 +119,7 @@ impl Job {
     pub fn digest(&self) -> u64 {
         // Hosts may differ in what they can do at once, and in how long they wait.
         let recipe = Recipe { threads: 1, limit: Duration::ZERO, ..self.recipe.clone() };
-        let text = format!("{recipe:?}{}", self.batches.steps_per_epoch());
+        let text = format!("{recipe:?}{:?}{}", self.outer, self.batches.steps_per_epoch());
         let program = format!("{}", self.program.digest());
         let halves = [program, text].map(|part| u64::from(crc32fast::hash(part.as_bytes())));
         halves[0] << 32 | halves[1]
@@ -125,20 +130,53 @@ fn refuse(what: impl Into<String>, instead: &'static str) -> Result<(), Unsuppor
     Err(Unsupported::Decision { what: what.into(), instead })
 }
 
-fn check_decision(d: &Decision) -> Result<(), Unsupported> {
+/// Replicas that train apart share no experts. Under Ouroboros the table's gradient would be summed
+/// over replicas before the last module has added to it.
+fn check_apart(model: &Model, d: &Decision) -> Result<(), Unsupported> {
+    let is_tied = model.table.is_some_and(|table| table.tied);
+    if is_tied && d.schedule == ScheduleKind::Ouroboros && d.degrees.dp * d.degrees.cp > 1 {
+        return refuse("Ouroboros with a tied table over replicas", "plan with --dp 1");
+    }
+    if d.local_steps.is_some() && d.degrees.ep > 1 {
+        return refuse("experts over replicas that train apart", "plan with --ep 1");
+    }
+    Ok(())
+}
+
+/// Ranks that hold a part of the positions each: where layers know how to do with less.
+fn check_positions(model: &Model, d: &Decision, apart: u64) -> Result<(), Unsupported> {
+    let Family::Transformer(t) = &model.spec.family else {
+        let what = "positions of a recurrent model on several ranks";
+        return if apart > 1 { refuse(what, "plan with --cp 1, without SP") } else { Ok(()) };
+    };
+    if t.memory_length > 0 && apart > 1 {
+        return refuse("cached positions on several ranks", "plan with --cp 1, without SP");
+    }
+    if t.experts.is_some() && d.degrees.cp > 1 {
+        return refuse("a mixture of experts with context parallelism", "plan with --cp 1");
+    }
+    let experts = t.experts.as_ref().map_or(1, |e| e.count);
+    if !experts.is_multiple_of(u64::from(d.degrees.ep.max(1))) {
+        let what = format!("{experts} experts over {} ranks", d.degrees.ep);
+        return refuse(what, "plan with an --ep that divides the experts");
+    }
+    Ok(())
+}
+
+fn check_decision(model: &Model, d: &Decision) -> Result<(), Unsupported> {
     let g = d.degrees;
-    if g.cp > 1 {
-        return refuse("context parallelism", "plan with --cp 1");
+    let apart = u64::from(g.cp) * if d.sequence_parallel { u64::from(g.tp) } else { 1 };
+    if !d.batch.tokens_per_sequence.is_multiple_of(apart.max(1)) {
+        let what = format!("{} tokens over {apart} ranks", d.batch.tokens_per_sequence);
+        return refuse(what, "plan with a number of tokens that divides by cp, and by tp with SP");
     }
-    if g.ep > 1 {
-        return refuse("expert parallelism", "plan with --ep 1");
+    if d.local_steps.is_some() {
+        return refuse("training apart with local steps", "plan without --local-steps");
     }
-    if d.sequence_parallel && g.tp > 1 {
-        return refuse("sequence parallelism", "plan without it, or with --tp 1");
+    if d.offload {
+        return refuse("activations on the host", "plan without --offload");
     }
-    if d.schedule == ScheduleKind::Ouroboros {
-        return refuse("the stale schedule of Ouroboros", "plan with another schedule");
-    }
+    check_positions(model, d, apart)?;
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use crate::comm::{Call, Communicator, Elements, Fault, Problem, Reduction};
 use crate::float::Float;
+use crate::model::Groups;
 use crate::ops::across::Across;
 use std::sync::Arc;
 
@@ -9,6 +10,19 @@ use std::sync::Arc;
 pub(super) struct LayerGroup {
     pub group: Option<Arc<dyn Communicator>>,
     pub call: Call,
+}
+
+/// The groups with which a layer is shared.
+pub(super) struct LayerGroups {
+    pub tensor: LayerGroup,
+    pub context: LayerGroup,
+    pub expert: LayerGroup,
+}
+
+impl LayerGroups {
+    pub fn all(&self) -> Groups<'_, f32> {
+        Groups { tensor: &self.tensor, context: &self.context, expert: &self.expert }
+    }
 }
 
 impl LayerGroup {
@@ -51,11 +65,11 @@ impl Across<f32> for LayerGroup {
         };
         let sent = messages.into_iter().map(encode).collect();
         let came = group.all_to_all(sent, &self.call)?;
-        let decode = |(from, bytes): (u32, Vec<u8>)| {
+        let decode = |(from, bytes): (usize, Vec<u8>)| {
             if !bytes.len().is_multiple_of(f32::BYTES) {
                 let what = "it is no whole number of elements";
-                let problem = Problem::Damaged { from, what };
-                return Err(Fault::new(group.place() as u32, self.call.task, problem));
+                let problem = Problem::Damaged { from: group.rank(from), what };
+                return Err(Fault::new(group.rank(group.place()), self.call.task, problem));
             }
             let mut values = vec![0.0; bytes.len() / f32::BYTES];
             f32::read(&bytes, &mut values);

@@ -3,17 +3,19 @@
 use super::block::{Block, Special, place_in};
 use super::job::Job;
 use super::links::Links;
+use super::outer::Meeting;
 use super::place::Place;
 use super::routes::Route;
 use super::rows::{Rows, moves_rows};
 use crate::comm::{Call, Fault, Problem, Task};
 use crate::matrix::Matrix;
-use crate::model::{Carries, Kept, MicroBatch, Remainder, Stage, Unsupported};
+use crate::model::{Carries, Kept, MicroBatch, Remainder, Split, Stage, Unsupported};
 use crate::optimizer::{LossScale, SquareSum, clip_factor};
 use plan::program::{Action, ActionId, BufferId, BufferKind, Class, LayerSpan, Op, Purpose};
+use plan::schedule::Shape;
 use plan::work::Pass;
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -55,6 +57,7 @@ pub struct Rank<'a> {
     /// What pieces of text left for the next step, by block and micro-batch of sequences.
     pub(super) carries: BTreeMap<(usize, u32), Carries<f32>>,
     pub(super) tables: Tables,
+    pub(super) late: Late,
     /// Steps taken.
     pub(super) step: u64,
     /// Updates applied.
@@ -75,8 +78,24 @@ pub(super) struct Tables {
     with_rows: BTreeSet<LayerSpan>,
     /// Layers with a table whose rows are with their owners.
     pub owned: BTreeSet<LayerSpan>,
+    /// Blocks of each fragment of replicas that train apart.
+    pub fragments: BTreeMap<u32, Vec<usize>>,
+    /// Steps by which the gradients of a block are late, where they are.
+    pub ages: BTreeMap<usize, usize>,
     /// Blocks of the embedding and of its second copy, where both are here.
     pub tied: Option<(usize, usize)>,
+}
+
+/// A forward pass with the tokens that it was about.
+pub(super) type KeptWithTokens = (Kept<f32>, Arc<MicroBatch>);
+
+/// What waits for a later step, where gradients are late.
+#[derive(Default)]
+pub(super) struct Late {
+    /// Forward passes by block and micro-batch, oldest first.
+    pub kept: BTreeMap<(usize, u32), VecDeque<KeptWithTokens>>,
+    /// Gradients of the step before, by border and micro-batch.
+    pub backward: BTreeMap<(u32, u32), Arc<Matrix<f32>>>,
 }
 
 /// What exists during one step.
@@ -87,6 +106,12 @@ pub(super) struct Step {
     pub forward: BTreeMap<(u32, u32), Arc<Matrix<f32>>>,
     pub backward: BTreeMap<(u32, u32), Arc<Matrix<f32>>>,
     pub kept: BTreeMap<(usize, u32), Kept<f32>>,
+    /// Activations that were copied to the host.
+    pub away: BTreeMap<(usize, u32), Kept<f32>>,
+    /// Tokens of passes whose gradients are late.
+    pub older: BTreeMap<(usize, u32), Arc<MicroBatch>>,
+    /// Micro-batches for which the first copy of a table has its gradient.
+    pub tied_first: BTreeSet<u32>,
     pub left: BTreeMap<(usize, u32), Remainder<f32>>,
     pub carries: BTreeMap<(usize, u32), Carries<f32>>,
     pub losses: BTreeMap<u32, f64>,
@@ -122,7 +147,10 @@ impl<'a> Rank<'a> {
 
     fn bare(job: &'a Job, place: Place, class: usize, links: Links) -> Self {
         let (class, class_id) = (&job.program.classes[class], class as u32);
-        let tables = Tables::new(class);
+        let d = &job.decision;
+        let (kind, ranks) = (d.schedule, d.degrees.pp);
+        let (micro_batches, chunks) = (d.batch.micro_batches, d.chunks);
+        let tables = Tables::new(class, &Shape { kind, ranks, micro_batches, chunks });
         let (now, carries) = (Step::default(), BTreeMap::new());
         let (step, updates, scale) = (0, 0, job.recipe.scale);
         let blocks = Vec::new();
@@ -136,6 +164,7 @@ impl<'a> Rank<'a> {
             now,
             carries,
             tables,
+            late: Late::default(),
             step,
             updates,
             scale,
@@ -144,7 +173,12 @@ impl<'a> Rank<'a> {
 
     fn make_blocks(&mut self) -> Result<(), Unsupported> {
         let job = self.job;
-        let tensor = (self.place.tensor as usize, job.decision.degrees.tp as usize);
+        let degrees = job.decision.degrees;
+        let split = Split {
+            tensor: (self.place.tensor as usize, degrees.tp as usize),
+            expert: ((self.place.data % degrees.ep.max(1)) as usize, degrees.ep.max(1) as usize),
+            sequence: job.decision.sequence_parallel && degrees.tp > 1,
+        };
         let spans: Vec<LayerSpan> = self.tables.blocks.keys().copied().collect();
         let ends = |layer: u32| spans.iter().any(|s| s.first <= layer && layer <= s.last);
         let is_tied = job.model.table.is_some_and(|table| table.tied);
@@ -152,7 +186,7 @@ impl<'a> Rank<'a> {
         let copy_is_local = is_tied && ends(0) && ends(last) && last > 0;
         for span in &spans {
             let chain = span.first as usize..span.last as usize + 1;
-            let stage = Stage::new(&job.model, chain, tensor)?;
+            let stage = Stage::new(&job.model, chain, split)?;
             let group = |purpose: Purpose| place_in(self.links.with(purpose));
             let holds = |s: &&plan::document::StageDecision| {
                 s.layers.first <= span.first && span.last <= s.layers.last
@@ -164,7 +198,9 @@ impl<'a> Rank<'a> {
                 has_rows: self.tables.with_rows.contains(span),
                 has_owners: self.tables.owned.contains(span),
             };
-            self.blocks.push(Block::new(stage, zero, rule, seed, special, &group));
+            let mut block = Block::new(stage, zero, rule, seed, special, &group);
+            block.meeting = job.decision.local_steps.map(|_| Meeting::new(&block.weights));
+            self.blocks.push(block);
         }
         self.tables.tied = copy_is_local.then(|| (0, self.blocks.len() - 1));
         Ok(())
@@ -202,6 +238,7 @@ impl<'a> Rank<'a> {
             }
         }
         self.refresh_copy();
+        self.late.backward = std::mem::take(&mut self.now.backward);
         self.blocks.iter_mut().for_each(Block::clear);
         let Step { loss, norm, rate, .. } = self.now;
         let report = StepReport { step: self.step, loss, norm, rate, time: start.elapsed() };
@@ -232,7 +269,12 @@ impl<'a> Rank<'a> {
             Op::GatherRows => self.gather_rows(action, call),
             Op::AddRows => self.add_rows(action, call),
             Op::RouteRows(pass) => self.route(pass, action, call),
-            other => Err(self.unsupported(call, &format!("{other:?} is not executed yet"))),
+            Op::Offload => self.offload(action, call),
+            Op::Reload => self.reload(action, call),
+            Op::Delta => self.difference(action, call),
+            Op::ReduceDelta => self.reduce_difference(action, call),
+            Op::OuterStep => self.outer_step(action, call),
+            Op::Merge => self.merge(action, call),
         }
     }
 
@@ -284,15 +326,24 @@ impl<'a> Rank<'a> {
             let (losses, rest) = tail.as_chunks();
             let part = SquareSum::from_bytes(head).filter(|_| rest.is_empty());
             let damaged = || Problem::Damaged { from, what: "it is no norm with losses" };
-            squares.join(part.ok_or_else(|| self.fault(call, damaged()))?);
+            let part = part.ok_or_else(|| self.fault(call, damaged()))?;
+            // Replicas that train apart have a norm each.
+            let place = Place::new(from, &self.job.decision.degrees);
+            if self.job.decision.local_steps.is_none() || place.data == self.place.data {
+                squares.join(part);
+            }
             losses.iter().for_each(|raw| loss += f64::from_le_bytes(*raw));
         }
         Ok((squares, loss * self.job.batches.per_prediction()))
     }
 }
 
+fn block_of(tables: &Tables, action: &Action) -> Option<usize> {
+    action.at.layers.and_then(|span| tables.blocks.get(&span).copied())
+}
+
 impl Tables {
-    fn new(class: &Class) -> Self {
+    fn new(class: &Class, shape: &Shape) -> Self {
         let mut tables = Self::default();
         let passes = || class.actions.iter().filter(|action| action.is_pass());
         let spans: BTreeSet<LayerSpan> = passes().filter_map(|action| action.at.layers).collect();
@@ -312,6 +363,17 @@ impl Tables {
         let with_rows = exchanged.filter_map(|action| action.at.layers).collect();
         let routed = class.actions.iter().filter(|a| matches!(a.op, Op::RouteRows(_)));
         let owned = routed.filter_map(|action| action.at.layers).collect();
-        Self { of_buffer, recomputed, with_rows, owned, ..tables }
+        let mut tables = Self { of_buffer, recomputed, with_rows, owned, ..tables };
+        for action in class.actions.iter().filter(|action| action.op == Op::Delta) {
+            let read = action.reads.iter().filter_map(|a| tables.of_buffer.get(&a.buffer));
+            let blocks: BTreeSet<usize> = read.copied().collect();
+            tables.fragments.insert(action.at.part, blocks.into_iter().collect());
+        }
+        for action in passes() {
+            if let (Some(at), age @ 1..) = (block_of(&tables, action), shape.age(action.at.stage)) {
+                tables.ages.insert(at, age as usize);
+            }
+        }
+        tables
     }
 }

@@ -1,6 +1,7 @@
 //! What a rank shares before it starts and when it stops: digests, and its part of a checkpoint.
 
 use super::block::Block;
+use super::outer::Meeting;
 use super::rank::Rank;
 use super::run::RunError;
 use crate::checkpoint::{Checkpoint, CheckpointError, Tensor};
@@ -95,7 +96,13 @@ impl Rank<'_> {
     /// What this rank alone contributes: its parts of weights and state, without second copies.
     fn pieces(&self) -> Vec<Piece> {
         let mut pieces = Vec::new();
+        let replica = self.replica();
         for block in &self.blocks {
+            let all = 0..block.stage.elements();
+            let meeting = block.meeting.iter().filter(|_| self.place.data == 0);
+            for (name, values) in meeting.flat_map(met) {
+                pieces.extend(self.cut(block, all.clone(), name, values));
+            }
             for (i, shared) in block.shared.iter().enumerate() {
                 if !shared.is_sharded && shared.place > 0 {
                     continue;
@@ -106,14 +113,23 @@ impl Rank<'_> {
                     _ => &block.weights[own.clone()],
                 };
                 let slots = self.job.recipe.rule.slots().iter();
-                let states =
-                    slots.zip(block.state(i)).map(|(slot, v)| (format!("{slot}/"), &v[..]));
-                for (prefix, values) in std::iter::once((String::new(), weights)).chain(states) {
+                let states = slots.zip(block.state(i));
+                let states = states.map(|(slot, v)| (format!("{replica}{slot}/"), &v[..]));
+                for (prefix, values) in std::iter::once((replica.clone(), weights)).chain(states) {
                     pieces.extend(self.cut(block, own.clone(), &prefix, values));
                 }
             }
         }
         pieces
+    }
+
+    /// In front of the names of what a replica alone holds: where replicas train apart, of all but
+    /// the first.
+    fn replica(&self) -> String {
+        match (self.job.decision.local_steps, self.place.data) {
+            (None, _) | (_, 0) => String::new(),
+            (Some(_), replica) => format!("replica/{replica}/"),
+        }
     }
 
     /// The sequences of a micro-batch of sequences, among those of a step.
@@ -222,14 +238,26 @@ impl Rank<'_> {
             return Err(CheckpointError::OtherModel { ours, theirs }.into());
         }
         let slots = self.job.recipe.rule.slots();
+        let has = |prefix: &str| checkpoint.tensors.keys().any(|name| name.starts_with(prefix));
+        // Written by replicas that trained in step, all start from the same.
+        let replica = Some(self.replica()).filter(|prefix| has(prefix)).unwrap_or_default();
         for block in &mut self.blocks {
             block.unpack();
             let mut weights = std::mem::take(&mut block.weights);
-            fill(block, checkpoint, "", &mut weights)?;
+            fill(block, checkpoint, &replica, &mut weights)?;
+            if self.job.decision.local_steps.is_some() {
+                let mut meeting = Meeting::new(&weights);
+                for (name, values) in met_mut(&mut meeting) {
+                    if has(name) {
+                        fill(block, checkpoint, name, values)?;
+                    }
+                }
+                block.meeting = Some(meeting);
+            }
             block.weights = weights;
             for (number, slot) in slots.iter().enumerate() {
                 let mut whole = vec![0.0; block.stage.elements()];
-                fill(block, checkpoint, &format!("{slot}/"), &mut whole)?;
+                fill(block, checkpoint, &format!("{replica}{slot}/"), &mut whole)?;
                 for i in 0..block.shared.len() {
                     let own = block.shared[i].own.clone();
                     block.state_mut(i)[number].copy_from_slice(&whole[own]);
@@ -242,6 +270,17 @@ impl Rank<'_> {
         self.scale = checkpoint.scale.unwrap_or(self.scale);
         Ok(())
     }
+}
+
+/// What replicas that train apart have in common, with what stands before the names.
+fn met(meeting: &Meeting) -> [(&'static str, &[f32]); 3] {
+    let Meeting { anchor, velocity, delta } = meeting;
+    [("outer/anchor/", anchor), ("outer/velocity/", velocity), ("outer/delta/", delta)]
+}
+
+fn met_mut(meeting: &mut Meeting) -> [(&'static str, &mut [f32]); 3] {
+    let Meeting { anchor, velocity, delta } = meeting;
+    [("outer/anchor/", anchor), ("outer/velocity/", velocity), ("outer/delta/", delta)]
 }
 
 fn carry_name(layer: u32, part: usize) -> String {

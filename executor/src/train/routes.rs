@@ -7,7 +7,7 @@
 //! row per token sends them.
 
 use super::rank::Rank;
-use super::rows::{Table, decode, encode};
+use super::rows::{Table, encode};
 use crate::comm::{Call, Fault, part};
 use crate::matrix::add;
 use plan::program::Action;
@@ -62,8 +62,8 @@ impl Rank<'_> {
         let route = self.now.routes.get(&(at, micro)).ok_or_else(missing)?;
         let weights = &self.blocks[at].weights;
         let mut answers = Vec::new();
-        for (from, ids) in route.came.iter().enumerate() {
-            let rows = decode(ids).into_iter().map(|id| table.row(id).and_then(|r| weights.get(r)));
+        for (from, ids) in self.ids(&route.came, call)?.into_iter().enumerate() {
+            let rows = ids.into_iter().map(|id| table.row(id).and_then(|r| weights.get(r)));
             let rows: Option<Vec<&[f32]>> = rows.collect();
             let what = "it asks for a token that is not in the table";
             let rows = rows.ok_or_else(|| self.damaged(call, from, what))?;

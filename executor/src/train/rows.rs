@@ -78,8 +78,10 @@ pub(super) fn encode(ids: &[u32]) -> Vec<u8> {
     ids.iter().flat_map(|id| id.to_le_bytes()).collect()
 }
 
-pub(super) fn decode(bytes: &[u8]) -> Vec<u32> {
-    bytes.as_chunks().0.iter().map(|raw| u32::from_le_bytes(*raw)).collect()
+/// Ids of a message; `None` where it is cut.
+pub(super) fn decode(bytes: &[u8]) -> Option<Vec<u32>> {
+    let (ids, rest) = bytes.as_chunks();
+    rest.is_empty().then(|| ids.iter().map(|raw| u32::from_le_bytes(*raw)).collect())
 }
 
 const NOT_THERE: &str = "it names a token that is not in the table";
@@ -91,7 +93,17 @@ impl Rank<'_> {
     }
 
     pub(super) fn damaged(&self, call: &Call, from: usize, what: &'static str) -> Fault {
-        self.fault(call, Problem::Damaged { from: from as u32, what })
+        let group = self.links.with(Purpose::Exchange);
+        let from = group.map_or(from as u32, |group| group.rank(from));
+        self.fault(call, Problem::Damaged { from, what })
+    }
+
+    /// Ids that members sent.
+    pub(super) fn ids(&self, came: &[Vec<u8>], call: &Call) -> Result<Vec<Vec<u32>>, Fault> {
+        let one = |(from, bytes): (usize, &Vec<u8>)| {
+            decode(bytes).ok_or_else(|| self.damaged(call, from, "it is no list of tokens"))
+        };
+        came.iter().enumerate().map(one).collect()
     }
 
     /// How numbers of rows travel.
@@ -157,12 +169,15 @@ impl Rank<'_> {
     pub(super) fn align_rows(&mut self, action: &Action, call: &Call) -> Result<(), Fault> {
         let at = self.block(action, call)?;
         let gathered = std::mem::take(&mut self.now.rows.entry(at).or_default().gathered);
-        let all: BTreeSet<u32> = gathered.iter().flat_map(|bytes| decode(bytes)).collect();
-        let ids: Vec<u32> = all.into_iter().collect();
         let table = self.table(at, call)?;
-        if ids.last().is_some_and(|&last| table.place(last).is_none()) {
-            return Err(self.unsupported(call, "a token came that is not in the table"));
+        let mut all = BTreeSet::new();
+        for (from, ids) in self.ids(&gathered, call)?.into_iter().enumerate() {
+            if ids.iter().any(|&id| table.place(id).is_none()) {
+                return Err(self.damaged(call, from, NOT_THERE));
+            }
+            all.extend(ids);
         }
+        let ids: Vec<u32> = all.into_iter().collect();
         let values = self.gradient_rows(at, &table, &ids);
         self.now.rows.insert(at, Rows { ids, values, gathered: Vec::new() });
         Ok(())

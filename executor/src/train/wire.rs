@@ -53,6 +53,7 @@ impl Wire {
         let count = message.len().checked_sub(head)? / (4 + each * width);
         let (ids, raw) = message.split_at(4 * count);
         let mut values = vec![0.0; count * width];
-        self.read(raw, &mut values).then(|| (decode(ids), values))
+        let is_whole = self.read(raw, &mut values);
+        decode(ids).filter(|_| is_whole).map(|ids| (ids, values))
     }
 }
