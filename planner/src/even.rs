@@ -13,8 +13,9 @@ use cost_model::simulate::{Boundary, Recurrence, StageTimes, Times};
 use plan::lower::Recompute;
 use plan::schedule::{Order, ScheduleKind, Shape, Slot, Task, order};
 use plan::units::{Bytes, Seconds};
+use std::cell::OnceCell;
 
-/// Layers of equal virtual stages, between embedding and head.
+/// Layers of equal virtual stages between embedding and head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Split {
     /// Layers of every stage,
@@ -140,14 +141,33 @@ fn blocking(inner: &Inner<'_>) -> Seconds {
 /// shows in an order of that length.
 const SHOWS_PEAK: u32 = 4;
 
-/// The beginning of an order that shows its peak, and how many times that peak the whole order
-/// has: breadth first, activations of all micro-batches pile up, so that one of them shows it.
-fn beginning(c: &Configuration) -> Option<(Order, f64)> {
-    let (shown, times) = match c.schedule {
-        ScheduleKind::BreadthFirst => (1, f64::from(c.micro_batches)),
-        _ => (c.micro_batches.min(SHOWS_PEAK * c.degrees.pp), 1.0),
-    };
-    Some((order(c.schedule, c.degrees.pp, shown, c.chunks)?, times))
+/// Orders of a configuration, made when they are needed.
+#[derive(Default)]
+pub(crate) struct Orders {
+    beginning: OnceCell<Option<Beginning>>,
+    ready: OnceCell<Option<Recurrence>>,
+}
+
+/// The beginning of an order that shows its peak.
+struct Beginning {
+    order: Order,
+    /// How many times that peak the whole order has.
+    times_peak: f64,
+    /// Per rank, the stage of its last pass.
+    last: Vec<u32>,
+}
+
+impl Beginning {
+    /// Breadth first, activations of all micro-batches pile up, so that one of them shows the peak.
+    fn new(c: &Configuration) -> Option<Self> {
+        let (shown, times_peak) = match c.schedule {
+            ScheduleKind::BreadthFirst => (1, f64::from(c.micro_batches)),
+            _ => (c.micro_batches.min(SHOWS_PEAK * c.degrees.pp), 1.0),
+        };
+        let order = order(c.schedule, c.degrees.pp, shown, c.chunks)?;
+        let last = last_stages(&order);
+        Some(Self { order, times_peak, last })
+    }
 }
 
 /// The best recomputation level under one setting.
@@ -160,9 +180,8 @@ pub fn solve(
     cutoff: Option<Seconds>,
 ) -> Solved {
     let c = &inner.configuration;
-    let Some((start, times_peak)) = beginning(c) else { return NO_SUCH_PLAN };
-    let last = last_stages(&start);
-    let mut recurrence = None;
+    let beginning = inner.orders.beginning.get_or_init(|| Beginning::new(c));
+    let Some(beginning) = beginning else { return NO_SUCH_PLAN };
     let mut slower = None;
     let capacity = usable(request.limit(), &request.profile.stack().memory);
     let mut best: Option<(Seconds, Vec<StageUse>)> = None;
@@ -170,21 +189,22 @@ pub fn solve(
     let choices = splits(request, c).into_iter();
     for (split, level) in choices.flat_map(|s| Recompute::ALL.map(|level| (s, level))) {
         let Some(stages) = even_stages(request, inner, kinds, (split, level)) else { continue };
-        let (stage, most) = largest(&rank_memory(inner, &stages, (&start, times_peak), setting));
+        let times = times(inner, &stages, &beginning.last, setting);
+        let bound = least(c, &times);
+        if cutoff.is_some_and(|cutoff| bound >= cutoff) {
+            slower = Some(slower.map_or(bound, |s: Seconds| s.min(bound)));
+            continue;
+        }
+        let shown = (&beginning.order, beginning.times_peak);
+        let (stage, most) = largest(&rank_memory(inner, &stages, shown, setting));
         if most > capacity {
             if most - capacity < least_missing.0 {
                 least_missing = (most - capacity, stage);
             }
             continue;
         }
-        let times = times(inner, &stages, &last, setting);
-        let bound = least(c, &times);
-        if cutoff.is_some_and(|cutoff| bound >= cutoff) {
-            slower = Some(slower.map_or(bound, |s: Seconds| s.min(bound)));
-            continue;
-        }
         let whole = || order(c.schedule, c.degrees.pp, c.micro_batches, c.chunks);
-        let ready = recurrence.get_or_insert_with(|| ready(c.schedule, &whole()?));
+        let ready = inner.orders.ready.get_or_init(|| ready(c.schedule, &whole()?));
         let Some(ready) = ready else { return NO_SUCH_PLAN };
         let makespan = ready.run(&times).makespan();
         if best.as_ref().is_none_or(|b| makespan < b.0) {
@@ -316,9 +336,9 @@ pub(crate) fn times(inner: &Inner<'_>, stages: &[StageUse], last: &[u32], settin
     let blocking = blocking(inner);
     let per_stage = stages.iter().zip(0u32..).map(|(stage, i)| {
         let rank = stage.rank as usize;
-        let counts = rank_counts(stages, stage.rank);
         let is_last = last.get(rank) == Some(&i);
-        let sync = inner.sync.stage(rank, &counts, setting).filter(|_| is_last);
+        let counts = is_last.then(|| rank_counts(stages, stage.rank));
+        let sync = counts.and_then(|counts| inner.sync.stage(rank, &counts, setting));
         StageTimes {
             forward: sum(inner, stage, setting, |c| c.forward) + blocking,
             backward: sum(inner, stage, setting, |c| c.backward) + blocking,
@@ -470,10 +490,10 @@ mod tests {
                 kept.iter().map(|k| Kept { forward: bytes(k.0), halves: bytes(k.1) }).collect();
             let c = configuration(shape);
             let whole = order(c.schedule, c.degrees.pp, c.micro_batches, c.chunks).unwrap();
-            let (start, times) = beginning(&c).unwrap();
-            prop_assert_eq!(last_stages(&whole), last_stages(&start));
-            for (all, first) in whole.iter().zip(&start) {
-                prop_assert_eq!(peak(all, &kept), peak(first, &kept) * times);
+            let start = Beginning::new(&c).unwrap();
+            prop_assert_eq!(&last_stages(&whole), &start.last);
+            for (all, first) in whole.iter().zip(&start.order) {
+                prop_assert_eq!(peak(all, &kept), peak(first, &kept) * start.times_peak);
             }
         }
 

@@ -1,5 +1,6 @@
 //! From a configuration to an inner problem: columns per run of layers and setting.
 
+use crate::even::Orders;
 use crate::pipeline::{Column, Problem, Segment, StageSync, SyncModel};
 use crate::prices::{Level, PricedKind, PricedKinds, compute, mesh_of};
 use crate::request::Request;
@@ -28,6 +29,8 @@ pub struct Inner<'a> {
     pub sync: Sync<'a>,
     /// Messages between stages.
     pub send: SendTimes,
+    /// Orders of schedules over equal stages.
+    pub(crate) orders: Orders,
 }
 
 /// One message between stages. Plain schedules wait for it; where the stack overlaps messages
@@ -65,7 +68,7 @@ impl<'a> Inner<'a> {
             })
             .collect();
         let send = send(request, &c, &mesh, kinds);
-        Self { request, configuration: c, segments, sync, send }
+        Self { request, configuration: c, segments, sync, send, orders: Orders::default() }
     }
 
     /// The inner problem under one setting. Settings are solved one by one, because runtimes

@@ -97,7 +97,7 @@ fn model_name(scored: &Scored) -> String {
 /// Repetitions of one plan.
 fn plan<'a>(rows: &[&'a Scored]) -> Option<Plan<'a>> {
     let runs: Vec<f64> = rows.iter().filter_map(|s| s.measured).collect();
-    let steps: Vec<f64> = rows.iter().filter_map(|s| Some(step(s)?)).collect();
+    let steps: Vec<f64> = rows.iter().filter_map(|s| step(s)).collect();
     let scored = *rows.first()?;
     Some(Plan {
         scored,

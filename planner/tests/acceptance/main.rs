@@ -7,6 +7,7 @@ mod frontier;
 mod megatron;
 mod policies;
 mod programs;
+mod ranking;
 mod scaling;
 mod schedules;
 mod whole_search;
