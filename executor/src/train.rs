@@ -18,6 +18,7 @@ mod links;
 mod passes;
 mod place;
 mod rank;
+mod recorded;
 mod resume;
 mod rows;
 mod run;

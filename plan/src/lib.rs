@@ -17,6 +17,7 @@ pub mod mesh;
 pub mod model;
 pub mod program;
 pub mod quantity;
+pub mod record;
 pub mod report;
 pub mod scenario;
 pub mod schedule;

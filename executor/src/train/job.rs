@@ -4,10 +4,12 @@ use super::rows::moves_rows;
 use crate::data::{Batches, DataError, Objective};
 use crate::model::{Unsupported, check, runs_in_time};
 use crate::optimizer::{LossScale, Rule, Schedule};
+use crate::record::Recording;
 use plan::document::Decision;
 use plan::exchange::SamplingSeeds;
 use plan::model::{Family, Model, Positions, Stacks, Transformer};
 use plan::program::{Facts, Granularity, LowerError, Op, Program, Settings, lower};
+use plan::record::RecordMode;
 use plan::schedule::ScheduleKind;
 use std::time::Duration;
 use thiserror::Error;
@@ -46,6 +48,8 @@ pub struct Job {
     pub batches: Batches,
     /// Recipe.
     pub recipe: Recipe,
+    /// What is measured.
+    pub recording: Recording,
 }
 
 /// Why a plan cannot be run.
@@ -93,7 +97,14 @@ impl Job {
         }
         let table = model.table.and_then(|table| Some((table.vocab, table.sampled?)));
         batches.sampled = table;
-        Ok(Self { model, decision, program, batches, recipe })
+        let recording = Recording::default();
+        Ok(Self { model, decision, program, batches, recipe, recording })
+    }
+
+    /// The same, measured.
+    #[must_use]
+    pub fn recorded(self, mode: RecordMode) -> Self {
+        Self { recording: Recording::new(mode), ..self }
     }
 
     /// Micro-batches of sequences per replica; each is cut into pieces along time.

@@ -9,6 +9,7 @@ use crate::comm::{Call, Fault, Problem, Task};
 use crate::matrix::Matrix;
 use crate::model::{Carries, Kept, MicroBatch, Remainder, Stage, Unsupported};
 use crate::optimizer::{LossScale, SquareSum, clip_factor};
+use crate::record::Recorder;
 use plan::program::{Action, ActionId, BufferId, BufferKind, Class, LayerSpan, Op, Purpose};
 use plan::work::Pass;
 use std::cell::Cell;
@@ -57,6 +58,8 @@ pub struct Rank<'a> {
     /// Updates applied.
     pub(super) updates: u64,
     pub(super) scale: LossScale,
+    /// Measures actions, where that is asked for.
+    pub(super) recorder: Option<Recorder>,
 }
 
 /// What is looked up while actions run.
@@ -118,8 +121,21 @@ impl<'a> Rank<'a> {
     fn bare(job: &'a Job, place: Place, class: &'a Class, links: Links, tables: Tables) -> Self {
         let (now, carries) = (Step::default(), BTreeMap::new());
         let (step, updates, scale) = (0, 0, job.recipe.scale);
-        let blocks = Vec::new();
-        Self { job, place, class, links, blocks, now, carries, tables, step, updates, scale }
+        let (blocks, recorder) = (Vec::new(), None);
+        Self {
+            job,
+            place,
+            class,
+            links,
+            blocks,
+            now,
+            carries,
+            tables,
+            step,
+            updates,
+            scale,
+            recorder,
+        }
     }
 
     fn make_blocks(&mut self) -> Result<(), Unsupported> {
@@ -169,15 +185,25 @@ impl<'a> Rank<'a> {
         let start = Instant::now();
         self.now = Step::default();
         let class = self.class;
+        if let Some(recorder) = &mut self.recorder {
+            recorder.begin(self.step, class.actions.len());
+        }
         for (id, action) in class.actions.iter().enumerate() {
             if action.cadence.includes(self.step) {
                 let call = self.call(id, action);
                 DOING.set(call.task);
+                let mark = self.recorder.as_ref().and_then(Recorder::mark);
                 self.execute(action, &call)?;
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.note(id, mark);
+                }
             }
         }
         self.refresh_copy();
         self.blocks.iter_mut().for_each(Block::clear);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.end();
+        }
         let Step { loss, norm, rate, .. } = self.now;
         let report = StepReport { step: self.step, loss, norm, rate, time: start.elapsed() };
         self.step += 1;

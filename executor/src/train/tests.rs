@@ -4,6 +4,7 @@ mod bytes;
 mod drawn;
 mod faults;
 mod plans;
+mod recorded;
 
 use super::*;
 use crate::checkpoint::Checkpoint;
