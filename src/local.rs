@@ -2,10 +2,11 @@
 //!
 //! What a device can do is data, never a guess from its name: an unknown GPU is an error.
 
+pub mod calibrated;
 mod processor;
 mod recognise;
 
-pub use processor::cluster as processor_cluster;
+pub use processor::{STACK, cluster as processor_cluster};
 pub use recognise::device_name;
 
 use crate::catalog::{Catalog, Kind};

@@ -1,6 +1,7 @@
 //! The published schemas of what programs read.
 
 use plan::document::Plan;
+use plan::record::{RunRecord, StepSamples};
 use plan::report::{Binding, InfeasibleReport, Report, SweepRow, TrainingReport, WhyNot};
 use plan::timeline::Simulation;
 use schemars::JsonSchema;
@@ -21,6 +22,8 @@ pub const ALL: &[Schema] = &[
     ("report", "plan --json and explain --json", derived::<Report>),
     ("request", "plan --dry-run --json", request),
     ("run", "plan --objective time-to-loss --json", run),
+    ("run-record", "execute --record run.json", derived::<RunRecord>),
+    ("samples", "a line of the samples beside run.json", derived::<StepSamples>),
     ("scenarios", "scenarios list --json", scenarios),
     ("simulation", "simulate --json", derived::<Simulation>),
     ("sweep", "plan -g A,B,C --json", sweep),

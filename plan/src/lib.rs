@@ -4,6 +4,7 @@
 //! Pure: no I/O, no clock, no randomness. Every other crate speaks in these types, and only the
 //! types of this crate are ever serialised.
 
+pub mod calibration;
 pub mod corpus;
 pub mod document;
 pub mod dtype;

@@ -4,7 +4,7 @@
 //! rank and step, and are only ever added to. Both name the plan and the program that ran, so that
 //! nobody compares a measurement with another plan's prediction.
 
-use crate::document::Input;
+use crate::document::Plan;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +38,8 @@ pub struct RunRecord {
     pub made_by: String,
     /// Where it is from.
     pub provenance: Provenance,
+    /// The plan that was run.
+    pub plan: Plan,
     /// How much was measured.
     pub mode: RecordMode,
     /// Every step.
@@ -71,16 +73,8 @@ pub struct SamplesPlace {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Provenance {
-    /// Id of the plan.
-    pub plan: String,
-    /// Digest of its program.
+    /// Digest of the program.
     pub program: String,
-    /// Model, with the fingerprint of its file.
-    pub model: Input,
-    /// Software stack that the prediction was made under.
-    pub stack: Input,
-    /// Predicted step, seconds.
-    pub predicted_seconds: f64,
     /// The command, word by word.
     pub command: Vec<String>,
     /// Where initial values and draws started.

@@ -2,7 +2,8 @@
 
 use super::values;
 use super::{SourceArgs, TokenKind};
-use clap::{Args, ValueHint};
+use clap::{Args, ValueEnum, ValueHint};
+use plan::record::RecordMode;
 use std::num::NonZeroU64;
 
 /// Flags of `execute`.
@@ -11,9 +12,14 @@ use std::num::NonZeroU64;
     before_help = "Examples:
   meshwright plan -m mlstm-tiny -g 2 -c local -o plan.json
   meshwright execute plan.json --steps 20
-  meshwright execute plan.json --text book.txt --steps 200 --save book.safetensors",
+  meshwright execute plan.json --text book.txt --steps 200 --save book.safetensors
+  meshwright execute plan.json --record run.json
+  meshwright execute plan.json --dry-run
+  meshwright execute big.json --slice rank=0",
     after_help = "Ranks are CPU threads of this process. Plans for other machines are refused: \
-                  `plan --cluster local` makes one for this machine."
+                  `plan --cluster local` makes one for this machine.
+
+Next: `meshwright explain plan.json --analyze run.json` holds a record against the prediction."
 )]
 pub struct ExecuteArgs {
     /// The plan, `-` for stdin.
@@ -43,7 +49,48 @@ pub struct ExecuteArgs {
     /// Go on from a state, of any plan of the same model.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub resume: Option<String>,
+    /// Write what was measured: a record for people and programs, with raw samples beside it.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub record: Option<String>,
+    /// How much is measured; default: every action with --record, else nothing.
+    #[arg(long, value_enum, value_name = "MODE")]
+    pub profile: Option<ProfileMode>,
+    /// Threads that each rank computes with; plans count on one.
+    #[arg(long, value_parser = values::positive, value_name = "N", default_value = "1")]
+    pub threads: NonZeroU64,
+    /// Show ranks, memory and the command that launches them, and run nothing.
+    #[arg(long, conflicts_with_all = ["record", "save", "resume", "slice"])]
+    pub dry_run: bool,
+    /// Run one rank's share of the plan here at its true shapes, with the network priced.
+    #[arg(long, value_parser = values::rank, value_name = "RANK", conflicts_with = "resume")]
+    pub slice: Option<u32>,
     /// Files that the plan was made from, where they are not in the catalog.
     #[command(flatten)]
     pub sources: SourceArgs,
+}
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProfileMode {
+    /// Whole steps only.
+    Off,
+    /// Every action of every tenth step.
+    Sampled,
+    /// Every action of every step.
+    Full,
+    /// Every action, and one rank computes at a time: what actions cost alone.
+    Serial,
+}
+
+impl ExecuteArgs {
+    /// How much is measured.
+    #[must_use]
+    pub fn mode(&self) -> RecordMode {
+        match (self.profile, &self.record) {
+            (Some(ProfileMode::Off), _) | (None, None) => RecordMode::Off,
+            (Some(ProfileMode::Sampled), _) => RecordMode::Sampled,
+            (Some(ProfileMode::Full), _) | (None, Some(_)) => RecordMode::Full,
+            (Some(ProfileMode::Serial), _) => RecordMode::Serial,
+        }
+    }
 }

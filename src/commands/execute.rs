@@ -1,13 +1,14 @@
 //! `execute`: trains a plan on the ranks of this machine.
 
 use crate::catalog::{Catalog, LOCAL};
-use crate::cli::{ExecuteArgs, Format, TokenKind};
+use crate::cli::{ExecuteArgs, Format, PlanArgs, TokenKind};
 use crate::diagnostics::Failure;
 use crate::exit::Exit;
 use crate::files;
 use crate::output::{Output, Talk};
 use crate::planfile;
 use crate::question::{Question, rebuild};
+use crate::record::{self, Before};
 use crate::render::execute;
 use crate::settings::Settings;
 use executor::checkpoint::Checkpoint;
@@ -16,7 +17,9 @@ use executor::optimizer::{LossScale, Rule, Schedule};
 use executor::train::{Job, Outcome, Recipe, RunError, StepReport, run_threads};
 use plan::document::Plan;
 use plan::exchange::SamplingSeeds;
+use plan::record::{RunRecord, StepSamples};
 use plan::units::Seconds;
+use planner::answer::Answer;
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -43,7 +46,11 @@ pub fn run(flags: &ExecuteArgs, settings: &Settings, output: &mut Output) -> Res
     if output.talk > Talk::Quiet {
         output.note(&execute::headline(&plan, &job, first));
     }
+    let before = flags.record.is_some().then(|| Before::look(job.program.ranks));
     let outcome = train(&job, first + flags.steps.get(), from.as_ref(), output)?;
+    if let (Some(path), Some(before)) = (flags.record.as_deref(), &before) {
+        write_record(path, &record::record(&plan, &job, &outcome, before), &outcome, output)?;
+    }
     if let Some(path) = flags.save.as_deref() {
         save(path, &outcome)?;
     }
@@ -54,6 +61,45 @@ pub fn run(flags: &ExecuteArgs, settings: &Settings, output: &mut Output) -> Res
     };
     files::write(output, settings.output.as_deref(), &text)?;
     Ok(Exit::Done)
+}
+
+/// Plans with some flags and trains with others, in this process: the record and its samples.
+///
+/// # Errors
+/// As `plan` and `execute`.
+pub fn recorded(
+    catalog: &Catalog,
+    plan: &PlanArgs,
+    execute: &ExecuteArgs,
+) -> Result<(RunRecord, Vec<StepSamples>), Failure> {
+    let question = Question::local(catalog, plan)?;
+    let ranks = plan.gpus.counts().last().copied().unwrap_or(1);
+    let request = question.request(ranks, &|| false)?;
+    let Answer::Plan(planned) = question.answer(&request) else {
+        let what = format!("{} does not fit this machine", question.model.spec.name);
+        return Err(Failure::new(Exit::NoPlan, what));
+    };
+    let plan = question.report(&request, &planned).plan;
+    let job = job(&question, &plan, execute)?;
+    let before = Before::look(job.program.ranks);
+    let outcome = run_threads(&job, execute.steps.get(), None, &|_| {})
+        .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+    Ok((record::record(&plan, &job, &outcome, &before), outcome.samples))
+}
+
+/// Raw samples first: a record never names lines that are not there.
+fn write_record(
+    path: &str,
+    record: &RunRecord,
+    outcome: &Outcome,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let samples = record::append(path, &outcome.samples)?;
+    let record = RunRecord { samples, ..record.clone() };
+    let bug = |e| Failure::new(Exit::Bug, format!("the record cannot be written: {e}"));
+    let mut text = serde_json::to_string_pretty(&record).map_err(bug)?;
+    text.push('\n');
+    files::write(output, Some(path), &text)
 }
 
 /// Plans for other machines say what would work here.
@@ -93,17 +139,11 @@ fn job(question: &Question, plan: &Plan, flags: &ExecuteArgs) -> Result<Job, Fai
         seed: flags.seed,
         seeds: SamplingSeeds::Shared,
         limit: LIMIT,
-        threads: threads(plan.decision.world_size),
+        threads: usize::try_from(flags.threads.get()).unwrap_or(usize::MAX),
     };
     let batches = batches(question, plan, flags)?;
-    Job::new(question.model.clone(), plan.decision.clone(), &facts, batches, recipe)
-        .map_err(|why| refused(why.to_string()))
-}
-
-/// Processors over ranks: more threads than processors would only wait for each other.
-fn threads(ranks: u32) -> usize {
-    let processors = available_parallelism().map_or(1, NonZero::get);
-    (processors / ranks.max(1) as usize).max(1)
+    let job = Job::new(question.model.clone(), plan.decision.clone(), &facts, batches, recipe);
+    Ok(job.map_err(|why| refused(why.to_string()))?.recorded(flags.mode()))
 }
 
 fn batches(question: &Question, plan: &Plan, flags: &ExecuteArgs) -> Result<Batches, Failure> {

@@ -13,6 +13,9 @@ use std::collections::BTreeMap;
 /// last ten years. Some cores have one.
 const VECTOR_UNITS: u32 = 2;
 
+/// The software that runs on cores.
+pub const STACK: &str = "meshwright-cpu";
+
 /// The cluster of one node whose devices are its cores.
 ///
 /// # Errors
@@ -32,8 +35,7 @@ pub fn cluster(machine: &Machine) -> Result<Cluster, Failure> {
             inter: None,
             host_memory: None,
         }],
-        // No stack is calibrated for processors; the roofline assumes least.
-        default_stack: Some("roofline".into()),
+        default_stack: Some(STACK.into()),
     })
 }
 
