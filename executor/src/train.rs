@@ -22,6 +22,7 @@ mod recorded;
 mod resume;
 mod rows;
 mod run;
+mod slice;
 
 pub use accumulate::Accumulator;
 pub use job::{Job, JobError, Recipe};
@@ -29,6 +30,7 @@ pub use links::Links;
 pub use place::Place;
 pub use rank::{Rank, StepReport};
 pub use run::{Observer, Outcome, RunError, run_rank, run_threads};
+pub use slice::{Network, run_slice};
 
 #[cfg(test)]
 mod tests;

@@ -40,6 +40,12 @@ impl Group {
         members.iter().filter(|&&m| m != rank).map(|&m| (m, tag)).collect()
     }
 
+    /// Its ranks.
+    #[must_use]
+    pub fn members(&self) -> &[u32] {
+        &self.members
+    }
+
     fn others(&self) -> impl Iterator<Item = usize> + use<> {
         let (place, size) = (self.place, self.members.len());
         // Each starts with its neighbour, so that not all write to the first member at once.

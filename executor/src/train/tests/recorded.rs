@@ -2,8 +2,10 @@
 
 use super::plans::{Plan, job};
 use super::{losses, quiet, state};
-use crate::train::run_threads;
+use crate::comm::LinkPrice;
+use crate::train::{run_slice, run_threads};
 use plan::record::RecordMode;
+use plan::units::{BytesPerSecond, Seconds};
 
 /// Two stages of two replicas: four ranks, messages, collectives and an optimizer.
 fn plan() -> Plan {
@@ -45,4 +47,27 @@ fn a_recorded_run_trains_the_same() {
     let sampled = run_threads(&sampled, 3, None, &quiet).unwrap();
     assert_eq!(losses(&plain), losses(&sampled));
     assert!(plain.samples.is_empty() && state(plain) == state(sampled));
+}
+
+/// A rank by itself runs its whole list and sends what it would send among others.
+#[test]
+fn a_slice_runs_every_action_of_one_rank() {
+    let free = |_: &[u32]| LinkPrice {
+        latency: Seconds::ZERO,
+        bandwidth: BytesPerSecond::new(f64::INFINITY),
+    };
+    for plan in [plan(), Plan { dp: 3, zero: 2, ..Plan::default() }] {
+        let job = job(&plan, "mlstm").recorded(RecordMode::Full);
+        let together = run_threads(&job, 2, None, &quiet).unwrap();
+        let slice = run_slice(&job, 0, 2, &free, &quiet).unwrap();
+        assert_eq!(slice.samples.len(), 2);
+        assert_eq!(slice.samples[0].actions.len(), job.program.classes[0].actions.len());
+        let sent = |outcome: &crate::train::Outcome| {
+            outcome.ledgers.iter().map(|(_, ledger)| ledger.sent).sum::<u64>()
+        };
+        let (alone, all) = (sent(&slice) as f64, sent(&together) as f64);
+        // Parts of data that do not divide evenly differ by an element per member.
+        assert!((alone / all - 1.0).abs() < 0.02, "{alone} {all}");
+        assert!(run_slice(&job, 99, 1, &free, &quiet).is_err());
+    }
 }
