@@ -16,7 +16,7 @@ mod own;
 mod rows;
 
 pub use own::{Window, windows};
-pub use rows::{Row, rows};
+pub use rows::{Row, rows, rows_of_slice};
 
 use cost_model::events::{Durations, EventError, Fold, Options, Prepared, Prices, Recorded};
 use plan::program::Program;

@@ -392,6 +392,16 @@ pub fn small_run(model: &str, ranks: u32, steps: u64) -> Result<(PlanArgs, Execu
     }
 }
 
+/// The flags of a `plan` command, from its words.
+pub fn parse_plan(words: &str) -> Result<PlanArgs, Failure> {
+    let words = std::iter::once("meshwright").chain(words.split_whitespace());
+    match Cli::try_parse_from(words).map(|cli| cli.command) {
+        Ok(Command::Plan(plan)) => Ok(*plan),
+        Ok(_) => Err(Failure::usage("this is no `plan`")),
+        Err(error) => Err(Failure::usage(error.to_string())),
+    }
+}
+
 /// The subcommands that the arguments name, as far as they can be told.
 fn subcommands(arguments: &[OsString]) -> Vec<String> {
     let mut level = Cli::command();

@@ -10,7 +10,7 @@ use crate::cli::values::MemoryLimit;
 use crate::diagnostics::Failure;
 use crate::exit::Exit;
 use crate::fingerprint;
-use crate::local::{STACK, calibrated};
+use crate::local::{self, calibrated};
 use crate::published::{self, Kind, Knowledge, Regime};
 use crate::render::number::grouped;
 use crate::settings::{Origin, Settings};
@@ -121,15 +121,19 @@ impl Question {
         (name, cluster_from): (String, String),
     ) -> Result<Self, Failure> {
         let mut cluster = catalog.cluster(&name)?;
-        fits_cluster(&cluster, flags.gpus.counts())?;
+        let ranks = flags.gpus.counts().last().copied().unwrap_or(1);
+        // Ranks beyond the cores of this machine share them.
+        if !calibrated::is_of_cores(&cluster) {
+            fits_cluster(&cluster, flags.gpus.counts())?;
+        }
         let corpus = flags.data.corpus.as_ref().or(spec.training.corpus.as_ref());
         let corpus = corpus.map(|name| catalog.corpus(name)).transpose()?;
         let mut stack = stack(catalog, flags.data.stack.as_deref(), &spec, &cluster)?;
-        let ranks = flags.gpus.counts().last().copied().unwrap_or(1);
         let cluster_from = match flags.data.stack {
             None => calibrated::apply(&mut cluster, &mut stack, ranks)?.unwrap_or(cluster_from),
             Some(_) => cluster_from,
         };
+        local::shared(&mut cluster, ranks);
         let read = Read { spec, cluster, stack, corpus };
         let names = read.names();
         let mut spec = read.spec;
@@ -295,7 +299,7 @@ fn stack(
     cluster: &Cluster,
 ) -> Result<Stack, Failure> {
     // A recipe's software runs on accelerators.
-    let on_cores = cluster.default_stack.as_deref() == Some(STACK);
+    let on_cores = calibrated::is_of_cores(cluster);
     let recipe = model.training.default_stack.as_deref().filter(|_| !on_cores);
     let name = flag.or(recipe).or(cluster.default_stack.as_deref());
     match name {

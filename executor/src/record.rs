@@ -85,6 +85,8 @@ pub struct Recorder {
     waited: Arc<Waited>,
     steps: Vec<StepSamples>,
     is_measuring: bool,
+    /// Processor time when the step began.
+    began: Option<Duration>,
 }
 
 /// All ranks of a process count from the same point in time.
@@ -98,7 +100,7 @@ impl Recorder {
     #[must_use]
     pub fn new(rank: u32, mode: RecordMode, waited: Arc<Waited>) -> Self {
         origin();
-        Self { rank, mode, waited, steps: Vec::new(), is_measuring: false }
+        Self { rank, mode, waited, steps: Vec::new(), is_measuring: false, began: None }
     }
 
     /// A step begins.
@@ -111,7 +113,9 @@ impl Recorder {
         if self.is_measuring {
             let start = origin().elapsed().as_secs_f64();
             let actions = Vec::with_capacity(actions);
-            self.steps.push(StepSamples { rank: self.rank, step, start, end: start, actions });
+            let (rank, end) = (self.rank, start);
+            self.steps.push(StepSamples { rank, step, start, end, busy: 0.0, actions });
+            self.began = busy();
         }
     }
 
@@ -148,6 +152,9 @@ impl Recorder {
     pub fn end(&mut self) {
         if let Some(step) = self.steps.last_mut().filter(|_| self.is_measuring) {
             step.end = origin().elapsed().as_secs_f64();
+            let worked = busy().zip(self.began).map(|(now, then)| now.saturating_sub(then));
+            let waited: f64 = step.actions.iter().map(|a| a.w).sum();
+            step.busy = worked.map_or(step.end - step.start - waited, |t| t.as_secs_f64());
         }
         self.is_measuring = false;
     }

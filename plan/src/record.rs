@@ -187,6 +187,8 @@ pub struct StepSamples {
     pub start: f64,
     /// When it ended.
     pub end: f64,
+    /// Time that a processor worked on it, seconds.
+    pub busy: f64,
     /// Its actions, in the order in which they ran.
     pub actions: Vec<ActionSample>,
 }

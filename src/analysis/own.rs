@@ -15,7 +15,7 @@ pub struct Window {
     /// Own times.
     pub recorded: Recorded,
     /// Own times without other programs: what the processor worked, and of collectives and
-    /// messages the lower quartile of their own times.
+    /// messages the lower decile of their own times.
     pub undisturbed: Recorded,
     /// From the first start to the last end.
     pub seconds: f64,
@@ -67,7 +67,7 @@ fn meets(action: &Action) -> bool {
     }
 }
 
-/// The lower quartile of own times of what ranks do together, by class and action.
+/// The lower decile of own times of what ranks do together, by class and action.
 fn quiet_meetings(program: &Program, windows: &[Window]) -> BTreeMap<(usize, usize), Seconds> {
     let mut all: BTreeMap<(usize, usize), Vec<f64>> = BTreeMap::new();
     let steps = windows.iter().flat_map(|w| &w.recorded.times);
@@ -78,8 +78,8 @@ fn quiet_meetings(program: &Program, windows: &[Window]) -> BTreeMap<(usize, usi
             all.entry((class, i)).or_default().push(time.get());
         }
     }
-    let quartile = |all| Seconds::new(executor::bench::lower_quartile(all));
-    all.into_iter().map(|(key, times)| (key, quartile(times))).collect()
+    let decile = |all| Seconds::new(executor::bench::lower_decile(all));
+    all.into_iter().map(|(key, times)| (key, decile(times))).collect()
 }
 
 fn quieten(program: &Program, window: &mut Window, quiet: &BTreeMap<(usize, usize), Seconds>) {
@@ -100,9 +100,18 @@ fn window(program: &Program, steps: &[(u64, BTreeMap<u32, &StepSamples>)]) -> Wi
     let times = steps.iter().map(|(_, ranks)| own(program, ranks)).collect();
     let worked = steps.iter().map(|(_, ranks)| worked(program, ranks)).collect();
     let first = steps.first().map_or(0, |(step, _)| *step);
+    let after = |of: &dyn Fn(&StepSamples) -> f64| -> Vec<Vec<Seconds>> {
+        let ranks = |ranks: &BTreeMap<u32, &StepSamples>| {
+            ranks.values().map(|s| Seconds::new(of(s).max(0.0))).collect()
+        };
+        steps.iter().map(|(_, all)| ranks(all)).collect()
+    };
+    let by_clock =
+        after(&|s| s.end - s.start - s.actions.iter().map(ActionSample::seconds).sum::<f64>());
+    let by_work = after(&|s| s.busy - s.actions.iter().map(|a| a.b).sum::<f64>());
     Window {
-        recorded: Recorded { first, times },
-        undisturbed: Recorded { first, times: worked },
+        recorded: Recorded { first, times, after: by_clock },
+        undisturbed: Recorded { first, times: worked, after: by_work },
         seconds: end - start,
     }
 }

@@ -4,7 +4,7 @@ use super::Window;
 use cost_model::events::Prices;
 use plan::model::Model;
 use plan::program::{Action, At, LayerSpan, Op, Program};
-use plan::record::median;
+use plan::record::{ActionRecord, median};
 use plan::timeline;
 use std::collections::BTreeMap;
 
@@ -102,4 +102,36 @@ fn kind(model: &Model, span: LayerSpan) -> Option<&'static str> {
         first = last;
     }
     None
+}
+
+/// Rows of the class that a record has actions of, what processors worked beside prices of the
+/// machine that the plan is for; longest first.
+#[must_use]
+pub fn rows_of_slice(
+    model: &Model,
+    program: &Program,
+    prices: &Prices,
+    actions: &[ActionRecord],
+) -> Vec<Row> {
+    let mut all: BTreeMap<String, Row> = BTreeMap::new();
+    for record in actions {
+        let class = program.classes.get(record.class as usize);
+        let Some(action) = class.and_then(|c| c.actions.get(record.action as usize)) else {
+            continue;
+        };
+        let what = name(model, action);
+        let row = all.entry(what.clone()).or_insert(Row {
+            what,
+            actions: 0,
+            predicted: 0.0,
+            measured: 0.0,
+        });
+        let price = prices.time(record.class, record.action, action);
+        row.actions += 1;
+        row.predicted += price.map_or(0.0, |p| p.get());
+        row.measured += record.seconds;
+    }
+    let mut rows: Vec<Row> = all.into_values().collect();
+    rows.sort_by(|a, b| b.measured.total_cmp(&a.measured));
+    rows
 }

@@ -83,6 +83,28 @@ pub enum ProfileMode {
 }
 
 impl ExecuteArgs {
+    /// The flags of a short slice.
+    #[must_use]
+    pub fn slice_of(rank: u32) -> Self {
+        Self {
+            plan: "-".into(),
+            text: None,
+            tokens: None,
+            steps: NonZeroU64::MIN,
+            rate: 0.001,
+            clip: 1.0,
+            seed: 1,
+            save: None,
+            resume: None,
+            record: None,
+            profile: None,
+            threads: NonZeroU64::MIN,
+            dry_run: false,
+            slice: Some(rank),
+            sources: SourceArgs::default(),
+        }
+    }
+
     /// How much is measured.
     #[must_use]
     pub fn mode(&self) -> RecordMode {

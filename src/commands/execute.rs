@@ -1,6 +1,11 @@
 //! `execute`: trains a plan on the ranks of this machine.
 
-use crate::catalog::{Catalog, LOCAL};
+mod drift;
+mod dry_run;
+mod elsewhere;
+mod slice;
+
+use crate::catalog::Catalog;
 use crate::cli::{ExecuteArgs, Format, PlanArgs, TokenKind};
 use crate::diagnostics::Failure;
 use crate::exit::Exit;
@@ -20,16 +25,17 @@ use plan::exchange::SamplingSeeds;
 use plan::record::{RunRecord, StepSamples};
 use plan::units::Seconds;
 use planner::answer::Answer;
-use std::num::NonZero;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
-use std::thread::{self, available_parallelism};
+use std::thread;
 use std::time::Duration;
 
 /// The text that is trained on where none is named.
 const SAMPLE: &[u8] = include_bytes!("../../scenarios/text/alice.txt");
 /// Vocabularies up to this are of bytes.
 const MOST_BYTES: u64 = 512;
+/// Tokens that a repeated text has at most.
+const MOST_REPEATED: usize = 1 << 27;
 /// How long a rank may wait for the others; ranks share processors, so this is generous.
 const LIMIT: Duration = Duration::from_secs(300);
 
@@ -39,8 +45,17 @@ pub fn run(flags: &ExecuteArgs, settings: &Settings, output: &mut Output) -> Res
     let plan = planfile::parse(name, &files::read(&flags.plan)?)?;
     let catalog = Catalog::from_environment()?;
     let question = rebuild(&catalog, &plan, &flags.sources)?;
-    fits_here(&plan)?;
+    if flags.dry_run {
+        return dry_run::run(&question, &plan, name, settings, output);
+    }
+    if let Some(rank) = flags.slice {
+        return slice::run(&question, &plan, rank, flags, settings, output);
+    }
+    elsewhere::fits_here(&catalog, &plan, name)?;
     let job = job(&question, &plan, flags)?;
+    if let Some(warning) = drift::warning(&plan)? {
+        output.note(&warning);
+    }
     let from = flags.resume.as_deref().map(load).transpose()?;
     let first = from.as_ref().map_or(0, |checkpoint| checkpoint.step);
     if output.talk > Talk::Quiet {
@@ -102,26 +117,6 @@ fn write_record(
     files::write(output, Some(path), &text)
 }
 
-/// Plans for other machines say what would work here.
-fn fits_here(plan: &Plan) -> Result<(), Failure> {
-    let cluster = &plan.inputs.cluster.name;
-    if cluster == LOCAL {
-        return Ok(());
-    }
-    let ranks = plan.decision.world_size;
-    let here = available_parallelism().map_or(1, NonZero::get);
-    let model = &plan.inputs.model.name;
-    Err(Failure::new(
-        Exit::NoPlan,
-        format!("plan {} is for {ranks} GPUs of {cluster}, not for this machine", plan.id),
-    )
-    .hint(format!(
-        "meshwright plan -m {model} -c local -g {here} -o local.json   a plan for this machine"
-    ))
-    .hint("meshwright simulate PLAN   its step in simulated time")
-    .hint("meshwright explain PLAN --program rank=0   what a rank of it does"))
-}
-
 fn job(question: &Question, plan: &Plan, flags: &ExecuteArgs) -> Result<Job, Failure> {
     let request = question.request(plan.decision.world_size, &|| false)?;
     let facts = planner::program::facts(&request, &plan.decision);
@@ -167,10 +162,24 @@ fn batches(question: &Question, plan: &Plan, flags: &ExecuteArgs) -> Result<Batc
     let encoded = vocabulary.encode(&text).map_err(|e| broken(e.to_string()))?;
     let batch = &plan.decision.batch;
     let length = usize::try_from(batch.tokens_per_sequence).unwrap_or(usize::MAX);
+    let encoded = match flags.slice {
+        Some(_) => repeated(encoded, batch.global_sequences, length),
+        None => encoded,
+    };
     let source = Source::Memory(Arc::new(encoded));
     Batches::new(source, batch.global_sequences, length, flags.seed).map_err(|e| {
         broken(e.to_string()).hint("plan with a smaller batch: --global-batch and --seq set it")
     })
+}
+
+/// The text over and over, until it is long enough for a step: of a slice only its shapes matter.
+fn repeated(text: Vec<u32>, sequences: u64, length: usize) -> Vec<u32> {
+    let each = length as u64 + 1;
+    let needed = usize::try_from(sequences.saturating_mul(2 * each)).unwrap_or(usize::MAX);
+    match text.len() >= needed || text.is_empty() {
+        true => text,
+        false => text.iter().copied().cycle().take(needed.min(MOST_REPEATED)).collect(),
+    }
 }
 
 /// One line per step on stderr as it ends.

@@ -96,6 +96,12 @@ pub fn read(path: &str) -> Result<Calibration, Failure> {
     }
 }
 
+/// Whether a cluster is the cores of this machine.
+#[must_use]
+pub fn is_of_cores(cluster: &Cluster) -> bool {
+    cluster.name == LOCAL && cluster.default_stack.as_deref() == Some(STACK)
+}
+
 /// Lays the calibration of this machine over a cluster of its cores and its software. Says in words
 /// where the constants are from; `None` where nothing applies.
 ///

@@ -5,7 +5,7 @@ use crate::catalog::{Catalog, LOCAL};
 use crate::cli::{SourceArgs, read_pins};
 use crate::diagnostics::Failure;
 use crate::exit::Exit;
-use crate::local::calibrated;
+use crate::local::{self, calibrated};
 use plan::document::{Input, Plan};
 use plan::model::Batch;
 use planner::pipeline::Backend;
@@ -22,6 +22,7 @@ pub fn rebuild(catalog: &Catalog, plan: &Plan, sources: &SourceArgs) -> Result<Q
         calibrated::apply(&mut read.cluster, &mut read.stack, plan.decision.world_size)?;
         read.stack.name = LOCAL.into();
     }
+    local::shared(&mut read.cluster, plan.decision.world_size);
     let names = read.names();
     unchanged(plan, &names)?;
     let mut spec = read.spec;

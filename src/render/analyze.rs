@@ -67,6 +67,11 @@ fn table(analysis: &Analysis<'_>) -> Table {
         format!("{:.2}", ledger.measured / ledger.predicted),
         if inside { "within the interval" } else { "outside of the interval" }.into(),
     ]);
+    if let Some(work) = ledger.undisturbed {
+        let ratio = format!("{:.2}", work / ledger.predicted);
+        let what = "without other programs".to_string();
+        table.row([what, time(ledger.predicted), time(work), ratio, String::new()]);
+    }
     let (shown, rest) = analysis.rows.split_at(analysis.rows.len().min(MOST_ROWS));
     shown.iter().for_each(|row| table.row(cells(row)));
     if !rest.is_empty() {

@@ -3,9 +3,12 @@
 use super::json;
 use super::number::signed_percent;
 use super::plan_line;
+use super::table::{Align, Table};
+use crate::analysis::Row;
 use executor::train::{Job, Outcome, StepReport};
 use plan::document::Plan;
-use plan::units::{Seconds, count, significant};
+use plan::record::RunRecord;
+use plan::units::{Bytes, Seconds, count, percent, significant};
 use serde_json::json;
 
 /// What starts.
@@ -56,6 +59,31 @@ pub fn summary(outcome: &Outcome, predicted: Seconds, saved: Option<&str>) -> St
         text += &format!("saved to {path}; `meshwright execute PLAN --resume {path}` goes on\n");
     }
     text
+}
+
+/// What one rank did by itself.
+pub fn slice(plan: &Plan, record: &RunRecord, rows: &[Row], network: f64) -> String {
+    let cluster = &plan.inputs.cluster.name;
+    let there = format!("on {cluster}, predicted");
+    let mut table =
+        Table::new(&[("", Align::Left), (&there, Align::Right), ("here, measured", Align::Right)]);
+    for row in rows {
+        let times = if row.actions > 1 { format!(" × {}", row.actions) } else { String::new() };
+        table.row([
+            format!("  {}{times}", row.what),
+            Seconds::new(row.predicted).to_string(),
+            Seconds::new(row.measured).to_string(),
+        ]);
+    }
+    let grew = record.memory.peak_bytes.zip(record.memory.before_bytes).map(|(a, b)| a - b);
+    let step = Seconds::new(record.median_seconds().unwrap_or(f64::NAN));
+    format!(
+        "{}\nstep {step} here; {} of it the priced network. The process grew by {}; in 32 bit, \
+         which is what processors compute in\n",
+        table.text(100),
+        percent(network),
+        grew.map_or("an unknown amount".to_string(), |b| Bytes::new(b.max(0.0)).to_string()),
+    )
 }
 
 /// For programs.

@@ -380,7 +380,8 @@ impl<'a> Builder<'a> {
     fn end_step(&mut self, step: u64, instance: usize) {
         let place = self.places[instance][LANES - 1];
         let origin = Origin { instance: instance as u32, action: NONE, step: step as u32 };
-        let end = self.push(end_task(place), origin);
+        let after = self.durations.after(step as u32, self.fold.ranks[instance]);
+        let end = self.push(Task { work: after, ..end_task(place) }, origin);
         for lane in Lane::ALL.into_iter().filter(|&lane| lane != Lane::Outer) {
             let place = self.places[instance][lane as usize];
             if place != NONE {

@@ -114,6 +114,8 @@ pub struct Recorded {
     pub first: u64,
     /// By step, rank and action.
     pub times: Vec<Vec<Vec<Seconds>>>,
+    /// By step and rank: what comes after the last action of a step; nothing where there is none.
+    pub after: Vec<Vec<Seconds>>,
 }
 
 impl Recorded {
@@ -121,6 +123,11 @@ impl Recorded {
         let step = u64::from(step).checked_sub(self.first)?;
         let rank = self.times.get(usize::try_from(step).ok()?)?.get(rank as usize)?;
         rank.get(action as usize).copied()
+    }
+
+    fn after(&self, step: u32, rank: u32) -> Option<Seconds> {
+        let step = u64::from(step).checked_sub(self.first)?;
+        self.after.get(usize::try_from(step).ok()?)?.get(rank as usize).copied()
     }
 }
 
@@ -144,6 +151,14 @@ impl Durations<'_> {
         };
         let time = time.map(Seconds::get).filter(|t| t.is_finite() && *t >= 0.0);
         time.ok_or(EventError::NoTime { class, action: at })
+    }
+
+    /// What a rank does after the last action of a step.
+    pub(super) fn after(&self, step: u32, rank: u32) -> f64 {
+        match self {
+            Self::Recorded(all) => all.after(step, rank).map_or(0.0, |t| t.get().max(0.0)),
+            Self::Prices(_) | Self::Measured(_) => 0.0,
+        }
     }
 
     pub(super) fn launch(&self, action: &Action) -> f64 {

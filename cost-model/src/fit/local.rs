@@ -35,7 +35,6 @@ enum Field {
     Time(fn(&mut LocalMachine) -> &mut Sourced<Seconds>),
     Rate(fn(&mut LocalMachine) -> &mut Sourced<BytesPerSecond>),
     Hop,
-    Recurrent(fn(&mut RecurrentLaw) -> &mut Sourced<f64>),
     RecurrentStep,
     Pointwise(PointwiseKind, Pass),
     Optimizer(OptimizerRule),
@@ -98,12 +97,6 @@ pub const LOCAL_CONSTANTS: &[LocalConstant] = &[
         range: (1e-8, 1e-2),
         spread: 1.5,
         field: Field::RecurrentStep,
-    },
-    LocalConstant {
-        name: "recurrent.weight_read",
-        range: (0.01, 1.0),
-        spread: 0.5,
-        field: Field::Recurrent(|law| &mut law.weight_read_efficiency),
     },
     pointwise("gate.forward", K::Gate, F),
     pointwise("gate.backward", K::Gate, B),
@@ -169,7 +162,6 @@ impl LocalConstant {
             Field::Time(field) => field(m).value.get(),
             Field::Rate(field) => field(m).value.get(),
             Field::Hop => hop(m).value.get(),
-            Field::Recurrent(field) => field(law(m)).value,
             Field::RecurrentStep => law(m).step_overhead.value.get(),
             Field::Pointwise(kind, pass) => {
                 let cost = m.stack.pointwise.get(&kind).map(|c| c.value);
@@ -194,7 +186,6 @@ impl LocalConstant {
                 *field(m) = Sourced::new(BytesPerSecond::new(value), grade, source);
             }
             Field::Hop => *hop(m) = seconds(),
-            Field::Recurrent(field) => *field(law(m)) = number(),
             Field::RecurrentStep => law(m).step_overhead = seconds(),
             Field::Pointwise(kind, pass) => {
                 if let Some(cost) = m.stack.pointwise.get_mut(&kind) {

@@ -10,7 +10,7 @@ const PER_ACTION: usize = 5;
 pub fn encode(steps: &[StepSamples]) -> Vec<u8> {
     let mut numbers = Vec::new();
     for step in steps {
-        numbers.extend([f64::from(step.rank), step.step as f64, step.start, step.end]);
+        numbers.extend([f64::from(step.rank), step.step as f64, step.start, step.end, step.busy]);
         numbers.push(step.actions.len() as f64);
         for a in &step.actions {
             numbers.extend([f64::from(a.a), a.s, a.e, a.w, a.b]);
@@ -26,13 +26,14 @@ pub fn decode(bytes: &[u8]) -> Option<Vec<StepSamples>> {
     let mut numbers = numbers.iter().map(|raw| f64::from_le_bytes(*raw));
     let mut steps = Vec::new();
     while let Some(rank) = numbers.next() {
-        let [step, start, end, actions] = next(&mut numbers)?;
+        let [step, start, end, busy, actions] = next(&mut numbers)?;
         let action = |_| {
             let [a, s, e, w, b]: [f64; PER_ACTION] = next(&mut numbers)?;
             Some(ActionSample { a: a as u32, s, e, w, b })
         };
         let actions = (0..actions as usize).map(action).collect::<Option<Vec<_>>>()?;
-        steps.push(StepSamples { rank: rank as u32, step: step as u64, start, end, actions });
+        let (rank, step) = (rank as u32, step as u64);
+        steps.push(StepSamples { rank, step, start, end, busy, actions });
     }
     rest.is_empty().then_some(steps)
 }
@@ -57,6 +58,7 @@ mod tests {
             step: 7,
             start: 0.1,
             end: 0.9,
+            busy: 0.5,
             actions: (0..n).map(action).collect(),
         };
         let all = vec![step(0, 2), step(1, 0), step(2, 3)];

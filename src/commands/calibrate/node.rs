@@ -96,7 +96,7 @@ fn basics(
     let mut constants = Vec::new();
     let mut keep = |name: &str, value: f64, source: &str| {
         if let Some(known) = LocalConstant::named(name) {
-            constants.push(machine::constant(known, value, source));
+            constants.push(constant(known, value, source));
             known.set(base, value, Grade::Measured, source);
         }
     };
