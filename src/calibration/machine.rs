@@ -160,8 +160,7 @@ fn targets(program: &Program, windows: &[Window], step: f64) -> Vec<Target> {
 
 /// Time of a step outside of its actions: the least disturbed quarter.
 fn outside(samples: &[StepSamples]) -> f64 {
-    let one =
-        |s: &StepSamples| s.end - s.start - s.actions.iter().map(|a| a.seconds()).sum::<f64>();
+    let one = |s: &StepSamples| s.busy - s.actions.iter().map(|a| a.b).sum::<f64>();
     executor::bench::lower_quartile(samples.iter().map(one).collect()).max(0.0)
 }
 
