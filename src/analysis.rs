@@ -15,7 +15,7 @@
 mod own;
 mod rows;
 
-pub use own::{Window, windows};
+pub use own::{Window, share, windows};
 pub use rows::{Row, rows, rows_of_slice};
 
 use cost_model::events::{Durations, EventError, Fold, Options, Prepared, Prices, Recorded};
@@ -78,7 +78,7 @@ impl Ledger {
             replayed,
             measured,
             replay_error: error,
-            share: own::share(samples),
+            share: share(samples),
         })
     }
 

@@ -200,6 +200,8 @@ pub struct ValidateArgs {
     before_help = "Examples:
   meshwright calibrate --corpus text.txt -o corpus.toml
   meshwright calibrate --corpus text.txt --tokens byte
+  meshwright calibrate --node
+  meshwright calibrate --from run.json
   meshwright calibrate --published llm-foundry -o mine.toml
   zcat text.gz | meshwright calibrate --corpus - -o corpus.toml
   meshwright calibrate --intervals -o scenarios/published/intervals.toml",

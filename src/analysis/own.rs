@@ -9,13 +9,16 @@ use plan::record::{ActionSample, StepSamples};
 use plan::units::Seconds;
 use std::collections::BTreeMap;
 
+/// Ranks that have their processors for a larger part of their time are undisturbed.
+const UNDISTURBED: f64 = 0.9;
+
 /// Consecutive steps of all ranks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Window {
     /// Own times.
     pub recorded: Recorded,
-    /// Own times without other programs: what the processor worked, and of collectives and
-    /// messages the lower decile of their own times.
+    /// Own times without other programs: what the processor worked; of collectives and messages of
+    /// an undisturbed run the lower decile of their own times.
     pub undisturbed: Recorded,
     /// From the first start to the last end.
     pub seconds: f64,
@@ -51,9 +54,11 @@ pub fn windows(program: &Program, samples: &[StepSamples], most: usize) -> Vec<W
         }
     }
     let mut made: Vec<Window> = windows.iter().map(|steps| window(program, steps)).collect();
-    let quiet = quiet_meetings(program, &made);
-    for window in &mut made {
-        quieten(program, window, &quiet);
+    // Where ranks had their processors, the clock shows what meetings take. Where other programs
+    // had them, it shows how long those ran, and the work of a meeting is the better witness.
+    if share(samples).is_some_and(|share| share > UNDISTURBED) {
+        let quiet = quiet_meetings(program, &made);
+        made.iter_mut().for_each(|window| quieten(program, window, &quiet));
     }
     made
 }

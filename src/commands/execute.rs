@@ -5,6 +5,7 @@ mod dry_run;
 mod elsewhere;
 mod slice;
 
+use crate::analysis;
 use crate::catalog::Catalog;
 use crate::cli::{ExecuteArgs, Format, PlanArgs, TokenKind};
 use crate::diagnostics::Failure;
@@ -12,6 +13,7 @@ use crate::exit::Exit;
 use crate::files;
 use crate::output::{Output, Talk};
 use crate::planfile;
+use crate::progress::Steps;
 use crate::question::{Question, rebuild};
 use crate::record::{self, Before};
 use crate::render::execute;
@@ -62,18 +64,26 @@ pub fn run(flags: &ExecuteArgs, settings: &Settings, output: &mut Output) -> Res
         output.note(&execute::headline(&plan, &job, first));
     }
     let before = flags.record.is_some().then(|| Before::look(job.program.ranks));
-    let outcome = train(&job, first + flags.steps.get(), from.as_ref(), output)?;
+    let until = first + flags.steps.get();
+    let predicted = Seconds::new(plan.prediction.step.value);
+    let outcome = train(&job, until, predicted, from.as_ref(), output)?;
     if let (Some(path), Some(before)) = (flags.record.as_deref(), &before) {
         write_record(path, &record::record(&plan, &job, &outcome, before), &outcome, output)?;
     }
     if let Some(path) = flags.save.as_deref() {
         save(path, &outcome)?;
     }
-    let predicted = Seconds::new(plan.prediction.step.value);
     let text = match settings.format {
         Format::Json => execute::json(&plan, &outcome, predicted),
-        _ => output.out.text(&execute::summary(&outcome, predicted, flags.save.as_deref())),
+        _ => {
+            let share = analysis::share(&outcome.samples);
+            let done = execute::summary(&outcome, predicted, share, flags.save.as_deref());
+            output.out.text(&done)
+        }
     };
+    if let Some(path) = flags.record.as_deref().filter(|_| output.talk > Talk::Quiet) {
+        output.note(&format!("\nNext: meshwright explain {name} --analyze {path}"));
+    }
     files::write(output, settings.output.as_deref(), &text)?;
     Ok(Exit::Done)
 }
@@ -186,6 +196,7 @@ fn repeated(text: Vec<u32>, sequences: u64, length: usize) -> Vec<u32> {
 fn train(
     job: &Job,
     until: u64,
+    predicted: Seconds,
     from: Option<&Checkpoint>,
     output: &Output,
 ) -> Result<Outcome, Failure> {
@@ -193,15 +204,16 @@ fn train(
     let result = thread::scope(|scope| {
         let ranks = scope.spawn(move || {
             let observe = |step: &StepReport| {
-                let _nobody_listens = send.send(execute::step(step, job));
+                let line = execute::step(step, job, until, predicted);
+                let _nobody_listens = send.send(line);
             };
             run_threads(job, until, from, &observe)
         });
+        let mut shown = Steps::new(until, output);
         for line in steps {
-            if output.talk > Talk::Quiet {
-                output.note(&line);
-            }
+            shown.ended(&line);
         }
+        drop(shown);
         ranks.join()
     });
     let result = result.map_err(|_| Failure::new(Exit::Bug, "the thread of the ranks is gone"))?;

@@ -94,8 +94,8 @@ pub fn share(group: &mut NodeGroup, ranks_per_core: f64) {
 fn gemm_law() -> GemmLaw {
     GemmLaw {
         efficiency: assumed(0.7, "a good library on large products"),
-        tile_penalty: assumed(0.0, "tiles of a core fit its cache"),
-        prologue: assumed(0.0, "tiles of a core fit its cache"),
+        tile_penalty: assumed(0.05, "packing an element of an operand takes as long as 6 FLOPs"),
+        prologue: assumed(4.0, "writing an element of the result takes as long as 8 FLOPs"),
         kernel_gap: assumed(Seconds::new(1e-6), "a function call and its bookkeeping"),
         formats: BTreeMap::new(),
     }

@@ -1,5 +1,6 @@
 //! A record beside its prediction.
 
+use super::execute::UNDISTURBED;
 use super::json as documents;
 use super::number::signed_percent;
 use super::table::{Align, Table};
@@ -15,8 +16,6 @@ use std::fmt::Write as _;
 const MOST_ROWS: usize = 12;
 /// A difference of this part of the step is worth a sentence.
 const NOTABLE: f64 = 0.05;
-/// A share of the processors below this is said to be the fault of other programs.
-const UNDISTURBED: f64 = 0.97;
 
 /// Everything that is shown.
 pub struct Analysis<'a> {

@@ -11,6 +11,9 @@ use plan::record::RunRecord;
 use plan::units::{Bytes, Seconds, count, percent, significant};
 use serde_json::json;
 
+/// A share of the processors below this is said to be the fault of other programs.
+pub const UNDISTURBED: f64 = 0.9;
+
 /// What starts.
 pub fn headline(plan: &Plan, job: &Job, first: u64) -> String {
     let batch = &plan.decision.batch;
@@ -29,21 +32,28 @@ pub fn headline(plan: &Plan, job: &Job, first: u64) -> String {
 }
 
 /// A step in a line.
-pub fn step(report: &StepReport, job: &Job) -> String {
+pub fn step(report: &StepReport, job: &Job, until: u64, predicted: Seconds) -> String {
     let batch = &job.decision.batch;
     let tokens = batch.global_sequences as f64 * batch.tokens_per_sequence as f64;
     let norm = report.norm.map_or("overflow".to_string(), |norm| significant(norm, 3));
+    let time = Seconds::new(report.time.as_secs_f64());
+    let step = format!("{}/{until}", report.step + 1);
     format!(
-        "step {:>5}   loss {:.4}   norm {norm:<8}   {:<8}   {} tokens/s",
-        report.step,
+        "step {step:>7}   loss {:.4}   norm {norm:<8}   {:<8} {:<17}   {} tokens/s",
         report.loss,
-        Seconds::new(report.time.as_secs_f64()).to_string(),
+        time.to_string(),
+        format!("({} of plan)", signed_percent(time / predicted - 1.0)),
         count(tokens / report.time.as_secs_f64()),
     )
 }
 
 /// What came of it: loss, time beside the prediction, bytes sent.
-pub fn summary(outcome: &Outcome, predicted: Seconds, saved: Option<&str>) -> String {
+pub fn summary(
+    outcome: &Outcome,
+    predicted: Seconds,
+    share: Option<f64>,
+    saved: Option<&str>,
+) -> String {
     let (Some(first), Some(last)) = (outcome.steps.first(), outcome.steps.last()) else {
         return "nothing was left to train\n".into();
     };
@@ -55,6 +65,12 @@ pub fn summary(outcome: &Outcome, predicted: Seconds, saved: Option<&str>) -> St
         outcome.steps.len(),
         signed_percent(predicted / measured - 1.0),
     );
+    if let Some(share) = share.filter(|share| *share < UNDISTURBED) {
+        text += &format!(
+            "ranks had their processors for {} of the time they wanted them: other programs ran\n",
+            percent(share)
+        );
+    }
     if let Some(path) = saved {
         text += &format!("saved to {path}; `meshwright execute PLAN --resume {path}` goes on\n");
     }

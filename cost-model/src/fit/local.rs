@@ -76,7 +76,7 @@ pub const LOCAL_CONSTANTS: &[LocalConstant] = &[
     number("gemm.efficiency", (0.02, 1.0), 0.5, |m| &mut m.group.device.gemm.efficiency),
     number("gemm.tile_penalty", (1e-4, 8.0), 1.5, |m| &mut m.group.device.gemm.tile_penalty),
     number("gemm.prologue", (0.01, 4096.0), 1.5, |m| &mut m.group.device.gemm.prologue),
-    time("gemm.kernel_gap", 1.5, |m| &mut m.group.device.gemm.kernel_gap),
+    time("gemm.kernel_gap", 0.7, |m| &mut m.group.device.gemm.kernel_gap),
     LocalConstant {
         name: "memory.bandwidth",
         range: (1e8, 1e12),
