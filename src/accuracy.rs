@@ -3,8 +3,11 @@
 mod conformal;
 mod fits;
 mod flags;
+mod floor;
 mod group;
 mod measures;
+mod particular;
+mod questions;
 mod ranking;
 mod summary;
 
@@ -15,7 +18,7 @@ pub use group::Axis;
 pub use measures::{Errors, mean};
 
 use measures::errors;
-pub use ranking::Ranking;
+pub use ranking::{Choice, Choices, QUANTILE, Ranking};
 pub use summary::{Rows, Summary, apply};
 
 use crate::published::Scored;

@@ -110,6 +110,11 @@ impl Output {
         }
     }
 
+    /// Passes on what somebody else had to report.
+    pub fn tell(&self, text: &str) {
+        self.talk_line(text);
+    }
+
     /// Reports a failure on stderr.
     pub fn report(&self, failure: &Failure) {
         self.talk_line(failure.render(&self.err).trim_end());

@@ -2,7 +2,7 @@
 
 use crate::diagnostics::{Failure, FileProblem};
 use crate::exit::Exit;
-use plan::document::{Decision, PLAN_SCHEMA, Plan};
+use plan::document::{Decision, PLAN_SCHEMA, PLAN_SCHEMAS_READ, Plan};
 use plan::suggest::closest;
 use serde_json::Value;
 use std::ops::Range;
@@ -42,7 +42,7 @@ fn schema(name: &str, value: &Value) -> Result<(), Failure> {
     let failure = |what: String| Failure::new(Exit::InvalidInput, what);
     let example = format!("a plan starts with {{\"schema\": \"{PLAN_SCHEMA}\", …}}");
     match value.get("schema").and_then(Value::as_str) {
-        Some(PLAN_SCHEMA) => Ok(()),
+        Some(known) if PLAN_SCHEMAS_READ.contains(&known) => Ok(()),
         Some(other) if other.starts_with("meshwright.report/") => {
             Err(failure(format!("{name} is a report, not a plan"))
                 .hint("its key \"plan\" holds the plan; `meshwright plan -o plan.json` writes one"))

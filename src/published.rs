@@ -10,6 +10,7 @@ mod fixtures;
 mod intervals;
 mod machine;
 mod model;
+mod particular;
 mod predict;
 mod provenance;
 mod read;
@@ -21,6 +22,7 @@ mod words;
 
 pub use intervals::{Entry, Intervals, Kind, Knowledge, Regime, write as write_intervals};
 pub use machine::Workshop;
+pub use particular::Fitted;
 pub use predict::{Parts, Prediction};
 pub use provenance::{Provenance, provenance};
 pub use read::read;

@@ -23,6 +23,7 @@ use plan::report::Report;
 use plan::units::Bytes;
 use planner::answer::{Answer, Planned};
 use planner::pipeline::Backend;
+use planner::ranking::{Rule, choose};
 use planner::report::Context;
 use planner::request::{Effort, Objective, Pins, Request};
 
@@ -53,6 +54,8 @@ pub struct Question {
     pub backend: Backend,
     /// Plans to show: the best and its runners-up.
     pub top: usize,
+    /// How plans are ranked; `None`: by their predictions alone.
+    pub rule: Option<Rule>,
     /// Names and hashes of what was read.
     pub inputs: Names,
 }
@@ -152,6 +155,7 @@ impl Question {
             objective: search.objective.of_planner(),
             backend: search.solver.backend(),
             top: usize::from(search.top),
+            rule: rule(search.quantile),
             inputs: names,
         })
     }
@@ -191,9 +195,15 @@ impl Question {
         })
     }
 
-    /// The best plan, or why there is none.
+    /// The plan to take, or why there is none. Least memory is no matter of time, and is not
+    /// ranked.
     pub fn answer(&self, request: &Request<'_>) -> Answer {
-        planner::answer::plan(request, self.objective)
+        match (planner::answer::plan(request, self.objective), &self.rule) {
+            (Answer::Plan(fastest), Some(rule)) if self.objective != Objective::Memory => {
+                Answer::Plan(choose(request, fastest, rule))
+            }
+            (answer, _) => answer,
+        }
     }
 
     /// The report of a plan.
@@ -210,6 +220,7 @@ impl Question {
             objective: self.objective,
             hash: &fingerprint::hash,
             top: self.top.saturating_sub(1),
+            rule: self.rule,
         };
         match self.residuals() {
             None => planner::report::report(request, planned, &context),
@@ -250,6 +261,12 @@ impl Question {
         );
         Some((entry, words))
     }
+}
+
+/// How plans are ranked at a quantile, by what published sweeps have shown.
+fn rule(quantile: f64) -> Option<Rule> {
+    let particular = published::shipped_intervals().ok()?.particular?.particular;
+    Some(Rule { particular, quantile })
 }
 
 /// A tenth of the steps on either side can be told from this many on: with `n` of them, the level

@@ -124,9 +124,11 @@ fn compare() -> Value {
         "schema": {"const": "meshwright.compare/1"},
         "plans": {"type": "array", "items": entry},
         "decide_alike": {"type": "boolean"},
+        "first_is_faster": {"type": "array", "items": {"type": ["number", "null"]}},
         "verdicts": {"type": "array", "items": text()},
     });
-    object("meshwright.compare/1", &properties, &["schema", "plans", "decide_alike", "verdicts"])
+    let required = ["schema", "plans", "decide_alike", "first_is_faster", "verdicts"];
+    object("meshwright.compare/1", &properties, &required)
 }
 
 fn sweep() -> Value {

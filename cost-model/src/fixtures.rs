@@ -10,7 +10,7 @@ use plan::{Dtype, Grade, Sourced};
 use std::collections::BTreeMap;
 
 /// The shipped stack files.
-pub(crate) const FILES: [(&str, &str); 25] = [
+pub(crate) const FILES: [(&str, &str); 26] = [
     ("cudnn-rnn", include_str!("../../scenarios/profiles/cudnn-rnn.toml")),
     ("deepspeed-pipe", include_str!("../../scenarios/profiles/deepspeed-pipe.toml")),
     (
@@ -26,6 +26,7 @@ pub(crate) const FILES: [(&str, &str); 25] = [
     ("megatron-2022", include_str!("../../scenarios/profiles/megatron-2022.toml")),
     ("megatron-core", include_str!("../../scenarios/profiles/megatron-core.toml")),
     ("megatron-core-plain", include_str!("../../scenarios/profiles/megatron-core-plain.toml")),
+    ("megatron-zero-bubble", include_str!("../../scenarios/profiles/megatron-zero-bubble.toml")),
     ("mesh-tensorflow", include_str!("../../scenarios/profiles/mesh-tensorflow.toml")),
     ("nanotron", include_str!("../../scenarios/profiles/nanotron.toml")),
     ("pytorch-2020", include_str!("../../scenarios/profiles/pytorch-2020.toml")),

@@ -119,12 +119,10 @@ pub fn layer_time(layer: &LoweredLayer, around: Surroundings, profile: &Profile)
     }
 }
 
-pub(crate) fn pass_time(
-    steps: &[Step],
-    pass: Pass,
-    around: Surroundings,
-    profile: &Profile,
-) -> PassTime {
+/// Prices the steps of one pass of a layer, or of a half of one. Checked by
+/// `parts_of_a_layer_add_up`.
+#[must_use]
+pub fn pass_time(steps: &[Step], pass: Pass, around: Surroundings, profile: &Profile) -> PassTime {
     let mut time = PassTime::zero();
     let mut launches = Seconds::ZERO;
     let mut blocked = Estimate::exact(Seconds::ZERO);

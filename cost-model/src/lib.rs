@@ -23,6 +23,7 @@ pub mod gemm;
 pub mod host;
 pub mod layer;
 pub mod memory;
+pub mod normal;
 pub mod optimizer;
 pub mod overlap;
 pub mod pointwise;

@@ -99,6 +99,22 @@ pub fn shard_buffers(layer_parameters: u64, precision: &Precision, zero: Zero) -
     Bytes::from_count(layer_parameters.saturating_mul(each))
 }
 
+/// What sharded parameters need besides [`shard_buffers`] where all micro-batches pass through
+/// `parameters` more of them before anything is given up: `P·c` of gathered weights with ZeRO 3,
+/// and `P·w` of gradients that are not scattered yet with ZeRO 2 and 3.
+///
+/// Source: layered gradient accumulation, Lamy-Poirier 2021 (arXiv:2106.02679). Checked by
+/// `joined_buffers_by_hand`.
+#[must_use]
+pub fn joined_buffers(parameters: u64, precision: &Precision, zero: Zero) -> Bytes {
+    let each = match zero {
+        Zero::Off | Zero::Optimizer => 0,
+        Zero::Gradients => precision.wire_bytes,
+        Zero::Parameters => precision.compute.between_products().size() + precision.wire_bytes,
+    };
+    Bytes::from_count(parameters.saturating_mul(each))
+}
+
 /// Of `capacity`, what a plan may fill with tensors: the allocator reserves more than it hands
 /// out, and context and communicators take their part first.
 ///
@@ -164,6 +180,13 @@ mod tests {
         let text = format!("{printed}");
         let decimals = text.split('.').nth(1).map_or(0, str::len);
         10f64.powi(-(decimals as i32))
+    }
+
+    /// 10 parameters of two bytes on the wire and in use: 20 bytes of gradients, 20 of weights.
+    #[test]
+    fn joined_buffers_by_hand() {
+        let bytes = Zero::ALL.map(|z| joined_buffers(10, &MIXED_ADAM, z).get());
+        assert_eq!(bytes, [0.0, 0.0, 20.0, 40.0]);
     }
 
     #[test]

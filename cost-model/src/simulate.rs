@@ -10,6 +10,9 @@
 //! makespan     = max over virtual stages s of ( end of the last B(s,·) + tail(s) )
 //! ```
 //!
+//! A backward pass in halves is `I`, which waits and is waited for as `B`, and `W`, which only
+//! follows it on its rank (Qi et al. 2023, arXiv:2401.10241).
+//!
 //! A message is latency on the edge between two passes: it delays the consumer and occupies
 //! neither rank (asynchronous sends, as NCCL on its own stream). So a chain that goes down through
 //! stage `i` and comes back pays `F + B + send↓ + send↑` there. Passes of one virtual stage all
@@ -30,6 +33,7 @@ pub use order::{OrderError, Recurrence};
 pub use path::{Path, Ties};
 
 use order::{NONE, Node};
+use plan::schedule::Task;
 use plan::units::Seconds;
 
 /// What a virtual stage costs.
@@ -39,6 +43,8 @@ pub struct StageTimes {
     pub forward: Seconds,
     /// Backward time of one micro-batch.
     pub backward: Seconds,
+    /// The part of it that gradients of weights take, where they are computed apart.
+    pub weight: Seconds,
     /// Exposed time after the stage's last backward, once per step.
     pub tail: Seconds,
 }
@@ -72,13 +78,18 @@ impl Times {
 
     fn duration(&self, node: &Node) -> Seconds {
         let stage = &self.stages[node.stage as usize];
-        if node.is_forward { stage.forward } else { stage.backward }
+        match node.task {
+            Task::Forward => stage.forward,
+            Task::Backward => stage.backward,
+            Task::BackwardInput => stage.backward - stage.weight,
+            Task::BackwardWeight => stage.weight,
+        }
     }
 
     /// Latency between a pass and the pass on the neighbouring stage (or rank) that feeds it.
     fn latency(&self, node: &Node) -> Seconds {
         match node.boundary() {
-            Some(s) if node.is_forward => self.boundaries[s].forward,
+            Some(s) if node.is_forward() => self.boundaries[s].forward,
             Some(s) => self.boundaries.get(s).map_or(Seconds::ZERO, |b| b.backward),
             None => Seconds::ZERO,
         }

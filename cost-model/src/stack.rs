@@ -9,6 +9,7 @@ mod parse;
 pub use parse::{StackError, load_stack, parse_stack};
 
 use plan::machine::RecurrentLaw;
+use plan::schedule::ScheduleKind;
 use plan::units::{Bytes, Seconds};
 use plan::work::{AttentionKernel, OptimizerRule, PointwiseKind};
 use plan::{Estimate, Sourced};
@@ -46,6 +47,8 @@ pub struct Stack {
     pub collective: CollectiveStack,
     /// How much communication hides behind computation.
     pub overlap: OverlapStack,
+    /// Pipelines.
+    pub pipeline: PipelineStack,
     /// What the host costs.
     pub host: HostStack,
     /// Memory besides the model's own.
@@ -182,6 +185,10 @@ pub struct CollectiveStack {
     pub shard_ramp: Sourced<f64>,
     /// Whether one device of a node holds the variables and sums the gradients of all.
     pub central: Sourced<bool>,
+    /// Bytes of gradients that are summed at once.
+    pub bucket: Sourced<Bytes>,
+    /// Time that each bucket holds computation up, per doubling of the nodes that sum it.
+    pub bucket_wait: Sourced<Seconds>,
     /// Whether rings across nodes run through all ranks, as before trees and reductions inside
     /// nodes.
     pub flat_rings: Sourced<bool>,
@@ -223,6 +230,8 @@ pub struct OverlapStack {
     pub expert: Sourced<f64>,
     /// Whether gradients are reduced while the backward pass still runs.
     pub data: Sourced<bool>,
+    /// Whether that holds for gradients that are summed to where they are needed (ZeRO 1).
+    pub scattered: Sourced<bool>,
     /// Whether updated weights are gathered while the next forward pass runs.
     pub gather: Sourced<bool>,
     /// Part of gradient communication that is exposed even where it overlaps (the last bucket).
@@ -233,6 +242,16 @@ pub struct OverlapStack {
     pub contention: Sourced<f64>,
     /// Exposed part of gathering and scattering the root unit of sharded parameters.
     pub root_unit_exposed: Sourced<f64>,
+}
+
+/// Pipelines of a stack.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PipelineStack {
+    /// Schedules that the stack runs as it is.
+    pub schedules: Sourced<Vec<ScheduleKind>>,
+    /// Layers that the first and the last of otherwise equal stages may have less than others,
+    /// each, because they hold the embedding and the output.
+    pub shorter_ends: Sourced<f64>,
 }
 
 /// What the host costs.
@@ -247,6 +266,9 @@ pub struct HostStack {
     /// What such a collective takes on top, per rank of its group, while stages of a pipeline on
     /// different nodes keep the processor busy with messages.
     pub staged_collective: Sourced<Seconds>,
+    /// Processor time per tensor and replica where sharded states (ZeRO 1) are summed and gathered
+    /// as lists of pieces, each copied by a call of its own.
+    pub piece: Sourced<Seconds>,
     /// Time of a step outside of its passes: data, clipping, bookkeeping, and waiting for them.
     pub step: Sourced<Seconds>,
     /// Relative slowdown per doubling of the number of nodes.

@@ -79,6 +79,9 @@ pub trait Communicator: Send + Sync {
     /// Members.
     fn size(&self) -> usize;
 
+    /// The rank of a member.
+    fn rank(&self, member: usize) -> u32;
+
     /// Every member gets the reduction of all.
     ///
     /// # Errors

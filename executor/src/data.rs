@@ -91,7 +91,11 @@ impl Source {
         }
     }
 
-    fn read(&self, at: u64, count: usize) -> io::Result<Vec<u32>> {
+    /// Some tokens.
+    ///
+    /// # Errors
+    /// The file cannot be read, or ends before.
+    pub fn read(&self, at: u64, count: usize) -> io::Result<Vec<u32>> {
         match self {
             Self::Memory(tokens) => Ok(tokens[at as usize..at as usize + count].to_vec()),
             Self::File(file, _) => {
@@ -171,6 +175,12 @@ impl Batches {
         Ok(Self { source, sequences, length, objective, sampled, in_time, seed })
     }
 
+    /// The text.
+    #[must_use]
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
     /// Makes sure that a model knows all tokens.
     ///
     /// # Errors
@@ -224,6 +234,7 @@ impl Batches {
         }
         let count = slice.sequences.clone().count();
         let mut batch = MicroBatch::new(&inputs, &targets, count, self.in_time);
+        batch.first = piece.start;
         if let Objective::Hidden { mask, .. } = self.objective {
             self.hide(&mut batch, slice, mask);
         }
@@ -243,11 +254,14 @@ impl Batches {
         let mut rows = Vec::new();
         for (i, sequence) in slice.sequences.clone().enumerate() {
             let draw = draw.at(sequence);
-            let mut order: Vec<usize> = (0..batch.length).collect();
+            // Drawn among all positions, whichever of them this piece holds.
+            let mut order: Vec<usize> = (0..self.length).collect();
             order.sort_by_key(|&position| draw.bits(position as u64));
             order.truncate(self.predictions());
             order.sort_unstable();
-            rows.extend(order.into_iter().map(|position| (i * batch.length + position) as u32));
+            let held = order.into_iter().filter_map(|position| position.checked_sub(batch.first));
+            let held = held.filter(|&position| position < batch.length);
+            rows.extend(held.map(|position| (i * batch.length + position) as u32));
         }
         batch.targets = rows.iter().map(|&row| batch.inputs[row as usize]).collect();
         rows.iter().for_each(|&row| batch.inputs[row as usize] = mask);

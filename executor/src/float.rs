@@ -10,6 +10,7 @@ use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 
 mod bf16;
 mod fast;
+pub mod half;
 
 pub use bf16::{from_bf16, round_to_bf16, to_bf16};
 

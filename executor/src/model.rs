@@ -11,12 +11,14 @@ mod head;
 mod layer;
 mod parameter;
 mod recurrent;
+mod split;
 mod stage;
 mod support;
 
 pub use batch::MicroBatch;
-pub use layer::{Carry, Tensor};
+pub use layer::Carry;
 pub use parameter::{Cut, Init, Parameter};
+pub use split::{Along, Groups, Split};
 pub use stage::{Carries, Kept, Output, Remainder, Stage};
 pub use support::{Unsupported, assumptions, border_width, check, runs_in_time};
 

@@ -5,6 +5,7 @@
 //! rows. Every operator is generic over [`crate::float::Float`]; its tests compare the gradients
 //! with central differences in double precision.
 
+pub mod across;
 pub mod activation;
 pub mod attention;
 pub mod embedding;

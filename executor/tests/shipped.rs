@@ -44,6 +44,8 @@ fn decision(model: &Model, tokens: u64, exchange: Exchange) -> Decision {
         recompute: recompute.collect(),
     };
     Decision {
+        local_steps: None,
+        offload: false,
         world_size: 2,
         degrees: Degrees { dp: 2, tp: 1, pp: 1, cp: 1, ep: 1 },
         sequence_parallel: false,

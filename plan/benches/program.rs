@@ -50,6 +50,8 @@ fn question(micro_batches: u32) -> Question {
     };
     let p = spec.training.precision;
     let decision = Decision {
+        local_steps: None,
+        offload: false,
         world_size: degrees.world_size(),
         degrees,
         sequence_parallel: true,

@@ -6,20 +6,26 @@
 use crate::exchange::Exchange;
 use crate::lower::Recompute;
 use crate::mesh::Degrees;
-use crate::schedule::ScheduleKind;
+use crate::schedule::{LocalSteps, ScheduleKind};
 use crate::work::OptimizerRule;
 use crate::{Dtype, quantity::Value};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Schema name and version of plan.json.
-pub const PLAN_SCHEMA: &str = "meshwright.plan/1";
+///
+/// Version 2 has `local_steps` and `offload`.
+pub const PLAN_SCHEMA: &str = "meshwright.plan/2";
+
+/// Schemas whose files are plans of [`PLAN_SCHEMA`] as they are: they lack keys that may be left
+/// out.
+pub const PLAN_SCHEMAS_READ: [&str; 2] = ["meshwright.plan/1", PLAN_SCHEMA];
 
 /// A plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
-    /// Always [`PLAN_SCHEMA`].
+    /// [`PLAN_SCHEMA`], or an older one of [`PLAN_SCHEMAS_READ`].
     pub schema: String,
     /// Hash of inputs and decisions.
     pub id: String,
@@ -90,6 +96,12 @@ pub struct Decision {
     pub embedding: Option<EmbeddingDecision>,
     /// Formats and bytes per parameter.
     pub precision: PrecisionDecision,
+    /// Replicas that train apart and meet now and then; without it they agree after every step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local_steps: Option<LocalSteps>,
+    /// Whether activations wait for their backward pass in host memory.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub offload: bool,
 }
 
 /// Batch.
@@ -262,6 +274,28 @@ pub struct Certificate {
     /// The plan as a program, action by action, where it was simulated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<ProgramScore>,
+    /// The plan that the proof is about, where another one was preferred to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fastest: Option<Fastest>,
+}
+
+/// The fastest prediction, where a plan that splits the model less was preferred to it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Fastest {
+    /// The plan in a line.
+    pub label: String,
+    /// Its predicted step, seconds.
+    pub seconds: f64,
+    /// The probability that it is faster than the plan that was preferred.
+    pub faster: f64,
+    /// The probability from which on it would have been taken.
+    pub quantile: f64,
+    /// How much slower than the preferred plan it is in the worst cases, those beyond the
+    /// quantile, at least: 0.05 is 5 %.
+    pub worst: f64,
+    /// What makes their difference uncertain, most of all.
+    pub because: String,
 }
 
 /// How far the closed form that the search uses is from the simulation of the plan's program. Both

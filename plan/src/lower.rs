@@ -5,7 +5,10 @@
 
 mod collectives;
 mod compute;
+mod halves;
 mod memory;
+
+pub use halves::{Half, half};
 
 use crate::dtype::Dtype;
 use crate::graph::{Dim, OpGraph, Region, Sizes};
@@ -103,6 +106,8 @@ pub struct LocalParameters {
     pub expert: u64,
     /// Token tables, input or output.
     pub table: u64,
+    /// Tensors that the replicated parameters are stored as.
+    pub tensors: u64,
 }
 
 impl LocalParameters {

@@ -122,6 +122,9 @@ pub struct MemoryReport {
     pub capacity_bytes: f64,
     /// What the plan may fill, bytes.
     pub limit_bytes: f64,
+    /// What is kept free of tensors, and where that is from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reserve: Vec<String>,
     /// Pipeline ranks, in order.
     pub stages: Vec<StageMemory>,
 }
@@ -202,8 +205,11 @@ pub struct RunnerUp {
     pub label: String,
     /// Step time, seconds.
     pub seconds: f64,
-    /// Relative to the winner: 0.003 is 0.3 % slower.
+    /// Relative to the plan that is answered: 0.003 is 0.3 % slower.
     pub slower: f64,
+    /// The probability that it is faster all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faster: Option<f64>,
     /// Largest memory, bytes.
     pub memory_bytes: f64,
     /// A reason to prefer it, or what it loses by.

@@ -79,6 +79,18 @@ impl ScheduleKind {
         }
     }
 
+    /// Whether backward passes are in two halves.
+    #[must_use]
+    pub fn splits_backward(self) -> bool {
+        matches!(self, Self::ZeroBubbleH1 | Self::ZeroBubbleH2 | Self::ZeroBubbleV)
+    }
+
+    /// Whether a stage may have several chunks of the model.
+    #[must_use]
+    pub fn has_chunks(self) -> bool {
+        matches!(self, Self::Interleaved | Self::BreadthFirst | Self::ZeroBubbleV)
+    }
+
     /// The word in files and flags.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -209,7 +221,7 @@ impl Shape {
     pub fn home(&self, stage: u32) -> u32 {
         let place = stage % self.ranks.max(1);
         let goes_up = self.kind == ScheduleKind::ZeroBubbleV && stage >= self.ranks;
-        if goes_up { self.ranks - 1 - place } else { place }
+        if goes_up { self.ranks.saturating_sub(1 + place) } else { place }
     }
 
     /// Steps between a forward pass of a stage and the backward pass that answers it: 0, but for

@@ -73,7 +73,9 @@ fn column(forward: f64, backward: f64, gib: f64, transient: f64) -> Column {
     Column {
         forward: Seconds::new(forward * 1e-3),
         backward: Seconds::new(backward * 1e-3),
+        weight: Seconds::ZERO,
         activation: Bytes::new(gib * GIB),
+        halves: Bytes::ZERO,
         transient: Bytes::new(transient * GIB),
     }
 }
@@ -161,6 +163,7 @@ fn simulated(bencher: Bencher, (ranks, micro_batches): (u32, u32)) {
     let stage = StageTimes {
         forward: Seconds::new(3e-3),
         backward: Seconds::new(6e-3),
+        weight: Seconds::ZERO,
         tail: Seconds::new(1e-2),
     };
     let send = Seconds::new(1e-4);

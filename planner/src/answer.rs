@@ -9,9 +9,11 @@ use crate::setting::applies;
 use crate::solution::Solution;
 use crate::space::{MAX_SEQUENCES, configurations, meshes};
 use cost_model::ProfileError;
+use cost_model::memory::Zero;
 use plan::document::Certificate;
 use plan::exchange::Exchange;
 use plan::lower::Indivisible;
+use plan::schedule::ScheduleKind;
 use plan::units::Bytes;
 use std::collections::BTreeSet;
 use thiserror::Error;
@@ -93,6 +95,22 @@ pub enum Impossible {
         exchange: Exchange,
         /// Why not.
         why: &'static str,
+    },
+    /// The stack has no such schedule.
+    #[error("the stack {stack} does not run {}; it runs {}", pinned.word(), list_words(runs))]
+    Schedule {
+        /// The pinned schedule.
+        pinned: ScheduleKind,
+        /// The stack.
+        stack: String,
+        /// What it runs.
+        runs: Vec<ScheduleKind>,
+    },
+    /// Replicas that train apart share nothing.
+    #[error("replicas that train apart cannot share states or sequences: not with {}", pins.join(" "))]
+    LocalSteps {
+        /// The pins that ask for it, as flags.
+        pins: Vec<String>,
     },
     /// Nothing to plan.
     #[error("{what} is 0: there is nothing to plan")]
@@ -194,9 +212,23 @@ fn list<T: ToString>(numbers: &[T]) -> String {
     words.join(", ") + more
 }
 
+fn list_words(schedules: &[ScheduleKind]) -> String {
+    let words: Vec<&str> = schedules.iter().map(|kind| kind.word()).collect();
+    words.join(", ")
+}
+
 fn list_each(global: u64, replicas: &[u32]) -> String {
     let each: Vec<u64> = replicas.iter().map(|dp| global / u64::from(*dp)).collect();
     list(&each)
+}
+
+/// ZeRO and context parallelism have replicas share what those that train apart each have.
+fn shared_by_local_steps(pins: &Pins) -> Option<Impossible> {
+    pins.local_steps?;
+    let zero = pins.zero.filter(|&zero| zero != Zero::Off);
+    let cp = pins.cp.filter(|&cp| cp > 1);
+    let shared = Pins { zero, cp, ..Pins::default() }.flags();
+    (!shared.is_empty()).then_some(Impossible::LocalSteps { pins: shared })
 }
 
 /// Questions that have no plan whatever the memory.
@@ -217,6 +249,14 @@ fn impossible(request: &Request<'_>) -> Option<Impossible> {
         && let Some(why) = applies(table, exchange)
     {
         return Some(Impossible::Exchange { exchange, why });
+    }
+    if let Some(pinned) = request.pins.schedule.filter(|&kind| !request.allows(kind)) {
+        let stack = request.profile.stack();
+        let (stack, runs) = (stack.name.clone(), stack.pipeline.schedules.value.clone());
+        return Some(Impossible::Schedule { pinned, stack, runs });
+    }
+    if let Some(why) = shared_by_local_steps(&request.pins) {
+        return Some(why);
     }
     let all = meshes(request);
     if all.is_empty() {

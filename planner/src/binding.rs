@@ -82,7 +82,10 @@ fn solved(what: &str, asked: &Request<'_>, planned: &Planned, before: &Request<'
         Answer::Plan(new) => {
             let step = new.solution.step;
             let rate = |sequences: u64, step: f64| sequences as f64 / step;
-            let old = rate(before.global_sequences, planned.solution.step.get());
+            // Both are the fastest predictions: like against like.
+            let fastest = planned.certificate.fastest.as_ref().map(|f| f.seconds);
+            let step_before = fastest.unwrap_or(planned.solution.step.get());
+            let old = rate(before.global_sequences, step_before);
             let gain = rate(asked.global_sequences, step.get()) / old - 1.0;
             Binding {
                 change: what.into(),

@@ -1,8 +1,8 @@
 //! A solution in detail: where time and memory of each rank go. The same prices and the same
 //! simulation that the search used, kept apart by cause.
 
+use crate::even::{last_stages, rank_counts, rank_memory, ready, sum, times, transient};
 use crate::inner::Inner;
-use crate::interleaved::{rank_counts, rank_memory, sum, times, transient};
 use crate::pipeline::SyncModel;
 use crate::prices::{Level, PricedKinds};
 use crate::request::Request;
@@ -10,7 +10,6 @@ use crate::solution::{Solution, StageUse, jittered};
 use crate::sync::SyncParts;
 use cost_model::flops;
 use cost_model::layer::PassTime;
-use cost_model::simulate::Recurrence;
 use plan::lower::Recompute;
 use plan::schedule::{Order, in_flight, order};
 use plan::units::{Bytes, Flops, Seconds};
@@ -68,10 +67,10 @@ pub fn detail(
     let c = &solution.configuration;
     let order = order(c.schedule, c.degrees.pp, c.micro_batches, c.chunks)?;
     let setting = inner.settings().iter().position(|s| *s == solution.setting)?;
-    let recurrence = Recurrence::new(&order).ok()?;
-    let times = times(inner, &solution.stages, setting);
+    let recurrence = ready(c.schedule, &order)?;
+    let times = times(inner, &solution.stages, &last_stages(&order), setting);
     let run = recurrence.run(&times);
-    let memory = rank_memory(inner, &solution.stages, &order, setting);
+    let memory = rank_memory(inner, &solution.stages, (&order, 1.0), setting);
     let rank = |r: usize| {
         let view = View { inner, kinds, stages: &solution.stages, setting };
         view.rank(r, (run.idle(r), run.busy(r)), memory[r], &order)

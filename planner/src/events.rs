@@ -40,7 +40,7 @@ pub fn gradients(request: &Request<'_>, solution: &Solution) -> Gradients {
     let p = &request.model.spec.training.precision;
     let zero = solution.setting.zero;
     let bytes = if zero >= Zero::Gradients { p.wire_bytes } else { p.gradient_bytes };
-    Gradients { bytes, has_shards: zero == Zero::Parameters }
+    Gradients { bytes, has_shards: zero == Zero::Parameters, scattered: zero == Zero::Optimizer }
 }
 
 /// A plan by closed form and as a program, without stragglers.
@@ -104,12 +104,24 @@ impl Priced {
         Prepared::new(&self.program, durations, fold, &Options::CLUSTER)
     }
 
-    /// The step with no rank slower than its price.
+    /// The step with no rank slower than its price; where replicas train apart, the mean step of a
+    /// period.
     ///
     /// # Errors
     /// [`EventError`].
     pub fn makespan(&self) -> Result<Seconds, EventError> {
-        Ok(self.prepared(Fold::classes(&self.program))?.run()?.makespan())
+        let period = self.period();
+        let options = Options { steps: 0..period, ..Options::CLUSTER };
+        let durations = Durations::Prices(&self.prices);
+        let fold = Fold::classes(&self.program);
+        let prepared = Prepared::new(&self.program, durations, fold, &options)?;
+        Ok(prepared.run()?.makespan() / period as f64)
+    }
+
+    /// Steps after which the program has done everything that it does now and then.
+    fn period(&self) -> u64 {
+        let actions = self.program.classes.iter().flat_map(|class| &class.actions);
+        u64::from(actions.map(|action| action.cadence.every).max().unwrap_or(1).max(1))
     }
 }
 
@@ -145,5 +157,6 @@ fn expected_actions(request: &Request<'_>, solution: &Solution, granularity: Gra
         Granularity::Layer | Granularity::Operator => u64::from(request.model.layers()),
     };
     let passes = u64::from(solution.configuration.micro_batches) * 3;
-    pieces * passes * 2
+    let steps = u64::from(request.pins.local_steps.map_or(1, |local| local.every));
+    pieces * passes * 2 * steps
 }

@@ -1,5 +1,6 @@
 //! From a configuration to an inner problem: columns per run of layers and setting.
 
+use crate::even::Orders;
 use crate::pipeline::{Column, Problem, Segment, StageSync, SyncModel};
 use crate::prices::{Level, PricedKind, PricedKinds, compute, mesh_of};
 use crate::request::Request;
@@ -13,6 +14,7 @@ use cost_model::price;
 use plan::Dtype;
 use plan::mesh::Mesh;
 use plan::model::{LayerRole, Run};
+use plan::schedule::ScheduleKind;
 use plan::units::{Bytes, Seconds};
 use plan::work::{Collective, CollectiveOp, Group, Send, Work};
 
@@ -27,6 +29,8 @@ pub struct Inner<'a> {
     pub sync: Sync<'a>,
     /// Messages between stages.
     pub send: SendTimes,
+    /// Orders of schedules over equal stages.
+    pub(crate) orders: Orders,
 }
 
 /// One message between stages. Plain schedules wait for it; where the stack overlaps messages
@@ -44,9 +48,13 @@ impl<'a> Inner<'a> {
     #[must_use]
     pub fn new(request: &'a Request<'a>, c: Configuration, kinds: &PricedKinds) -> Self {
         let mesh = mesh_of(request, c.degrees);
-        let all = settings(request, mesh.replica_group().size);
+        // Replicas that train apart have nobody to share states or exchange rows with.
+        let apart = request.pins.local_steps.is_some();
+        let all = settings(request, if apart { 1 } else { mesh.replica_group().size });
         let sync = Sync::new(request, c, all, kinds);
-        let pass = PassBuilder { request, c, mesh, sync: &sync };
+        let most_saved = kinds.iter().flat_map(|kind| &kind.levels).map(|level| level.saved);
+        let most_saved = most_saved.fold(Bytes::ZERO, Bytes::max);
+        let pass = PassBuilder { request, c, mesh, sync: &sync, most_saved };
         let segments = request
             .model
             .chain
@@ -60,7 +68,7 @@ impl<'a> Inner<'a> {
             })
             .collect();
         let send = send(request, &c, &mesh, kinds);
-        Self { request, configuration: c, segments, sync, send }
+        Self { request, configuration: c, segments, sync, send, orders: Orders::default() }
     }
 
     /// The inner problem under one setting. Settings are solved one by one, because runtimes
@@ -150,6 +158,8 @@ struct PassBuilder<'a> {
     c: Configuration,
     mesh: Mesh,
     sync: &'a Sync<'a>,
+    /// Most activations that any layer keeps.
+    most_saved: Bytes,
 }
 
 impl PassBuilder<'_> {
@@ -164,21 +174,73 @@ impl PassBuilder<'_> {
             _ => Seconds::ZERO,
         };
         let forward = level.time.forward.total().value + exchange;
-        let backward = level.time.backward_total().value + exchange + self.accumulate(kind);
-        let (gather, scatter) = self.shard_traffic(kind, zero);
-        let copies = if zero == Zero::Parameters { self.shard_copies(kind) } else { Seconds::ZERO };
+        let backward = level.time.backward_total().value + exchange;
+        let (gather, scatter, copies) = self.sharding(kind, zero);
         let profile = self.request.profile;
         // A recurrent layer has no gradient before its last time step: nothing to hide behind.
         let together = |compute, traffic| match self.request.model.is_recurrent {
             true => compute + traffic,
             false => beside(compute, traffic, profile),
         };
-        Column {
+        let (weight, halves) = match self.c.schedule.splits_backward() {
+            true => (level.weight + self.accumulate(kind) + copies, self.between(kind, level)),
+            false => (Seconds::ZERO, Bytes::ZERO),
+        };
+        let (backward, weight) = if weight > Seconds::ZERO {
+            let first = together(backward - level.weight, gather);
+            let second = together(weight, gather + scatter);
+            (first + second, second)
+        } else {
+            (together(backward + self.accumulate(kind) + copies, gather + scatter), Seconds::ZERO)
+        };
+        let column = Column {
             forward: together(forward, gather),
-            backward: together(backward + copies, gather + scatter),
+            backward,
+            weight,
             activation: level.saved,
+            halves,
             transient: level.transient,
+        };
+        match self.request.pins.offload {
+            Some(true) => self.offloaded(column),
+            _ => column,
         }
+    }
+
+    /// Activations go to the host beside the forward pass and come back beside the backward pass,
+    /// each on an engine of its own: `max(pass, bytes / link)`. What is near its use stays, as
+    /// programs have it: a few layers around those at work.
+    fn offloaded(&self, column: Column) -> Column {
+        const NEAR: f64 = 4.0;
+        let copy = match column.activation > Bytes::ZERO {
+            true => price(&Work::HostCopy(column.activation), self.request.profile).value,
+            false => Seconds::ZERO,
+        };
+        Column {
+            forward: column.forward.max(copy),
+            backward: (column.backward - column.weight).max(copy) + column.weight,
+            activation: Bytes::ZERO,
+            transient: column.transient + self.most_saved * NEAR,
+            ..column
+        }
+    }
+
+    /// What a layer keeps from the first to the second half of its backward pass, besides its
+    /// activations: the gradient of what it hands on, and what was computed again.
+    fn between(&self, kind: &PricedKind, level: &Level) -> Bytes {
+        kind.border + level.transient
+    }
+
+    /// Per micro-batch: time to gather a layer's weights once, to scatter its gradients, and of
+    /// copies around that. Breadth-first schedules do each once for all micro-batches.
+    fn sharding(&self, kind: &PricedKind, zero: Zero) -> (Seconds, Seconds, Seconds) {
+        let (gather, scatter) = self.shard_traffic(kind, zero);
+        let copies = if zero == Zero::Parameters { self.shard_copies(kind) } else { Seconds::ZERO };
+        let each = match self.c.schedule {
+            ScheduleKind::BreadthFirst => 1.0 / f64::from(self.c.micro_batches),
+            _ => 1.0,
+        };
+        (gather * each, scatter * each, copies * each)
     }
 
     /// Gradients of further micro-batches are added to those of the first; frameworks that keep

@@ -25,6 +25,9 @@ pub fn label(request: &Request<'_>, s: &Solution) -> String {
     add(d.pp > 1, schedule(c.schedule, c.chunks, c.time_chunks));
     add(c.micro_batches > 1 && c.time_chunks == 1, micro_batches(s));
     add(c.pieces > 1, format!("table in {} pieces", c.pieces));
+    let local = request.pins.local_steps;
+    add(local.is_some(), local.map(plan::schedule::LocalSteps::words).unwrap_or_default());
+    add(request.pins.offload == Some(true), "offload".into());
     let recompute = recompute(request, s);
     add(recompute != "none", format!("recompute {recompute}"));
     parts.join(" · ")
@@ -32,7 +35,9 @@ pub fn label(request: &Request<'_>, s: &Solution) -> String {
 
 fn schedule(kind: ScheduleKind, chunks: u32, time_chunks: u32) -> String {
     match kind {
-        ScheduleKind::Interleaved => format!("interleaved 1F1B, {chunks} chunks"),
+        ScheduleKind::Interleaved | ScheduleKind::BreadthFirst => {
+            format!("{}, {chunks} chunks", kind.name())
+        }
         _ if time_chunks > 1 => format!("wavefront of {time_chunks} time chunks"),
         other => other.name().into(),
     }

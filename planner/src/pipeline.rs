@@ -52,8 +52,12 @@ pub struct Column {
     pub forward: Seconds,
     /// Backward time of one micro-batch, recomputation included.
     pub backward: Seconds,
+    /// The part of it that gradients of weights take, where they are computed apart.
+    pub weight: Seconds,
     /// Activations kept per micro-batch in flight.
     pub activation: Bytes,
+    /// What is kept besides between both halves of a backward pass.
+    pub halves: Bytes,
     /// Memory needed only while the layer runs; the stage pays the largest.
     pub transient: Bytes,
 }

@@ -4,17 +4,18 @@
 use crate::evaluate::flops_of;
 use crate::request::Request;
 use crate::space::Configuration;
-use cost_model::layer::{LayerTime, Surroundings, layer_time};
+use cost_model::layer::{LayerTime, PassTime, Surroundings, layer_time, pass_time};
 use cost_model::{Profile, ProfileError};
 use plan::Dtype;
 use plan::layout::Layout;
 use plan::lower::{
-    Context, Indivisible, LocalParameters, LoweredLayer, Recompute, Traits, check_divisible, lower,
+    Context, Half, Indivisible, LocalParameters, LoweredLayer, Recompute, Traits, check_divisible,
+    half, lower,
 };
 use plan::mesh::{Degrees, Mesh};
 use plan::model::{LayerKind, LayerRole};
 use plan::units::{Bytes, Flops, Seconds};
-use plan::work::AttentionKernel;
+use plan::work::{AttentionKernel, Pass, Work};
 use std::collections::BTreeMap;
 
 /// What decides the local shapes of a layer. Replicas beyond the expert-parallel ones do not.
@@ -54,6 +55,8 @@ pub struct Level {
     pub recompute: Recompute,
     /// Time of one micro-batch.
     pub time: LayerTime,
+    /// The part of the backward pass that gradients of weights take, computed apart.
+    pub weight: Seconds,
     /// Activations kept per micro-batch.
     pub saved: Bytes,
     /// Activations that exist only while the layer is recomputed.
@@ -154,13 +157,29 @@ fn price_kind(
     let layers = lower_kind(request, traits, split, kind).map_err(Unpriced::Divisibility)?;
     let (sequence_parallel, staged) = (split.sequence_parallel, split.staged);
     let around = Surroundings { sequence_parallel, staged };
+    let splits = request.splits_backward();
     let mut levels = Vec::new();
     for (recompute, layer) in &layers {
         let steps = layer.forward.iter().chain(&layer.backward);
         request.profile.check(steps.map(|s| &s.work)).map_err(Unpriced::Profile)?;
+        if request.pins.offload == Some(true) {
+            let copy = Work::HostCopy(layer.saved);
+            request.profile.check([&copy]).map_err(Unpriced::Profile)?;
+        }
+        let time = layer_time(layer, around, request.profile);
+        let weight = match splits {
+            true => pass_time(
+                &half(&layer.backward, Half::Weight),
+                Pass::Backward,
+                around,
+                request.profile,
+            ),
+            false => PassTime::zero(),
+        };
         levels.push(Level {
             recompute: *recompute,
-            time: layer_time(layer, around, request.profile),
+            time,
+            weight: weight.total().value.min(time.backward.total().value),
             saved: layer.saved,
             transient: layer.transient,
             recomputed: flops_of(layer.recompute.iter().map(|s| &s.work)),

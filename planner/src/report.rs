@@ -18,6 +18,7 @@ pub use time::time_parts;
 
 use crate::answer::Planned;
 use crate::prices::compute;
+use crate::ranking::Rule;
 use crate::request::{Objective, Request};
 use crate::why::reasons;
 use plan::Estimate;
@@ -45,6 +46,8 @@ pub struct Context<'a> {
     pub hash: &'a dyn Fn(&str) -> String,
     /// Runners-up to show.
     pub top: usize,
+    /// How plans are ranked; without it runners-up have no probability.
+    pub rule: Option<Rule>,
 }
 
 /// The report of an answer.
@@ -72,7 +75,7 @@ pub fn report(request: &Request<'_>, planned: &Planned, context: &Context<'_>) -
         memory: memory::memory(request, planned),
         exchange: exchange::exchange(request, planned),
         why: reasons(request, planned),
-        runners_up: runners_up::runners_up(request, planned, context.top),
+        runners_up: runners_up::runners_up(request, planned, (context.top, context.rule.as_ref())),
         warnings: warnings::warnings(request, planned),
         assumptions: assumptions::assumptions(request),
     }

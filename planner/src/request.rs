@@ -9,7 +9,7 @@ use plan::lower::Recompute;
 use plan::machine::Cluster;
 use plan::mesh::Degrees;
 use plan::model::Model;
-use plan::schedule::ScheduleKind;
+use plan::schedule::{LocalSteps, ScheduleKind};
 use plan::units::Bytes;
 
 /// What the person fixed; `None` leaves the choice to the planner.
@@ -41,6 +41,10 @@ pub struct Pins {
     pub exchange: Option<Exchange>,
     /// Bytes per element of the embedding exchange.
     pub exchange_wire: Option<u64>,
+    /// Replicas that train apart. Never chosen, because it changes what is learned.
+    pub local_steps: Option<LocalSteps>,
+    /// Whether activations wait in host memory.
+    pub offload: Option<bool>,
 }
 
 impl Pins {
@@ -75,6 +79,8 @@ impl Pins {
                 "embedding-wire",
                 self.exchange_wire.map(|b| if b == 2 { "fp16" } else { "fp32" }),
             ),
+            self.local_steps.map(|local| format!("--local-steps {local}")),
+            word("offload", self.offload.map(|on| if on { "on" } else { "off" })),
         ]
         .into_iter()
         .flatten()
@@ -181,6 +187,23 @@ impl Request<'_> {
     #[must_use]
     pub fn limit(&self) -> Bytes {
         self.profile.memory() * self.max_memory
+    }
+
+    /// Whether a schedule may be used: the stack runs it, and no other one is pinned. One with
+    /// stale gradients has to be pinned, because it changes what is learned.
+    #[must_use]
+    pub fn allows(&self, kind: ScheduleKind) -> bool {
+        match self.pins.schedule {
+            Some(pin) if pin != kind => false,
+            Some(ScheduleKind::Ouroboros) => true,
+            _ => self.profile.stack().pipeline.schedules.value.contains(&kind),
+        }
+    }
+
+    /// Whether any schedule that may be used has backward passes in halves.
+    #[must_use]
+    pub fn splits_backward(&self) -> bool {
+        ScheduleKind::ALL.into_iter().any(|kind| kind.splits_backward() && self.allows(kind))
     }
 
     /// Tokens per sequence on the target side.

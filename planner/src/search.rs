@@ -43,7 +43,16 @@ const TIE: f64 = 1e-9;
 /// Searches the whole space.
 #[must_use]
 pub fn search(request: &Request<'_>) -> Found {
-    let mut search = Search::new(request);
+    searched(Search::new(request))
+}
+
+/// Searches for plans faster than `ceiling` only; others count as slower.
+#[must_use]
+pub fn search_below(request: &Request<'_>, ceiling: Seconds) -> Found {
+    searched(Search { ceiling: Some(ceiling), ..Search::new(request) })
+}
+
+fn searched(mut search: Search<'_>) -> Found {
     let queue = search.bounded();
     search.run(queue);
     search.finish()
@@ -75,6 +84,8 @@ struct Candidate {
 struct Search<'a> {
     request: &'a Request<'a>,
     book: PriceBook<'a>,
+    /// The step to beat before anything is found.
+    ceiling: Option<Seconds>,
     best: Option<Solution>,
     others: Vec<Solution>,
     closest: Option<Shortfall>,
@@ -101,6 +112,7 @@ impl<'a> Search<'a> {
         Self {
             request,
             book: PriceBook::new(request),
+            ceiling: None,
             best: None,
             others: Vec::new(),
             closest: None,
@@ -193,7 +205,7 @@ impl<'a> Search<'a> {
     }
 
     fn cutoff(&self) -> Option<Seconds> {
-        self.best.as_ref().map(|b| b.step * (1.0 - TIE))
+        self.best.as_ref().map(|b| b.step * (1.0 - TIE)).or(self.ceiling)
     }
 
     fn decide(&mut self, c: Configuration, effort: Effort) {
@@ -296,6 +308,7 @@ impl<'a> Search<'a> {
             space: describe(),
             meshes: meshes.collect(),
             program: None,
+            fastest: None,
         }
     }
 }

@@ -1,9 +1,9 @@
 //! A solved configuration: which layers run where and how.
 
+use crate::even;
 use crate::inner::Inner;
-use crate::interleaved;
 use crate::pipeline::{self, Assignment, CutOffBy, Outcome, Proof};
-use crate::prices::PricedKinds;
+use crate::prices::{Level, PricedKinds};
 use crate::request::{Effort, Request};
 use crate::setting::Setting;
 use crate::space::Configuration;
@@ -95,6 +95,11 @@ pub enum Solved {
     },
 }
 
+/// Schedules that are planned with equal stages; under others stages may have any size.
+pub(crate) fn is_even(schedule: ScheduleKind) -> bool {
+    !matches!(schedule, ScheduleKind::GPipe | ScheduleKind::OneForwardOneBackward)
+}
+
 /// Stragglers: the same for every plan on the same nodes, so it changes no comparison.
 #[must_use]
 pub fn jittered(request: &Request<'_>, step: Seconds) -> Seconds {
@@ -110,28 +115,33 @@ pub fn unjittered(request: &Request<'_>, step: Seconds) -> Seconds {
 /// The coarsest bound: the fastest way to do every layer's work, spread as well as the schedule
 /// allows, without messages, sharding or once-per-step costs.
 ///
-/// `T ≥ W/(1 − (1 − 1/m)^P)` under 1F1B and GPipe (see [`pipeline::lower_bound`]); interleaved, see
-/// [`interleaved`].
+/// `T ≥ W/(1 − (1 − 1/m)^P)` under 1F1B and GPipe (see [`pipeline::lower_bound`]); with equal
+/// stages, see [`even`].
 #[must_use]
 pub fn work_bound(request: &Request<'_>, c: &Configuration, kinds: &PricedKinds) -> Seconds {
-    let fastest = |kind: usize| {
-        let levels = kinds[kind].levels.iter();
-        let both = levels.map(|l| l.time.forward.total().value + l.time.backward_total().value);
-        both.fold(Seconds::new(f64::INFINITY), Seconds::min)
+    let fastest = |kind: usize, time: fn(&Level) -> Seconds| {
+        let times = kinds[kind].levels.iter().map(time);
+        times.fold(Seconds::new(f64::INFINITY), Seconds::min)
     };
+    let forward = |l: &Level| l.time.forward.total().value;
+    let both = |l: &Level| l.time.forward.total().value + l.time.backward_total().value;
     let is_body = |run: &Run| request.model.kinds[run.kind].role == LayerRole::Body;
-    let sum = |runs: &mut dyn Iterator<Item = &Run>| -> Seconds {
-        runs.map(|run| fastest(run.kind) * f64::from(run.layers)).sum()
+    let sum = |runs: &mut dyn Iterator<Item = &Run>, time| -> Seconds {
+        runs.map(|run| fastest(run.kind, time) * f64::from(run.layers)).sum()
     };
     let mut chain = request.model.chain.iter();
-    let raw = match c.schedule {
-        ScheduleKind::Interleaved => {
-            interleaved::wait_and_work(c, sum(&mut chain.filter(|run| is_body(run))))
-        }
-        _ => {
-            let (m, p) = (f64::from(c.micro_batches), f64::from(c.degrees.pp));
-            sum(&mut chain) / (1.0 - (1.0 - 1.0 / m).powf(p))
-        }
+    let raw = if is_even(c.schedule) {
+        let body = || chain.clone().filter(|run| is_body(run));
+        let least = |time| {
+            let each = body().map(|run| fastest(run.kind, time));
+            each.fold(Seconds::new(f64::INFINITY), Seconds::min)
+        };
+        let (forward, blocked) = (least(forward), Seconds::ZERO);
+        let (both, sum) = (least(both), sum(&mut body(), both));
+        even::of_best_split(request, c, even::Least { forward, both, sum, blocked })
+    } else {
+        let (m, p) = (f64::from(c.micro_batches), f64::from(c.degrees.pp));
+        sum(&mut chain, both) / (1.0 - (1.0 - 1.0 / m).powf(p))
     };
     jittered(request, raw)
 }
@@ -139,12 +149,11 @@ pub fn work_bound(request: &Request<'_>, c: &Configuration, kinds: &PricedKinds)
 /// Lower bound of a configuration's step under one setting. An infinite bound means that nothing
 /// fits.
 fn bound(request: &Request<'_>, inner: &Inner<'_>, setting: usize) -> Seconds {
-    let raw = match inner.configuration.schedule {
-        ScheduleKind::Interleaved => interleaved::bound(inner, setting),
-        _ => {
-            let sync = inner.one_setting(setting);
-            pipeline::lower_bound(&inner.problem(&sync)).map_or(Seconds::ZERO, |b| b.seconds)
-        }
+    let raw = if is_even(inner.configuration.schedule) {
+        even::bound(request, inner, setting)
+    } else {
+        let sync = inner.one_setting(setting);
+        pipeline::lower_bound(&inner.problem(&sync)).map_or(Seconds::ZERO, |b| b.seconds)
     };
     jittered(request, raw)
 }
@@ -187,8 +196,8 @@ fn solve_setting(
     Asked { setting, cutoff, effort }: Asked,
 ) -> Solved {
     let raw_cutoff = cutoff.map(|c| unjittered(request, c));
-    if inner.configuration.schedule == ScheduleKind::Interleaved {
-        return interleaved::solve(request, inner, kinds, setting, raw_cutoff);
+    if is_even(inner.configuration.schedule) {
+        return even::solve(request, inner, kinds, setting, raw_cutoff);
     }
     let sync = inner.one_setting(setting);
     let problem = inner.problem(&sync);

@@ -1,5 +1,6 @@
 //! The space of plans: everything that is enumerated outside of the integer programme.
 
+use crate::even;
 use crate::prices::{compute, traits};
 use crate::request::{Pins, Request};
 use crate::setting::is_large;
@@ -7,6 +8,7 @@ use plan::mesh::Degrees;
 use plan::model::{Family, Model};
 use plan::schedule::ScheduleKind;
 use plan::work::AttentionKernel;
+use std::ops::RangeInclusive;
 
 /// Beyond this tensor-parallel degree no published layout goes.
 const MAX_TP: u32 = 64;
@@ -71,7 +73,10 @@ pub fn describe() -> Vec<String> {
          stages of any size under 1F1B and GPipe"
             .into(),
         format!(
-            "interleaved 1F1B: equal chunks, up to {MAX_CHUNKS} per rank, one recomputation level"
+            "interleaved 1F1B and breadth-first: equal chunks, up to {MAX_CHUNKS} per rank; \
+             zero-bubble H1, H2 and V: one equal stage per rank, two in V; first and last shorter \
+             where the software stack can; one recomputation level each; of all schedules, those \
+             that the stack runs"
         ),
         format!("recurrent pipelines: wavefronts of up to {MAX_TIME_CHUNKS} pieces along time"),
         format!(
@@ -125,7 +130,7 @@ fn context_degrees(request: &Request<'_>, ranks: u32) -> Vec<u32> {
     (0..12)
         .map(|k| 1u32 << k)
         .filter(|&cp| cp == 1 || (has_attention && fits(cp)))
-        .filter(|&cp| allowed(request.pins.cp, cp, true))
+        .filter(|&cp| allowed(request.pins.cp, cp, cp == 1 || request.pins.local_steps.is_none()))
         .collect()
 }
 
@@ -186,7 +191,7 @@ fn micro_batches(pins: &Pins, replica: u64) -> Vec<(u64, u32)> {
 
 fn schedules(request: &Request<'_>, base: Configuration, all: &mut Vec<Configuration>) {
     let pp = base.degrees.pp;
-    let wanted = |kind| request.pins.schedule.is_none_or(|pin| pin == kind);
+    let wanted = |kind| request.allows(kind);
     if pp == 1 {
         all.push(base);
         return;
@@ -199,14 +204,43 @@ fn schedules(request: &Request<'_>, base: Configuration, all: &mut Vec<Configura
             pieces(request, Configuration { schedule, ..base }, all);
         }
     }
-    if wanted(ScheduleKind::Interleaved) && base.micro_batches.is_multiple_of(pp) {
-        let body = request.model.layers().saturating_sub(2);
-        let chunks = (2..=MAX_CHUNKS).filter(|v| body.is_multiple_of(pp * v) && body >= pp * v);
-        for chunks in chunks.filter(|&v| allowed(request.pins.chunks, v, true)) {
-            let schedule = ScheduleKind::Interleaved;
-            all.push(Configuration { schedule, chunks, ..base });
-        }
+    for schedule in EVEN.into_iter().filter(|&kind| wanted(kind)) {
+        let exists = |chunks: &u32| {
+            let shape = Configuration { schedule, chunks: *chunks, ..base };
+            let fits = fits_evenly(request, &shape);
+            fits && allowed(request.pins.chunks, *chunks, true)
+        };
+        let chunks = chunks_of(schedule).filter(exists);
+        all.extend(chunks.map(|chunks| Configuration { schedule, chunks, ..base }));
     }
+}
+
+/// Schedules over equal chunks.
+const EVEN: [ScheduleKind; 6] = [
+    ScheduleKind::Interleaved,
+    ScheduleKind::BreadthFirst,
+    ScheduleKind::ZeroBubbleH1,
+    ScheduleKind::ZeroBubbleH2,
+    ScheduleKind::ZeroBubbleV,
+    ScheduleKind::Ouroboros,
+];
+
+/// Virtual stages per rank that a schedule over equal chunks is looked at with.
+fn chunks_of(schedule: ScheduleKind) -> RangeInclusive<u32> {
+    match schedule {
+        ScheduleKind::Interleaved => 2..=MAX_CHUNKS,
+        ScheduleKind::BreadthFirst => 1..=MAX_CHUNKS,
+        ScheduleKind::ZeroBubbleV => 2..=2,
+        _ => 1..=1,
+    }
+}
+
+/// Whether the layers between the ends divide into the chunks of a schedule, and micro-batches into
+/// groups of ranks where they advance in such.
+fn fits_evenly(request: &Request<'_>, c: &Configuration) -> bool {
+    let has_groups = c.schedule == ScheduleKind::Interleaved;
+    let fits = !has_groups || c.micro_batches.is_multiple_of(c.degrees.pp);
+    fits && !even::splits(request, c).is_empty()
 }
 
 /// Recurrent layers as stages that follow each other through time: micro-batches are pieces of the

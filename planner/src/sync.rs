@@ -9,12 +9,13 @@ use crate::prices::{PricedKinds, mesh_of};
 use crate::request::Request;
 use crate::setting::Setting;
 use crate::space::Configuration;
-use cost_model::memory::{States, Zero, shard_buffers, states};
-use cost_model::overlap::exposed_data_parallel;
+use cost_model::memory::{States, Zero, joined_buffers, shard_buffers, states};
+use cost_model::overlap::{bucket_waits, exposed_data_parallel, list_pieces};
 use cost_model::price;
 use plan::exchange::Exchange;
 use plan::lower::LocalParameters;
 use plan::model::{LayerRole, Precision, Run};
+use plan::schedule::ScheduleKind;
 use plan::units::{Bytes, Seconds};
 use plan::work::{Collective, CollectiveOp, Group, OptimizerStep, Work};
 
@@ -40,6 +41,8 @@ pub struct Sync<'a> {
     exchanges: Vec<TableCost>,
     replicas: Group,
     expert_replicas: Group,
+    /// Ranks that meet now and then, where replicas train apart.
+    outer: Group,
 }
 
 /// Once-per-step costs of a stage, part by part.
@@ -72,11 +75,18 @@ impl<'a> Sync<'a> {
     ) -> Self {
         let mesh = mesh_of(request, configuration.degrees);
         let chain = &request.model.chain;
+        // Gradients in a pass of their own have only that to move beside.
+        let splits = configuration.schedule.splits_backward();
         let fastest = |kind: usize| {
-            let times = kinds[kind].levels.iter().map(|l| l.time.backward_total().value);
+            let levels = kinds[kind].levels.iter();
+            let times =
+                levels.map(|l| if splits { l.weight } else { l.time.backward_total().value });
             times.fold(Seconds::new(f64::INFINITY), Seconds::min)
         };
-        let replicas = mesh.replica_group();
+        let apart = request.pins.local_steps.is_some();
+        let alone = Group { size: 1, nodes: 1 };
+        let replicas = if apart { alone } else { mesh.replica_group() };
+        let expert_replicas = if apart { alone } else { mesh.expert_replica_group() };
         let shares: Vec<Vec<f64>> = settings
             .iter()
             .map(|s| pieces::shares(request, &configuration, *s, replicas.size, kinds))
@@ -107,7 +117,8 @@ impl<'a> Sync<'a> {
             shares,
             exchanges,
             replicas,
-            expert_replicas: mesh.expert_replica_group(),
+            expert_replicas,
+            outer: mesh.replica_group(),
         }
     }
 
@@ -138,19 +149,58 @@ impl<'a> Sync<'a> {
             sum.table = self.input_table;
         }
         let communication = self.gradient_communication(&sum, zero);
+        let held_up = self.held_up(&sum, zero);
         let sampled = cost.sampled.filter(|_| held.output && self.sampled_table > 0);
         let input =
             if held.input { (cost.tail, cost.buffer) } else { (Seconds::ZERO, Bytes::ZERO) };
         let output = sampled.unwrap_or((Seconds::ZERO, Bytes::ZERO));
+        let outer = self.outer(&held, &table);
         SyncParts {
-            gradients_total: communication,
-            gradients: self.exposed(communication, late(&sum), held.window, zero),
+            gradients_total: communication + held_up + outer.total,
+            gradients: self.exposed(communication, late(&sum), held, zero)
+                + held_up
+                + outer.exposed,
             exchange: input.0 + output.0 + self.tied_exchange(&held),
-            optimizer: self.optimizer(&held.parameters, &table, zero),
-            states: self.states(&held.parameters, &table, zero),
+            optimizer: self.optimizer(&held.parameters, &table, zero) + outer.updates,
+            states: self.states(&held.parameters, &table, zero).plus(&outer.states),
             exchange_buffer: input.1 + output.1,
-            shard_buffer: shard_buffers(held.largest, self.precision(), zero)
+            shard_buffer: self.shard_buffer(&held, zero)
                 + self.request.profile.stack().memory.workspace.value,
+        }
+    }
+
+    /// What replicas that train apart need besides, per step on average over a period (see
+    /// [`LocalSteps`](plan::schedule::LocalSteps)). `P` parameters of a rank in single precision:
+    /// outer weights, momentum and the difference stay in memory, `12·P` bytes; once per period the
+    /// difference and the merge move `12·P` bytes each, `4·P` bytes are all-reduced and the outer
+    /// optimizer moves `20·P`. A delay of `d` steps hides `d` times what the stage computes
+    /// backward; without delay nothing hides.
+    fn outer(&self, held: &Held, table: &TableShare) -> Outer {
+        let Some(local) = self.request.pins.local_steps else { return Outer::default() };
+        let dense = held.parameters.replicated + held.parameters.expert;
+        let parameters = dense as f64 + table.input + table.sampled;
+        let traffic = |values: f64| match parameters > 0.0 {
+            true => {
+                price(&Work::Traffic(Bytes::new(parameters * values)), self.request.profile).value
+            }
+            false => Seconds::ZERO,
+        };
+        let (every, fragments) = (f64::from(local.every), f64::from(local.fragments));
+        let bytes = Bytes::new(parameters * 4.0 / fragments);
+        let reduce = Collective { op: CollectiveOp::AllReduce, bytes, group: self.outer };
+        let reduce = match self.outer.is_alone() || bytes == Bytes::ZERO {
+            true => Seconds::ZERO,
+            false => price(&Work::Collective(reduce), self.request.profile).value,
+        };
+        let step = held.whole * f64::from(self.configuration.micro_batches);
+        let each = reduce + traffic(20.0) / fragments;
+        let shown = (each - step * f64::from(local.delay)).max(Seconds::ZERO);
+        let kept = |values: f64| Bytes::new(parameters * values);
+        Outer {
+            total: reduce * (fragments / every),
+            exposed: shown * (fragments / every),
+            updates: traffic(24.0) / every,
+            states: States { weights: kept(4.0), gradients: kept(4.0), optimizer: kept(4.0) },
         }
     }
 
@@ -165,14 +215,17 @@ impl<'a> Sync<'a> {
             let p = self.parameters[k];
             held.parameters.replicated += p.replicated * u64::from(n);
             held.parameters.expert += p.expert * u64::from(n);
+            held.parameters.tensors += p.tensors * u64::from(n);
             held.window += self.window[k] * f64::from(n);
             longest = longest.max(self.window[k]);
             held.largest = held.largest.max(p.replicated + p.expert);
         }
+        held.whole = held.window;
         held.window = held.window - longest;
         let is_tied = self.request.model.table.is_some_and(|t| t.tied);
         if output && !(is_tied && input) {
             held.parameters.replicated += self.output_table;
+            held.parameters.tensors += 1;
         }
         held
     }
@@ -205,6 +258,21 @@ impl<'a> Sync<'a> {
         }
     }
 
+    /// What gradients cost besides the wire: buckets hold computation up, lists the host.
+    fn held_up(&self, sum: &LocalParameters, zero: Zero) -> Seconds {
+        if zero >= Zero::Gradients || self.replicas.is_alone() {
+            return Seconds::ZERO;
+        }
+        let stack = self.request.profile.stack();
+        let bytes = (sum.replicated + sum.table) * self.precision().wire_bytes;
+        let nodes = self.replicas.nodes;
+        let waits = bucket_waits(Bytes::from_count(bytes), nodes, &stack.collective);
+        match zero {
+            Zero::Optimizer => waits + list_pieces(sum.tensors, self.replicas.size, &stack.host),
+            _ => waits,
+        }
+    }
+
     /// How many times the bytes of a ring pass through the bottleneck. Where one device holds the
     /// variables (rafaljozefowicz/lm@79ae890 `common.py`, `language_model.py`), a sum is `n − 1`
     /// gradients over its link and as many weights back: `2(n − 1)·S/B`, `n` times that of a ring.
@@ -214,16 +282,43 @@ impl<'a> Sync<'a> {
         if is_central && group.nodes == 1 { f64::from(group.size) } else { 1.0 }
     }
 
-    fn exposed(&self, all: Seconds, late: f64, window: Seconds, zero: Zero) -> Seconds {
+    /// Schedules that go through a chunk with all micro-batches have all weights of the chunk
+    /// and their gradients at once; others those of a layer.
+    fn shard_buffer(&self, held: &Held, zero: Zero) -> Bytes {
+        let one = shard_buffers(held.largest, self.precision(), zero);
+        if self.configuration.schedule != ScheduleKind::BreadthFirst {
+            return one;
+        }
+        let chunk = (held.parameters.replicated + held.parameters.expert)
+            .div_ceil(u64::from(self.configuration.chunks));
+        let rest = chunk.saturating_sub(held.largest);
+        one + joined_buffers(rest, self.precision(), zero)
+    }
+
+    fn exposed(&self, all: Seconds, late: f64, held: Held, zero: Zero) -> Seconds {
         let overlap = &self.request.profile.stack().overlap;
+        let window = held.window;
         // Weights are gathered after the update, when no backward pass is left to hide behind.
         if zero == Zero::Gradients {
+            return all;
+        }
+        if zero == Zero::Optimizer && !overlap.scattered.value {
             return all;
         }
         // The next forward pass, about half as long, hides gathered weights where the stack can.
         let hides_gather = zero == Zero::Optimizer && overlap.gather.value;
         let window = if hides_gather { window * 1.5 } else { window };
-        exposed_data_parallel(all, late, window, overlap)
+        let exposed = exposed_data_parallel(all, late, window, overlap);
+        if self.configuration.schedule != ScheduleKind::BreadthFirst {
+            return exposed;
+        }
+        // Gradients of a chunk are final while all earlier chunks have their passes before them;
+        // only those of the first chunk, the last to run, have no more than others have.
+        let chunks = f64::from(self.configuration.chunks);
+        let earlier =
+            held.whole * (f64::from(self.configuration.micro_batches) * (1.0 - 1.0 / chunks));
+        let last = exposed_data_parallel(all / chunks, late, window / chunks, overlap);
+        exposed_data_parallel(all, late, earlier + window / chunks, overlap).max(last)
     }
 
     /// First and last stage each hold a tied table and must agree on its gradient.
@@ -297,6 +392,23 @@ fn late(sum: &LocalParameters) -> f64 {
     }
 }
 
+/// What replicas that train apart need besides, per step.
+#[derive(Clone, Copy)]
+struct Outer {
+    total: Seconds,
+    exposed: Seconds,
+    updates: Seconds,
+    states: States,
+}
+
+impl Default for Outer {
+    fn default() -> Self {
+        let (none, zero) = (Bytes::ZERO, Seconds::ZERO);
+        let states = States { weights: none, gradients: none, optimizer: none };
+        Self { total: zero, exposed: zero, updates: zero, states }
+    }
+}
+
 /// What a stage with certain layers holds.
 #[derive(Clone, Copy, Default)]
 struct Held {
@@ -304,6 +416,8 @@ struct Held {
     /// Backward time beside which gradients can move: a layer's gradient is known only when the
     /// layer is done, so the longest layer does not count.
     window: Seconds,
+    /// The same of all its layers.
+    whole: Seconds,
     /// Parameters of its largest layer.
     largest: u64,
     input: bool,

@@ -1,6 +1,7 @@
 //! Checks a plan again: its structure, its memory, its prediction, and that nothing beats it.
 
 use crate::answer::detail_of;
+use crate::even::shape;
 use crate::prices::{PriceBook, Split};
 use crate::request::Request;
 use crate::search::search;
@@ -9,6 +10,7 @@ use crate::solution::{Solution, StageUse};
 use crate::space::Configuration;
 use cost_model::memory::{Zero, usable};
 use plan::document::{Decision, Plan, StageDecision, Status};
+use plan::schedule::ScheduleKind;
 use plan::units::{Bytes, Seconds};
 
 /// One check and what it found.
@@ -53,9 +55,18 @@ fn structure(d: &Decision, request: &Request<'_>) -> Vec<Check> {
     let next = d.stages.iter().try_fold(0u32, |next, s| {
         (s.layers.first == next && s.layers.last >= next).then(|| s.layers.last.saturating_add(1))
     });
-    let stages = d.stages.len() as u64 == u64::from(g.pp) * u64::from(d.chunks);
+    let shape = shape(&configuration(d));
+    let needed = match d.schedule {
+        ScheduleKind::Ouroboros => u64::from(g.pp) + 1,
+        _ => u64::from(g.pp) * u64::from(d.chunks),
+    };
+    let at_home = d.stages.iter().zip(0..).all(|(s, i)| s.pipeline_rank == shape.home(i));
+    let stages = d.stages.len() as u64 == needed && at_home;
     let layers = request.model.layers();
+    let pins = &request.pins;
+    let pinned = d.local_steps == pins.local_steps && d.offload == (pins.offload == Some(true));
     vec![
+        check("pins", pinned, "local steps and offloading are what was asked for"),
         check("degrees", ranks, format!("DP × TP × PP × CP = {product:?}, ranks {}", d.world_size)),
         check(
             "batch",
@@ -94,6 +105,9 @@ fn certificate(request: &Request<'_>, plan: &Plan, step: Seconds) -> Check {
     let best = found.best.map_or(Seconds::new(f64::INFINITY), |b| b.step);
     let c = &found.certificate;
     let claims = plan.certificate.status == Status::Optimal;
+    // The proof is about the fastest prediction, which may not be the plan that was taken.
+    let fastest = plan.certificate.fastest.as_ref();
+    let step = fastest.map_or(step, |f| Seconds::new(f.seconds).min(step));
     let beaten = best < step * (1.0 - ROUNDING);
     let detail = match beaten {
         true => format!("a plan of {best} exists"),

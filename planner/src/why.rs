@@ -18,12 +18,31 @@ const COMMUNICATION: [&str; 7] =
 #[must_use]
 pub fn reasons(request: &Request<'_>, planned: &Planned) -> Vec<String> {
     let parts = time_parts(planned);
-    let mut all = vec![headroom(planned, &parts)];
+    let mut all: Vec<String> = preferred(planned).into_iter().collect();
+    all.push(headroom(planned, &parts));
     all.extend(bubble(planned, &parts));
     all.extend(other_degrees(planned, "TP", |d| d.tp));
     all.extend(other_degrees(planned, "PP", |d| d.pp));
     all.push(memory(request, planned));
     all
+}
+
+/// Why the fastest prediction was not taken, where it was not.
+fn preferred(planned: &Planned) -> Option<String> {
+    let fastest = planned.certificate.fastest.as_ref()?;
+    let whole = |share: f64| format!("{:.0} %", share * 100.0);
+    Some(format!(
+        "{} is predicted to be {} faster, and is so with a probability of {}; in the worst {} of \
+         cases it is {} slower or more, for {} is predicted poorly. It would be taken from {} on \
+         (--quantile).",
+        fastest.label,
+        percent((planned.solution.step.get() / fastest.seconds - 1.0).max(0.0)),
+        whole(fastest.faster),
+        whole(1.0 - fastest.quantile),
+        whole(fastest.worst),
+        fastest.because,
+        whole(fastest.quantile),
+    ))
 }
 
 fn share(planned: &Planned, seconds: f64) -> String {
@@ -76,6 +95,10 @@ fn verdict(planned: &Planned, m: &RuledOut) -> String {
         (Reason::Solved | Reason::Bound | Reason::StageBound | Reason::Ilp, _) if ties => {
             "at best as fast.".into()
         }
+        (Reason::Winner, Some(s)) if planned.certificate.fastest.is_some() => {
+            let step = planned.solution.step.get();
+            format!("{} faster as predicted, but not surely.", percent((step / s - 1.0).max(0.0)))
+        }
         (Reason::Memory, _) => "does not fit into memory.".into(),
         (Reason::Divisibility, _) => "does not divide the model.".into(),
         (Reason::Unsupported, _) => "needs something that this machine lacks.".into(),
@@ -125,6 +148,8 @@ fn over(old: Pins, new: Pins) -> Pins {
         sequence_parallel: new.sequence_parallel.or(old.sequence_parallel),
         exchange: new.exchange.or(old.exchange),
         exchange_wire: new.exchange_wire.or(old.exchange_wire),
+        local_steps: new.local_steps.or(old.local_steps),
+        offload: new.offload.or(old.offload),
     }
 }
 

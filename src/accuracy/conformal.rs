@@ -1,6 +1,7 @@
 //! Intervals from residuals: split conformal, by regime, every group of rows counting once.
 
 use super::flags::{FULL, is_recurrent};
+use super::particular;
 use crate::published::{Entry, Intervals, Kind, Knowledge, Regime, Scored};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -70,7 +71,8 @@ pub fn fit(named: &[Scored], unnamed: &[Scored]) -> Intervals {
         entries.extend(known.clone());
         entries.extend(known.map(widened));
     }
-    Intervals { level: LEVEL, pairs: pairs.into_iter().collect(), entries }
+    let particular = particular::fit(named);
+    Intervals { level: LEVEL, pairs: pairs.into_iter().collect(), particular, entries }
 }
 
 type Residuals = BTreeMap<(String, Kind, bool), Vec<Residual>>;

@@ -97,7 +97,7 @@ impl Flag {
 }
 
 /// From which part of the memory on allocators struggle.
-pub const FULL: f64 = 0.95;
+pub const FULL: f64 = planner::ranking::FULL;
 /// Part of the step that waits for the host.
 const WAITING: f64 = 0.2;
 /// A pass of one layer below this many seconds leaves the host no time to launch its kernels.

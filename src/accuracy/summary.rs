@@ -4,9 +4,10 @@ use super::conformal::regime;
 use super::flags::{Flag, flags};
 use super::group::{Axis, groups};
 use super::measures::{Errors, errors};
-use super::ranking::{Ranking, Sweep, ranking, sweeps};
+use super::ranking::{QUANTILE, Ranking, Sweep, ranking};
 use super::{Fits, Group, assumed, memory_ratio, skipped};
 use crate::published::{Intervals, MemoryKind, Regime, Scored};
+use planner::ranking::Rule;
 use std::collections::BTreeMap;
 
 /// Rows to summarise.
@@ -98,9 +99,11 @@ impl Summary {
     /// Summarises rows, whose intervals are those of their regime.
     #[must_use]
     pub fn of(rows: &Rows, by: Axis, intervals: &Intervals, worst: usize) -> Self {
-        let mut sweeps = sweeps(&rows.runs);
-        let ranking = ranking(&sweeps);
-        sweeps.sort_by(|a, b| b.regret.total_cmp(&a.regret).then_with(|| a.name.cmp(&b.name)));
+        let particular = intervals.particular.as_ref().map(|fitted| fitted.particular);
+        let rule = particular.map(|particular| Rule { particular, quantile: QUANTILE });
+        let (mut sweeps, ranking) = ranking(&rows.runs, rule.as_ref());
+        let regret = |s: &Sweep| s.chosen.regret;
+        sweeps.sort_by(|a, b| regret(b).total_cmp(&regret(a)).then_with(|| a.name.cmp(&b.name)));
         let has_limits = !rows.limits.is_empty();
         Self {
             by,

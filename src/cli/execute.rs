@@ -4,6 +4,7 @@ use super::values;
 use super::{SourceArgs, TokenKind};
 use clap::{Args, ValueEnum, ValueHint};
 use plan::record::RecordMode;
+use plan::units::Seconds;
 use std::num::NonZeroU64;
 
 /// Flags of `execute`.
@@ -16,8 +17,10 @@ use std::num::NonZeroU64;
   meshwright execute plan.json --record run.json
   meshwright execute plan.json --dry-run
   meshwright execute big.json --slice rank=0",
-    after_help = "Ranks are CPU threads of this process. Plans for other machines are refused: \
-                  `plan --cluster local` makes one for this machine.
+    after_help = "Ranks are CPU threads of this process, or processes: those that torchrun, srun \
+                  or mpirun started, or with `--ranks processes` those that this command starts. \
+                  Plans for other machines are refused: `plan --cluster local` makes one for this \
+                  machine.
 
 Next: `meshwright explain plan.json --analyze run.json` holds a record against the prediction."
 )]
@@ -64,9 +67,28 @@ pub struct ExecuteArgs {
     /// Run one rank's share of the plan here at its true shapes, with the network priced.
     #[arg(long, value_parser = values::rank, value_name = "RANK", conflicts_with = "resume")]
     pub slice: Option<u32>,
+    /// What ranks are; default: the processes that a launcher started, else threads.
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub ranks: Option<RankKind>,
+    /// Least time that an action may wait for other ranks before all of them end; actions that are
+    /// predicted to take long may wait 20 times as long as that.
+    #[arg(long, value_parser = values::time, value_name = "TIME", default_value = "60 s")]
+    pub deadline: Seconds,
+    /// Make messages take as long as on the network of another cluster.
+    #[arg(long, value_name = "CLUSTER")]
+    pub network: Option<String>,
     /// Files that the plan was made from, where they are not in the catalog.
     #[command(flatten)]
     pub sources: SourceArgs,
+}
+
+/// What ranks are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RankKind {
+    /// Threads of this process.
+    Threads,
+    /// Processes on this host that talk over TCP.
+    Processes,
 }
 
 /// How much is measured.
@@ -101,6 +123,9 @@ impl ExecuteArgs {
             threads: NonZeroU64::MIN,
             dry_run: false,
             slice: Some(rank),
+            ranks: Some(RankKind::Threads),
+            deadline: Seconds::new(60.0),
+            network: None,
             sources: SourceArgs::default(),
         }
     }

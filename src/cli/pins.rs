@@ -5,7 +5,7 @@ use clap::{Args, FromArgMatches, ValueEnum};
 use cost_model::memory::Zero;
 use plan::exchange::Exchange;
 use plan::lower::Recompute;
-use plan::schedule::ScheduleKind;
+use plan::schedule::{LocalSteps, ScheduleKind};
 use planner::request::Pins;
 use std::num::NonZeroU32;
 
@@ -61,6 +61,16 @@ pub struct PinArgs {
     /// Number format of embedding gradients on the wire.
     #[arg(long, value_enum, default_value = "auto", value_name = "FORMAT")]
     pub embedding_wire: WirePin,
+    /// Replicas train apart and meet every STEPS steps (DiLoCo). It changes what is learned, so it
+    /// is never chosen for you.
+    #[arg(
+        long, value_parser = values::local_steps, value_name = "STEPS[:FRAGMENTS:DELAY]",
+        hide_short_help = true
+    )]
+    pub local_steps: Option<LocalSteps>,
+    /// Activations wait for their backward pass in host memory.
+    #[arg(long, value_enum, default_value = "auto", value_name = "WHEN", hide_short_help = true)]
+    pub offload: SwitchPin,
 }
 
 impl PinArgs {
@@ -81,6 +91,8 @@ impl PinArgs {
             sequence_parallel: self.sequence_parallel.value(),
             exchange: self.embedding.value(),
             exchange_wire: self.embedding_wire.value(),
+            local_steps: self.local_steps,
+            offload: self.offload.value(),
         }
     }
 }
@@ -146,6 +158,17 @@ pub enum SchedulePin {
     OneForwardOneBackward,
     /// 1F1B over several virtual stages per rank.
     Interleaved,
+    /// All micro-batches through one virtual stage before the next.
+    BreadthFirst,
+    /// Gradients of weights where 1F1B waits.
+    ZeroBubbleH1,
+    /// The same with twice the activations and no bubble.
+    ZeroBubbleH2,
+    /// Two virtual stages per rank, down and up again, and no bubble.
+    ZeroBubbleV,
+    /// Modules that do not wait for gradients of this step. It changes what is learned, so it is
+    /// never chosen for you.
+    Ouroboros,
 }
 
 impl SchedulePin {
@@ -155,6 +178,11 @@ impl SchedulePin {
             Self::Gpipe => Some(ScheduleKind::GPipe),
             Self::OneForwardOneBackward => Some(ScheduleKind::OneForwardOneBackward),
             Self::Interleaved => Some(ScheduleKind::Interleaved),
+            Self::BreadthFirst => Some(ScheduleKind::BreadthFirst),
+            Self::ZeroBubbleH1 => Some(ScheduleKind::ZeroBubbleH1),
+            Self::ZeroBubbleH2 => Some(ScheduleKind::ZeroBubbleH2),
+            Self::ZeroBubbleV => Some(ScheduleKind::ZeroBubbleV),
+            Self::Ouroboros => Some(ScheduleKind::Ouroboros),
         }
     }
 }
@@ -255,7 +283,7 @@ mod tests {
     fn flags_of_pins_read_back() {
         let all = "--tp 2 --pp 4 --dp 3 --cp 2 --ep 3 --zero 1 --micro-batch 5 --recompute full \
                    --schedule interleaved --chunks 2 --sequence-parallel on --embedding unique \
-                   --embedding-wire fp16";
+                   --embedding-wire fp16 --local-steps 30:3:5 --offload on";
         let words: Vec<String> = all.split_whitespace().map(str::to_string).collect();
         let pins = read(&words).unwrap();
         let again: Vec<String> = pins.flags().join(" ").split(' ').map(str::to_string).collect();

@@ -81,6 +81,12 @@ pub struct SearchArgs {
     /// Memory of each device that a plan must leave free.
     #[arg(long, value_parser = values::size, value_name = "SIZE", hide_short_help = true)]
     pub reserve: Option<Bytes>,
+    /// How sure it must be that a plan which splits the model is faster; 50% takes the fastest
+    /// prediction.
+    #[arg(
+        long, value_parser = values::quantile, value_name = "SHARE", default_value = "80%"
+    )]
+    pub quantile: f64,
     /// Plans to show: the best and its runners-up.
     #[arg(
         long, value_name = "N", default_value_t = 4,

@@ -1,5 +1,6 @@
 //! Values of flags that are more than a number or a word.
 
+use plan::schedule::LocalSteps;
 use plan::units::{Bytes, Quantity, Seconds};
 use std::num::{NonZeroU32, NonZeroU64};
 use std::ops::RangeInclusive;
@@ -64,6 +65,24 @@ pub fn zero_stage(text: &str) -> Result<Pin<u8>, String> {
     }
 }
 
+/// Reads `30` or `30:3:5`: a period, fragments and a delay.
+pub fn local_steps(text: &str) -> Result<LocalSteps, String> {
+    let numbers: Option<Vec<u32>> = text.split(':').map(|n| n.trim().parse().ok()).collect();
+    let policy = match numbers.as_deref() {
+        Some([every]) => LocalSteps { every: *every, fragments: 1, delay: 0 },
+        Some([every, fragments, delay]) => {
+            LocalSteps { every: *every, fragments: *fragments, delay: *delay }
+        }
+        _ => return Err("it is a number of steps, or steps:fragments:delay such as 30:3:5".into()),
+    };
+    match policy.is_sound() && policy.fragments <= policy.every && policy.every <= 100_000 {
+        true => Ok(policy),
+        false => Err("the period is 1 to 100000 steps, fragments are at most as many, and the \
+                      delay is below the period"
+            .into()),
+    }
+}
+
 /// How much of the device memory a plan may use.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum MemoryLimit {
@@ -84,6 +103,13 @@ pub fn memory_limit(text: &str) -> Result<MemoryLimit, String> {
         }
         None => size(text).map(MemoryLimit::Amount),
     }
+}
+
+/// Reads a probability such as `80%`, from one half on.
+pub fn quantile(text: &str) -> Result<f64, String> {
+    let percent = text.trim().strip_suffix('%').and_then(|number| number.trim().parse().ok());
+    let in_range = percent.filter(|p: &f64| (50.0..=99.0).contains(p));
+    in_range.map(|p| p / 100.0).ok_or_else(|| "it is from 50% to 99%".to_string())
 }
 
 /// Reads a size such as `2GiB`.
@@ -147,6 +173,18 @@ mod tests {
     }
 
     #[test]
+    fn local_steps_read_back() {
+        let policy = LocalSteps { every: 30, fragments: 3, delay: 5 };
+        assert_eq!(local_steps("30:3:5"), Ok(policy));
+        assert_eq!(local_steps(&policy.to_string()), Ok(policy));
+        let plain = LocalSteps { every: 100, fragments: 1, delay: 0 };
+        assert_eq!(local_steps("100"), Ok(plain));
+        for text in ["", "0", "30:3", "30:31:0", "30:3:30", "-1", "30:0:1", "1e3"] {
+            assert!(local_steps(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn tokens_have_suffixes() {
         assert_eq!(tokens("300B"), Ok(3e11));
         assert_eq!(tokens("4M"), Ok(4e6));
@@ -160,6 +198,8 @@ mod tests {
     #[test]
     fn limits_carry_their_unit() {
         assert_eq!(memory_limit("90%"), Ok(MemoryLimit::Fraction(0.9)));
+        assert_eq!(quantile("80%"), Ok(0.8));
+        assert!(["49%", "100%", "0.8", "x%", "NaN%"].iter().all(|text| quantile(text).is_err()));
         assert_eq!(memory_limit("1GiB"), Ok(MemoryLimit::Amount(Bytes::new(1_073_741_824.0))));
         for text in ["0%", "101%", "nan%", "%", "70", "-1GiB"] {
             assert!(memory_limit(text).is_err(), "{text}");

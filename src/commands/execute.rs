@@ -3,6 +3,8 @@
 mod drift;
 mod dry_run;
 mod elsewhere;
+mod processes;
+mod ranks;
 mod slice;
 
 use crate::analysis;
@@ -18,15 +20,20 @@ use crate::question::{Question, rebuild};
 use crate::record::{self, Before};
 use crate::render::execute;
 use crate::settings::Settings;
+use cost_model::events::Fold;
 use executor::checkpoint::Checkpoint;
 use executor::data::{Batches, Source, Tokens, Vocabulary};
 use executor::optimizer::{LossScale, Rule, Schedule};
 use executor::train::{Job, Outcome, Recipe, RunError, StepReport, run_threads};
 use plan::document::Plan;
 use plan::exchange::SamplingSeeds;
+use plan::program::Settings as Lowering;
 use plan::record::{RunRecord, StepSamples};
+use plan::timeline::Timeline;
 use plan::units::Seconds;
 use planner::answer::Answer;
+use planner::events::Priced;
+use ranks::Ranks;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -54,19 +61,32 @@ pub fn run(flags: &ExecuteArgs, settings: &Settings, output: &mut Output) -> Res
         return slice::run(&question, &plan, rank, flags, settings, output);
     }
     elsewhere::fits_here(&catalog, &plan, name)?;
-    let job = job(&question, &plan, flags)?;
-    if let Some(warning) = drift::warning(&plan)? {
+    let ranks = Ranks::find(flags, &plan)?;
+    if matches!(ranks, Ranks::Started) {
+        return started(&plan, flags, output);
+    }
+    let mut job = job(&question, &plan, flags)?;
+    job.watchdog = ranks::watchdog(flags, simulated(&question, &plan).as_ref());
+    job.network = flags.network.as_deref().map(|c| ranks::network(&catalog, c)).transpose()?;
+    if ranks.speaks()
+        && let Some(warning) = drift::warning(&plan)?
+    {
         output.note(&warning);
     }
     let from = flags.resume.as_deref().map(load).transpose()?;
     let first = from.as_ref().map_or(0, |checkpoint| checkpoint.step);
-    if output.talk > Talk::Quiet {
+    if output.talk > Talk::Quiet && ranks.speaks() {
         output.note(&execute::headline(&plan, &job, first));
     }
     let before = flags.record.is_some().then(|| Before::look(job.program.ranks));
     let until = first + flags.steps.get();
     let predicted = Seconds::new(plan.prediction.step.value);
-    let outcome = train(&job, until, predicted, from.as_ref(), output)?;
+    let outcome = match train(&ranks, &job, (until, predicted), from.as_ref(), output) {
+        Ok(outcome) if ranks.speaks() => outcome,
+        Ok(_) => return Ok(Exit::Done),
+        Err(RunError::Fault(fault)) if !ranks.reports(&fault) => return Ok(Exit::Failed),
+        Err(error) => return Err(broken(error)),
+    };
     if let (Some(path), Some(before)) = (flags.record.as_deref(), &before) {
         write_record(path, &record::record(&plan, &job, &outcome, before), &outcome, output)?;
     }
@@ -125,6 +145,24 @@ fn write_record(
     let mut text = serde_json::to_string_pretty(&record).map_err(bug)?;
     text.push('\n');
     files::write(output, Some(path), &text)
+}
+
+/// Starts a process per rank.
+fn started(plan: &Plan, flags: &ExecuteArgs, output: &Output) -> Result<Exit, Failure> {
+    if flags.plan == "-" {
+        return Err(Failure::usage("--ranks processes needs a plan in a file")
+            .hint("every rank reads it; a pipe can be read once"));
+    }
+    processes::run(plan.decision.world_size, output)
+}
+
+/// A step of the plan in simulated time; `None` where it cannot be simulated.
+fn simulated(question: &Question, plan: &Plan) -> Option<Timeline> {
+    let request = question.request(plan.decision.world_size, &|| false).ok()?;
+    let solution = planner::validate::solution(&request, plan).ok()?;
+    let priced = Priced::new(&request, &solution, &Lowering::default()).ok()?;
+    let prepared = priced.prepared(Fold::classes(&priced.program)).ok()?;
+    Some(prepared.run().ok()?.timeline(&plan.id))
 }
 
 fn job(question: &Question, plan: &Plan, flags: &ExecuteArgs) -> Result<Job, Failure> {
@@ -194,38 +232,39 @@ fn repeated(text: Vec<u32>, sequences: u64, length: usize) -> Vec<u32> {
 
 /// One line per step on stderr as it ends.
 fn train(
+    ranks: &Ranks,
     job: &Job,
-    until: u64,
-    predicted: Seconds,
+    (until, predicted): (u64, Seconds),
     from: Option<&Checkpoint>,
     output: &Output,
-) -> Result<Outcome, Failure> {
+) -> Result<Outcome, RunError> {
     let (send, steps) = mpsc::channel();
     let result = thread::scope(|scope| {
-        let ranks = scope.spawn(move || {
+        let running = scope.spawn(move || {
             let observe = |step: &StepReport| {
                 let line = execute::step(step, job, until, predicted);
                 let _nobody_listens = send.send(line);
             };
-            run_threads(job, until, from, &observe)
+            ranks.run(job, until, from, &observe)
         });
         let mut shown = Steps::new(until, output);
         for line in steps {
             shown.ended(&line);
         }
-        drop(shown);
-        ranks.join()
+        running.join()
     });
-    let result = result.map_err(|_| Failure::new(Exit::Bug, "the thread of the ranks is gone"))?;
-    result.map_err(|error| {
-        let failure = Failure::new(Exit::Failed, error.to_string());
-        match error {
-            RunError::Checkpoint(_) => {
-                failure.hint("--resume takes a state of the same model, written by --save")
-            }
-            _ => failure.hint("all ranks have ended; nothing that was saved before is lost"),
+    // Ranks catch their panics; what is left is a bug of this file.
+    result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn broken(error: RunError) -> Failure {
+    let failure = Failure::new(Exit::Failed, error.to_string());
+    match error {
+        RunError::Checkpoint(_) => {
+            failure.hint("--resume takes a state of the same model, written by --save")
         }
-    })
+        _ => failure.hint("all ranks have ended; nothing that was saved before is lost"),
+    }
 }
 
 fn load(path: &str) -> Result<Checkpoint, Failure> {

@@ -3,6 +3,7 @@
 //! Split conformal prediction (Vovk et al. 2005; Lei et al. 2018, arXiv:1604.04173) by regime: what
 //! is known about device and software, the family of the model, and whether memory is nearly full.
 
+use super::particular::{self, Fitted};
 use plan::model::{Family, Model};
 use plan::scenario::{Item, Problems, Table, read};
 
@@ -109,6 +110,8 @@ pub struct Intervals {
     pub level: f64,
     /// `device/stack` of the rows that constants were fitted to.
     pub pairs: Vec<String>,
+    /// What is particular to a plan among plans of one question.
+    pub particular: Option<Fitted>,
     /// Intervals, the most specific first.
     pub entries: Vec<Entry>,
 }
@@ -147,11 +150,13 @@ pub fn parse(text: &str) -> Result<Intervals, Problems> {
     read(text, |file| {
         let level = file.required("level", Item::fraction);
         let pairs = file.required("pairs", Item::texts);
+        let particular = file.optional("particular", |item| item.table(particular::section));
         let entries = file.optional("interval", |item| {
             let all: Vec<Option<Entry>> = item.list()?.iter().map(|i| i.table(entry)).collect();
             all.into_iter().collect()
         });
-        Some(Intervals { level: level?, pairs: pairs?, entries: entries.unwrap_or_default() })
+        let entries = entries.unwrap_or_default();
+        Some(Intervals { level: level?, pairs: pairs?, particular, entries })
     })
 }
 
@@ -191,6 +196,7 @@ pub fn write(intervals: &Intervals) -> String {
          schema = 1\nlevel = {}\npairs = [\n{pairs}]\n",
         intervals.level
     );
+    text.extend(intervals.particular.as_ref().map(particular::text));
     for entry in &intervals.entries {
         text += &entry_text(entry);
     }
@@ -220,6 +226,7 @@ fn entry_text(entry: &Entry) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use planner::ranking::Particular;
 
     fn entry(knowledge: Knowledge, stack: Option<&str>, is_full: Option<bool>) -> Entry {
         let stack = stack.map(str::to_string);
@@ -233,7 +240,11 @@ mod tests {
             entry(Knowledge::Profiled, Some("llm-foundry"), Some(true)),
             entry(Knowledge::Unseen, None, None),
         ];
-        let all = Intervals { level: 0.8, pairs: vec!["a100/llm-foundry".into()], entries };
+        let deviations = Particular::from_all([0.125, 0.1, 0.05, 0.5, 0.025]);
+        let source = "fitted: here".to_string();
+        let fitted = Fitted { particular: deviations, sweeps: 3, groups: 2, source };
+        let pairs = vec!["a100/llm-foundry".into()];
+        let all = Intervals { level: 0.8, pairs, particular: Some(fitted), entries };
         assert_eq!(parse(&write(&all)), Ok(all));
     }
 
@@ -243,7 +254,8 @@ mod tests {
             entry(Knowledge::Profiled, Some("x"), Some(true)),
             Entry { high: 9.0, ..entry(Knowledge::Profiled, None, None) },
         ];
-        let all = Intervals { level: 0.8, pairs: vec!["a100/x".into()], entries };
+        let pairs = vec!["a100/x".into()];
+        let all = Intervals { level: 0.8, pairs, particular: None, entries };
         let regime = |stack: &str, is_full| Regime {
             knowledge: all.knowledge("a100", stack),
             stack: stack.into(),

@@ -1,6 +1,7 @@
 //! The question that a plan answered, from the names in its file.
 
-use super::{Names, Question, Read, build, profile};
+use super::{Names, Question, Read, build, profile, rule};
+use crate::accuracy::QUANTILE;
 use crate::catalog::{Catalog, LOCAL};
 use crate::cli::{SourceArgs, read_pins};
 use crate::diagnostics::Failure;
@@ -49,6 +50,7 @@ pub fn rebuild(catalog: &Catalog, plan: &Plan, sources: &SourceArgs) -> Result<Q
         objective,
         backend: Backend::Microlp,
         top: 4,
+        rule: rule(plan.certificate.fastest.as_ref().map_or(QUANTILE, |f| f.quantile)),
         inputs: names,
     })
 }

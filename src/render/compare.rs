@@ -47,19 +47,28 @@ fn micro_batches(plan: &Plan) -> String {
     format!("{} × {}", batch.micro_batches, batch.micro_sequences)
 }
 
-/// How the first plan stands to each other one.
-pub fn sentences(plans: &[(String, Plan)]) -> Vec<String> {
+/// How the first plan stands to each other one; `odds`: the probability that it is faster.
+pub fn sentences(plans: &[(String, Plan)], odds: &[Option<f64>]) -> Vec<String> {
     let Some(((first, base), others)) = plans.split_first() else { return Vec::new() };
-    others.iter().map(|(name, plan)| sentence((first, base), (name, plan))).collect()
+    let all = others.iter().zip(odds);
+    all.map(|((name, plan), odds)| sentence((first, base), (name, plan), *odds)).collect()
 }
 
 /// `a.json is 1.09 times as fast as b.json in tokens/s`; intervals that overlap are a tie.
-fn sentence((a, first): (&str, &Plan), (b, second): (&str, &Plan)) -> String {
+fn sentence((a, first): (&str, &Plan), (b, second): (&str, &Plan), odds: Option<f64>) -> String {
     if first.decision == second.decision && first.inputs == second.inputs {
         return format!("{a} and {b} are the same plan");
     }
     let (x, y) = (&first.prediction.tokens_per_second, &second.prediction.tokens_per_second);
     let ratio = x.value / y.value;
+    if let Some(faster) = odds {
+        // What both have in common has dropped out: the intervals of each say less.
+        let faster = super::report::odds(faster);
+        return format!(
+            "{a} is {ratio:.2} times as fast as {b} in tokens/s: faster with a probability of \
+             {faster}"
+        );
+    }
     let verdict = match x.low <= y.high && y.low <= x.high {
         true => "a tie, the intervals overlap",
         false => "the intervals do not overlap",

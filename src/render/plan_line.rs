@@ -50,6 +50,7 @@ pub fn short(decision: &Decision) -> String {
     let batch = decision.batch;
     let many = batch.micro_batches > 1 && batch.time_chunks <= 1;
     parts.extend(many.then(|| format!("{} × {}", batch.micro_batches, batch.micro_sequences)));
+    parts.extend(decision.local_steps.map(|local| format!("{} steps apart", local.every)));
     let recompute = recompute(&decision.stages);
     parts.extend((recompute != "none").then(|| format!("recompute {recompute}")));
     parts.join(" · ")
@@ -69,6 +70,8 @@ fn extras(decision: &Decision) -> Vec<String> {
     }
     let pieces = decision.embedding.map_or(1, |e| e.pieces);
     parts.extend((pieces > 1).then(|| format!("table in {pieces} pieces")));
+    parts.extend(decision.local_steps.map(plan::schedule::LocalSteps::words));
+    parts.extend(decision.offload.then(|| "offload".to_string()));
     let recompute = recompute(&decision.stages);
     parts.extend((recompute != "none").then(|| format!("recompute {recompute}")));
     parts
@@ -77,7 +80,9 @@ fn extras(decision: &Decision) -> Vec<String> {
 /// The schedule in words.
 pub fn schedule(decision: &Decision) -> String {
     match decision.schedule {
-        ScheduleKind::Interleaved => format!("interleaved 1F1B, {} chunks", decision.chunks),
+        kind @ (ScheduleKind::Interleaved | ScheduleKind::BreadthFirst) => {
+            format!("{}, {} chunks", kind.name(), decision.chunks)
+        }
         _ if decision.batch.time_chunks > 1 => {
             format!("wavefront of {} time chunks", decision.batch.time_chunks)
         }

@@ -11,6 +11,7 @@ mod verbose;
 pub use flat::facts;
 pub use headline::{one_line, range};
 pub use memory::gib;
+pub use reasons::odds;
 pub use time::{bytes, seconds};
 pub use verbose::bindings;
 
@@ -47,6 +48,7 @@ pub fn screen(report: &Report, around: &Around, canvas: &Canvas) -> String {
     blocks.push(reasons::warnings(report, canvas));
     if around.is_verbose {
         blocks.push(verbose::meshes(&report.plan.certificate, canvas));
+        blocks.push(verbose::reserve(report, canvas));
         blocks.push(verbose::assumptions(report, canvas));
     }
     blocks.push(bindings(&around.bindings, canvas));

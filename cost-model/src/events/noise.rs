@@ -8,6 +8,7 @@
 //! Deterministic: the draws follow from the seed alone.
 
 use super::Fold;
+use crate::normal;
 
 /// How much steps differ.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,7 +42,11 @@ impl Noise {
     pub fn draw(&self, step: u64, fold: &Fold) -> Draw {
         let mut uniform = Uniform::new(self.seed, step);
         let factor = |quantile: f64, deviation: f64| {
-            if deviation == 0.0 { 1.0 } else { (1.0 + deviation * normal(quantile)).max(LEAST) }
+            if deviation == 0.0 {
+                1.0
+            } else {
+                (1.0 + deviation * normal::quantile(quantile)).max(LEAST)
+            }
         };
         let common = factor(uniform.next(), self.common);
         let counts = fold.counts.iter();
@@ -76,36 +81,6 @@ impl Uniform {
     }
 }
 
-/// Quantile of the standard normal distribution, to seven digits.
-///
-/// Source: Wichura 1988, algorithm AS 241 (PPND7), Applied Statistics 37. Checked by
-/// `quantiles_of_tables`.
-fn normal(p: f64) -> f64 {
-    let q = p - 0.5;
-    if q.abs() <= 0.425 {
-        let r = 0.180_625 - q * q;
-        let top = ((59.109_374_72 * r + 159.291_132_02) * r + 50.434_271_938) * r + 3.387_132_717_9;
-        let below = ((67.187_563_6 * r + 78.757_757_664) * r + 17.895_169_469) * r + 1.0;
-        return q * top / below;
-    }
-    let r = (-p.min(1.0 - p).ln()).sqrt();
-    let x = match r <= 5.0 {
-        true => {
-            let r = r - 1.6;
-            let top =
-                ((0.170_238_211_03 * r + 1.306_728_481_6) * r + 2.756_815_39) * r + 1.423_437_277_7;
-            top / ((0.120_211_329_75 * r + 0.737_001_642_5) * r + 1.0)
-        }
-        false => {
-            let r = r - 5.0;
-            let top = ((0.017_337_203_997 * r + 0.428_682_943_37) * r + 3.081_226_386) * r
-                + 6.657_905_115;
-            top / ((0.012_258_202_635 * r + 0.241_978_942_25) * r + 1.0)
-        }
-    };
-    if q < 0.0 { -x } else { x }
-}
-
 /// The value below which a share of all lie, interpolated between the nearest two. Zero of none.
 #[must_use]
 pub fn percentile(values: &[f64], share: f64) -> f64 {
@@ -120,17 +95,6 @@ pub fn percentile(values: &[f64], share: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// 97.5 %, 99.9 % and 99.999 % of the standard normal distribution, and the other side.
-    #[test]
-    fn quantiles_of_tables() {
-        for (p, x) in [(0.5, 0.0), (0.975, 1.959_964), (0.999, 3.090_232), (0.99999, 4.264_891)] {
-            assert!((normal(p) - x).abs() < 2e-6, "{p}: {}", normal(p));
-            assert!((normal(1.0 - p) + x).abs() < 2e-6);
-        }
-        // Far out: the 1 − 1e-12 quantile is 7.034484.
-        assert!((normal(1e-12) + 7.034_484).abs() < 2e-6, "{}", normal(1e-12));
-    }
 
     fn fold(counts: &[u32]) -> Fold {
         Fold::with_counts(counts)

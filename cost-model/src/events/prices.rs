@@ -38,6 +38,8 @@ pub struct Gradients {
     pub bytes: u64,
     /// Whether weights are sharded (ZeRO 3).
     pub has_shards: bool,
+    /// Whether only states are sharded (ZeRO 1), so that sums are scattered once per step.
+    pub scattered: bool,
 }
 
 /// Prices of a program's charges under a profile, each computed once.
@@ -63,7 +65,8 @@ impl Prices {
             charges: program.charges.iter().map(price).collect(),
             gradients: handling(program, profile, gradients),
             contention: overlap.contention.value,
-            overlaps_gradients: overlap.data.value,
+            overlaps_gradients: overlap.data.value
+                && (!gradients.scattered || overlap.scattered.value),
         }
     }
 

@@ -185,6 +185,15 @@ pub(super) const ALL: &[Formula] = &[
         test: "a_scan_launches_its_body_per_step",
     },
     Formula {
+        id: "host.lists",
+        title: "states sharded as lists of pieces",
+        equation: "t = piece·tensors·replicas",
+        letters: "tensors of a stage, each cut into a slice per replica; piece time of the host \
+                  per slice",
+        source: "huggingface/nanotron@069c21c src/nanotron/distributed.py; data of the stack",
+        test: "lists_cost_a_call_per_tensor_and_replica",
+    },
+    Formula {
         id: "kernel.stream",
         title: "kernel bound by memory bandwidth",
         equation: "t = elements·x·size/2/(e·BW) + kernels·gap",
@@ -201,6 +210,15 @@ pub(super) const ALL: &[Formula] = &[
                   costs whatever its size; other letters as in kernel.stream",
         source: "bytes counted tensor by tensor; data of the stack",
         test: "an_update_moves_bytes_per_parameter",
+    },
+    Formula {
+        id: "overlap.bucket",
+        title: "buckets of gradients that hold computation up",
+        equation: "t = wait·⌈S/bucket⌉·log₂ nodes",
+        letters: "S bytes of gradients on the wire, bucket bytes summed at once, wait time per \
+                  bucket and doubling of the nodes",
+        source: "data of the stack, fitted to runs on 2 to 32 nodes",
+        test: "each_bucket_waits_for_all_nodes",
     },
     Formula {
         id: "overlap.data",

@@ -27,10 +27,8 @@ pub enum OrderError {
         /// Passes needed.
         needed: u64,
     },
-    /// A backward pass in halves.
-    #[error(
-        "rank {rank} lists {slot}, half of a backward pass; the recurrence knows whole ones only"
-    )]
+    /// The second half of a backward pass that has no first half.
+    #[error("rank {rank} lists {slot}, but the backward pass that it belongs to is whole")]
     Halved {
         /// The rank.
         rank: usize,
@@ -69,7 +67,7 @@ pub enum OrderError {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Node {
     pub stage: u32,
-    pub is_forward: bool,
+    pub task: Task,
     /// The pass before on the same rank.
     pub before: u32,
     /// The pass that produces the input.
@@ -77,12 +75,17 @@ pub(super) struct Node {
 }
 
 impl Node {
+    pub fn is_forward(&self) -> bool {
+        self.task == Task::Forward
+    }
+
     /// The boundary its input crosses; for the backward of the last stage, one past the last.
+    /// Gradients of weights need nothing from another stage.
     pub fn boundary(&self) -> Option<usize> {
-        if self.is_forward {
-            (self.stage as usize).checked_sub(1)
-        } else {
-            Some(self.stage as usize)
+        match self.task {
+            Task::Forward => (self.stage as usize).checked_sub(1),
+            Task::Backward | Task::BackwardInput => Some(self.stage as usize),
+            Task::BackwardWeight => None,
         }
     }
 }
@@ -93,7 +96,7 @@ impl Node {
 #[derive(Clone, Debug)]
 pub struct Recurrence {
     pub(super) nodes: Vec<Node>,
-    /// Per virtual stage, the node of its last backward.
+    /// Per virtual stage, the node of its last backward, or of the last half of one.
     pub(super) last_backward: Vec<u32>,
     /// Per virtual stage, its rank.
     pub(super) owner: Vec<u32>,
@@ -109,7 +112,19 @@ impl Recurrence {
     /// # Errors
     /// [`OrderError`] where passes are missing or repeated, or ranks wait in a circle.
     pub fn new(order: &Order) -> Result<Self, OrderError> {
-        let shape = Shape::of(order)?;
+        Self::prepared(order, Shape::of(order)?)
+    }
+
+    /// Prepares an order whose backward passes work on gradients of earlier steps: they wait for
+    /// nothing of this one (see [`plan::schedule::Shape::age`]).
+    ///
+    /// # Errors
+    /// As [`Recurrence::new`].
+    pub fn stale(order: &Order) -> Result<Self, OrderError> {
+        Self::prepared(order, Shape { is_stale: true, ..Shape::of(order)? })
+    }
+
+    fn prepared(order: &Order, shape: Shape) -> Result<Self, OrderError> {
         let owner = owners(order, shape.stages)?;
         Builder::new(order, shape, owner).build()
     }
@@ -135,51 +150,66 @@ impl Recurrence {
 struct Shape {
     stages: usize,
     micro_batches: usize,
+    /// Passes in all, halves counted as such.
+    listed: usize,
+    /// 2 where backward passes are whole, else 3.
+    tasks: usize,
+    /// Whether backward passes need nothing of this step, but for that of the last stage.
+    is_stale: bool,
 }
 
 impl Shape {
     fn of(order: &Order) -> Result<Self, OrderError> {
         let slots = || order.iter().flatten();
         let listed = slots().count();
-        for (rank, slots) in order.iter().enumerate() {
-            let is_half = |s: &&Slot| !matches!(s.task, Task::Forward | Task::Backward);
-            if let Some(&slot) = slots.iter().find(is_half) {
-                return Err(OrderError::Halved { rank, slot });
-            }
-        }
+        let count = |task| slots().filter(|s| s.task == task).count();
+        let (first_halves, second_halves) =
+            (count(Task::BackwardInput), count(Task::BackwardWeight));
         let stages = slots().map(|s| u64::from(s.stage) + 1).max().ok_or(OrderError::Empty)?;
         let micro_batches = slots().map(|s| u64::from(s.micro_batch) + 1).max().unwrap_or(0);
-        let needed = stages.saturating_mul(micro_batches).saturating_mul(2);
+        let whole = stages.saturating_mul(micro_batches).saturating_mul(2);
+        let needed = whole.saturating_add(first_halves as u64);
         // Refused before anything is allocated by these sizes.
-        if needed != listed as u64 || needed >= u64::from(NONE) {
+        let is_complete = needed == listed as u64 && first_halves == second_halves;
+        if !is_complete || needed >= u64::from(NONE) {
             return Err(OrderError::Incomplete { listed, stages, micro_batches, needed });
         }
-        Ok(Self { stages: stages as usize, micro_batches: micro_batches as usize })
+        let tasks = if first_halves > 0 { 3 } else { 2 };
+        let (stages, micro_batches) = (stages as usize, micro_batches as usize);
+        Ok(Self { stages, micro_batches, listed, tasks, is_stale: false })
     }
 
     fn key(self, slot: &Slot) -> usize {
-        let forward = slot.stage as usize * self.micro_batches + slot.micro_batch as usize;
-        if slot.is_forward() { forward } else { forward + self.stages * self.micro_batches }
+        let pass = slot.stage as usize * self.micro_batches + slot.micro_batch as usize;
+        let kind = match slot.task {
+            Task::Forward => 0,
+            Task::Backward | Task::BackwardInput => 1,
+            Task::BackwardWeight => 2,
+        };
+        pass + kind * self.stages * self.micro_batches
     }
 
     /// The pass that produces the input of `slot`.
     fn input(self, slot: &Slot) -> Option<Slot> {
-        if slot.is_forward() {
-            slot.stage.checked_sub(1).map(|stage| Slot { stage, ..*slot })
-        } else if slot.stage as usize + 1 < self.stages {
-            Some(Slot { stage: slot.stage + 1, ..*slot })
-        } else {
-            Some(Slot { task: Task::Forward, ..*slot })
+        match slot.task {
+            Task::Forward => slot.stage.checked_sub(1).map(|stage| Slot { stage, ..*slot }),
+            Task::BackwardWeight => Some(Slot { task: Task::BackwardInput, ..*slot }),
+            _ if self.is_stale && (slot.stage as usize) + 1 < self.stages => None,
+            _ if (slot.stage as usize) + 1 < self.stages => {
+                Some(Slot { stage: slot.stage + 1, ..*slot })
+            }
+            _ => Some(Slot { task: Task::Forward, ..*slot }),
         }
     }
 
     /// The virtual stage that consumes the output of `slot`.
     fn consumer(self, slot: &Slot) -> Option<usize> {
         let stage = slot.stage as usize;
-        if slot.is_forward() {
-            Some((stage + 1).min(self.stages - 1))
-        } else {
-            stage.checked_sub(1)
+        match slot.task {
+            Task::Forward => Some((stage + 1).min(self.stages - 1)),
+            Task::BackwardWeight => None,
+            _ if self.is_stale => None,
+            _ => stage.checked_sub(1),
         }
     }
 }
@@ -218,7 +248,7 @@ struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     fn new(order: &'a Order, shape: Shape, owner: Vec<u32>) -> Self {
-        let total = 2 * shape.stages * shape.micro_batches;
+        let total = shape.listed;
         let mut first_slot = Vec::with_capacity(order.len());
         let mut slots = 0;
         for rank in order {
@@ -230,7 +260,7 @@ impl<'a> Builder<'a> {
             shape,
             owner,
             nodes: Vec::with_capacity(total),
-            placed: vec![NONE; total],
+            placed: vec![NONE; shape.tasks * shape.stages * shape.micro_batches],
             next: vec![0; order.len()],
             before: vec![NONE; order.len()],
             last_backward: vec![NONE; shape.stages],
@@ -279,14 +309,18 @@ impl<'a> Builder<'a> {
         if self.placed[key] != NONE {
             return Err(OrderError::Repeated { rank, slot });
         }
+        let is_second = slot.task == Task::BackwardWeight;
+        if is_second && self.nodes[input as usize].task != Task::BackwardInput {
+            return Err(OrderError::Halved { rank, slot });
+        }
         let node = self.nodes.len() as u32;
-        let (stage, is_forward) = (slot.stage, slot.is_forward());
-        self.nodes.push(Node { stage, is_forward, before: self.before[rank], input });
+        let (stage, task) = (slot.stage, slot.task);
+        self.nodes.push(Node { stage, task, before: self.before[rank], input });
         self.placed[key] = node;
         self.node_of_slot[self.first_slot[rank] + self.next[rank]] = node;
         self.before[rank] = node;
         self.next[rank] += 1;
-        if !is_forward {
+        if task != Task::Forward {
             self.last_backward[stage as usize] = node;
         }
         Ok(Some(slot))

@@ -106,6 +106,7 @@ fn sections(file: &Table<'_>, base: Option<&Stack>) -> Option<Stack> {
     let optimizer = sections::optimizer(file, base.map(|b| &b.optimizer));
     let collective = sections::collective(file, base.map(|b| &b.collective));
     let overlap = sections::overlap(file, base.map(|b| &b.overlap));
+    let pipeline = sections::pipeline(file, base.map(|b| &b.pipeline));
     let host = sections::host(file, base.map(|b| &b.host));
     let memory = sections::memory(file, base.map(|b| &b.memory));
     let spread = sections::spread(file, base.map(|b| &b.spread));
@@ -121,6 +122,7 @@ fn sections(file: &Table<'_>, base: Option<&Stack>) -> Option<Stack> {
         optimizer: optimizer?,
         collective: collective?,
         overlap: overlap?,
+        pipeline: pipeline?,
         host: host?,
         memory: memory?,
         spread: spread?,

@@ -62,6 +62,10 @@ impl Communicator for Delay {
         self.inner.size()
     }
 
+    fn rank(&self, member: usize) -> u32 {
+        self.inner.rank(member)
+    }
+
     fn all_reduce(&self, data: Elements<'_>, op: Reduction, call: &Call) -> Result<(), Fault> {
         let least = self.ring(&data, 2 * (self.size() - 1));
         Self::last(least, || self.inner.all_reduce(data, op, call))

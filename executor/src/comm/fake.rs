@@ -36,6 +36,10 @@ impl Communicator for Fake {
         self.size
     }
 
+    fn rank(&self, member: usize) -> u32 {
+        member as u32
+    }
+
     fn all_reduce(&self, data: Elements<'_>, _: Reduction, _: &Call) -> Result<(), Fault> {
         self.count(&data, 2 * (self.size - 1));
         Ok(())

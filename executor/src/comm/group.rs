@@ -40,7 +40,7 @@ impl Group {
         members.iter().filter(|&&m| m != rank).map(|&m| (m, tag)).collect()
     }
 
-    /// Its ranks.
+    /// The ranks of the group.
     #[must_use]
     pub fn members(&self) -> &[u32] {
         &self.members
@@ -130,6 +130,10 @@ impl Communicator for Group {
 
     fn size(&self) -> usize {
         self.members.len()
+    }
+
+    fn rank(&self, member: usize) -> u32 {
+        self.members.get(member).copied().unwrap_or_default()
     }
 
     fn all_reduce(&self, data: Elements<'_>, op: Reduction, call: &Call) -> Result<(), Fault> {

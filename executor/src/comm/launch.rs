@@ -48,17 +48,49 @@ pub enum LaunchError {
     },
 }
 
+/// The launcher that is this program itself.
+const OWN: &str = "meshwright";
+
 /// Variables of a launcher: name, rank, ranks, local rank.
-const LAUNCHERS: [(&str, &str, &str, &str); 4] = [
+const LAUNCHERS: [(&str, &str, &str, &str); 5] = [
+    (OWN, "MESHWRIGHT_RANK", "MESHWRIGHT_WORLD_SIZE", "MESHWRIGHT_LOCAL_RANK"),
     ("torchrun", "RANK", "WORLD_SIZE", "LOCAL_RANK"),
     ("mpirun", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"),
     ("srun", "SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"),
     ("mpiexec", "PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID"),
 ];
 
+const MEETING: &str = "MESHWRIGHT_MEETING";
+
 type Get<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 impl Place {
+    /// A rank that this program starts on its own host.
+    #[must_use]
+    pub fn own(rank: u32, ranks: u32, meeting: String) -> Self {
+        Self { launcher: OWN, rank, ranks, local_rank: Some(rank), meeting: Some(meeting) }
+    }
+
+    /// Whether this program launched the rank.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.launcher == OWN
+    }
+
+    /// The variables from which [`Self::find`] reads [`Self::own`].
+    #[must_use]
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
+        let (_, rank, ranks, local) = LAUNCHERS[0];
+        let meeting = self.meeting.clone().unwrap_or_default();
+        let local_rank = self.local_rank.unwrap_or(self.rank).to_string();
+        vec![
+            (rank, self.rank.to_string()),
+            (ranks, self.ranks.to_string()),
+            (local, local_rank),
+            (MEETING, meeting),
+        ]
+    }
+
     /// Reads variables through `get`. `None` where nothing launched this process as a rank.
     ///
     /// # Errors
@@ -96,6 +128,9 @@ fn number(get: Get<'_>, name: &'static str) -> Result<Option<u32>, LaunchError> 
 }
 
 fn meeting(get: Get<'_>, launcher: &str) -> Result<Option<String>, LaunchError> {
+    if launcher == OWN {
+        return Ok(get(MEETING));
+    }
     if let (Some(host), Some(port)) = (get("MASTER_ADDR"), number(get, "MASTER_PORT")?) {
         // torchrun's own store listens at the port that it announces.
         let taken = get("TORCHELASTIC_USE_AGENT_STORE").is_some_and(|v| v == "True");
@@ -156,6 +191,15 @@ mod tests {
         let mpi = [("OMPI_COMM_WORLD_RANK", "1"), ("OMPI_COMM_WORLD_SIZE", "2")];
         assert_eq!(find(&mpi).unwrap().unwrap().launcher, "mpirun");
         assert_eq!(find(&[]), Ok(None));
+    }
+
+    #[test]
+    fn own_ranks_find_themselves_whatever_launched_their_parent() {
+        let own = Place::own(1, 2, "127.0.0.1:4000".into());
+        let mut set = own.variables();
+        set.extend([("RANK", "0".to_string()), ("WORLD_SIZE", "8".to_string())]);
+        let set: Vec<(&str, &str)> = set.iter().map(|(k, v)| (*k, v.as_str())).collect();
+        assert_eq!(find(&set), Ok(Some(own)));
     }
 
     #[test]

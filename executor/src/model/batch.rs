@@ -15,6 +15,8 @@ pub struct MicroBatch {
     pub sequences: usize,
     /// Tokens per sequence.
     pub length: usize,
+    /// Position of the first of them.
+    pub first: usize,
     /// What the gradient of a token's loss is multiplied with: 1 over the predictions of the whole
     /// step, times the loss scale.
     pub scale: f64,
@@ -36,7 +38,8 @@ impl MicroBatch {
         };
         let (inputs, targets) = (order(inputs), order(targets));
         let scale = 1.0 / targets.len().max(1) as f64;
-        Self { inputs, targets, rows: None, sequences, length, scale, sample: None }
+        let (rows, first, sample) = (None, 0, None);
+        Self { inputs, targets, rows, sequences, length, first, scale, sample }
     }
 }
 

@@ -1,7 +1,9 @@
 //! A transformer layer: `x1 = x + attention(norm(x))`, `y = x1 + feed_forward(norm(x1))`.
 //!
 //! In a tensor-parallel group each rank holds some heads and some columns of the feed-forward part;
-//! partial outputs are summed over the group, and so are the gradients of both inputs.
+//! partial outputs are summed over the group, and so are the gradients of both inputs. With sequence
+//! parallelism the rows between them are a part of the positions: they are gathered before each
+//! part of the layer, and the sum is scattered.
 
 mod attention;
 mod feed_forward;
@@ -9,6 +11,7 @@ mod feed_forward;
 use super::embedding::{add_norm, norm_parameters};
 use super::layer::{Carry, Context};
 use super::parameter::{Builder, Gradients, Parameter};
+use super::split::Split;
 use crate::comm::Fault;
 use crate::float::Float;
 use crate::matrix::Matrix;
@@ -63,18 +66,17 @@ impl<T: Float> Saved<T> {
 impl Block {
     /// Layer `i` of the body; with experts, a mixture in the feed-forward part.
     #[must_use]
-    pub fn new(
-        t: &Transformer,
-        i: usize,
-        experts: Option<&Experts>,
-        tensor: (usize, usize),
-    ) -> Self {
+    pub fn new(t: &Transformer, i: usize, experts: Option<&Experts>, split: Split) -> Self {
         let width = t.d_model as usize;
         let mut b = Builder::new(format!("layers.{i}"));
+        b.sums = split.sequence;
         let first = norm_parameters(&mut b, t.norm, "norm1", width);
-        let attention = Attention::new(&mut b, t, tensor);
+        b.sums = false;
+        let attention = Attention::new(&mut b, t, split.tensor);
+        b.sums = split.sequence;
         let second = norm_parameters(&mut b, t.norm, "norm2", width);
-        let feed_forward = FeedForward::new(&mut b, t, experts, tensor);
+        b.sums = false;
+        let feed_forward = FeedForward::new(&mut b, t, experts, split);
         let (norms, memory) = ([first, second], t.memory_length as usize);
         Self { parameters: b.parameters, norms, attention, feed_forward, width, memory }
     }

@@ -2,6 +2,7 @@
 
 use super::layer::{Context, fan_in};
 use super::parameter::{Builder, Cut, Gradients, Init, Parameter};
+use super::split::Split;
 use crate::comm::{Fault, part};
 use crate::float::Float;
 use crate::matrix::{Matrix, add};
@@ -65,9 +66,9 @@ impl Embedding {
 
     /// Of a transformer.
     #[must_use]
-    pub fn transformer(t: &Transformer, tensor: (usize, usize)) -> Self {
+    pub fn transformer(t: &Transformer, split: Split) -> Self {
         let width = t.d_model as usize;
-        let mut layer = Self::plain(t.vocab as usize, width, tensor);
+        let mut layer = Self::plain(t.vocab as usize, width, split.tensor);
         layer.parameters[0].init = SMALL;
         let mut b = Builder::new("embedding".into());
         b.parameters = std::mem::take(&mut layer.parameters);
@@ -78,6 +79,7 @@ impl Embedding {
         }
         layer.is_sinusoidal = t.positions == Positions::Sinusoidal;
         if t.embedding_norm {
+            b.sums = split.sequence;
             layer.norm = Some(norm_parameters(&mut b, t.norm, "norm", width));
         }
         layer.parameters = b.parameters;
@@ -92,17 +94,17 @@ impl Embedding {
         &self,
         c: &Context<'_, T>,
     ) -> Result<(Arc<Matrix<T>>, Saved<T>), Fault> {
-        let mut y = embedding::forward(c.weights.matrix(0), self.first, &c.batch.inputs);
-        c.tensor.sum(y.data_mut())?;
+        let y = embedding::forward(c.weights.matrix(0), self.first, &c.batch.inputs);
+        let (mut y, (first, length)) = (c.leave(y)?, c.positions());
         for row in 0..y.rows() {
-            for extra in self.extras(row, c.batch.length) {
+            for extra in self.extras(first + row % length) {
                 let rows = self.rows.map(|place| c.weights.matrix(place));
                 rows.iter().for_each(|rows| add(y.row_mut(row), rows.row(extra)));
             }
         }
         if self.is_sinusoidal {
-            let waves = sinusoids(c.batch.length, self.width);
-            (0..y.rows()).for_each(|row| add(y.row_mut(row), waves.row(row % c.batch.length)));
+            let waves = sinusoids(first + length, self.width);
+            (0..y.rows()).for_each(|row| add(y.row_mut(row), waves.row(first + row % length)));
         }
         let Some((scale, shift)) = self.norm else {
             return Ok((Arc::new(y), Saved { norm: None }));
@@ -112,44 +114,42 @@ impl Embedding {
         Ok((Arc::new(y), Saved { norm: Some(saved) }))
     }
 
-    /// Learned rows that are added to a row of the activations: its position, and the first
-    /// segment, to which all tokens of a text belong.
-    fn extras(&self, row: usize, length: usize) -> impl Iterator<Item = usize> + use<> {
-        let position = (self.positions > 0).then(|| row % length % self.positions.max(1));
+    /// Learned rows that are added at a position: its own, and the first segment's, to which all
+    /// tokens of a text belong.
+    fn extras(&self, position: usize) -> impl Iterator<Item = usize> + use<> {
+        let position = (self.positions > 0).then(|| position % self.positions.max(1));
         let all = self.rows.map(|place| self.parameters[place].rows).unwrap_or_default();
         position.into_iter().chain((all > self.positions).then_some(self.positions))
     }
 
     /// There is no gradient of tokens.
-    #[must_use]
+    ///
+    /// # Errors
+    /// The ranks that share the table cannot go on.
     pub fn backward<T: Float>(
         &self,
         c: &Context<'_, T>,
         saved: Saved<T>,
         dy: Arc<Matrix<T>>,
-    ) -> Pending<T> {
-        match (self.norm, &saved.norm) {
+    ) -> Result<Pending<T>, Fault> {
+        let (dy, norm) = match (self.norm, &saved.norm) {
             (Some((scale, _)), Some(saved)) => {
                 let (dy, norm) = norm::backward(saved, c.weights.vector(scale), dy.view());
-                Pending { dy: Arc::new(dy), norm: Some(norm) }
+                (Arc::new(dy), Some(norm))
             }
-            _ => Pending { dy, norm: None },
-        }
+            _ => (dy, None),
+        };
+        Ok(Pending { dy: c.enter(&dy)?, norm })
     }
 
     /// Adds the gradients.
-    pub fn add<T: Float>(
-        &self,
-        batch: &super::MicroBatch,
-        pending: &Pending<T>,
-        mut g: Gradients<'_, T>,
-    ) {
-        let dy = pending.dy.view();
+    pub fn add<T: Float>(&self, c: &Context<'_, T>, pending: &Pending<T>, mut g: Gradients<'_, T>) {
+        let (dy, batch) = (pending.dy.view(), c.batch);
         embedding::backward(g.matrix(0), self.first, &batch.inputs, dy);
         if let Some(place) = self.rows {
             let mut rows = g.matrix(place);
             for row in 0..dy.rows() {
-                for extra in self.extras(row, batch.length) {
+                for extra in self.extras(batch.first + row % batch.length) {
                     add(rows.row_mut(extra), dy.row(row));
                 }
             }

@@ -3,6 +3,7 @@
 use super::embedding::{SMALL, add_norm, norm_parameters};
 use super::layer::{Context, fan_in};
 use super::parameter::{Builder, Cut, Gradients, Init, Parameter};
+use super::split::Split;
 use crate::comm::{Fault, part};
 use crate::float::Float;
 use crate::gemm::{add_product, product};
@@ -95,24 +96,38 @@ fn add_table(
     (table, first)
 }
 
+/// One element per word, of those words whose rows are held.
+fn add_bias(b: &mut Builder, vocab: usize, (place, size): (usize, usize)) -> usize {
+    let held = part(vocab, size, place);
+    let cut = if size == 1 { Cut::Whole } else { Cut::Columns(vec![held]) };
+    b.add("b_vocab", (1, vocab), cut, Init::Constant(0.0))
+}
+
 impl Head {
     /// Of a recurrent model.
     #[must_use]
-    pub fn recurrent(vocab: usize, width: usize, tied: bool, is_sampled: bool) -> Self {
+    pub fn recurrent(
+        (vocab, width): (usize, usize),
+        tied: bool,
+        is_sampled: bool,
+        tensor: (usize, usize),
+    ) -> Self {
         let mut b = Builder::new("head".into());
-        let bias = Some(b.vector("b_vocab", vocab, Init::Constant(0.0)));
-        let (table, first) = add_table(&mut b, (vocab, width), fan_in(width), tied, (0, 1));
+        let bias = Some(add_bias(&mut b, vocab, tensor));
+        let (table, first) = add_table(&mut b, (vocab, width), fan_in(width), tied, tensor);
         let parameters = b.parameters;
         Self { parameters, norm: None, transform: None, table, bias, first, is_sampled }
     }
 
     /// Of a transformer.
     #[must_use]
-    pub fn transformer(t: &Transformer, tensor: (usize, usize)) -> Self {
-        let (vocab, width) = (t.vocab as usize, t.d_model as usize);
+    pub fn transformer(t: &Transformer, split: Split) -> Self {
+        let (vocab, width, tensor) = (t.vocab as usize, t.d_model as usize, split.tensor);
         let mut b = Builder::new("head".into());
         let zero = Init::Constant(0.0);
+        b.sums = split.sequence;
         let norm = t.final_norm.then(|| norm_parameters(&mut b, t.norm, "norm", width));
+        b.sums = false;
         if t.pooler {
             // Part of the model, but masked-language training does not use it.
             b.add("w_pooler", (width, width), Cut::Whole, SMALL);
@@ -123,11 +138,7 @@ impl Head {
             bias: b.vector("b_transform", width, zero),
             norm: norm_parameters(&mut b, Norm::LayerNorm, "norm_t", width),
         });
-        let bias = t.mlm_head.then(|| {
-            let held = part(vocab, tensor.1, tensor.0);
-            let cut = if tensor.1 == 1 { Cut::Whole } else { Cut::Columns(vec![held]) };
-            b.add("b_vocab", (1, vocab), cut, zero)
-        });
+        let bias = t.mlm_head.then(|| add_bias(&mut b, vocab, tensor));
         let (table, first) = add_table(&mut b, (vocab, width), SMALL, t.tied, tensor);
         let parameters = b.parameters;
         Self { parameters, norm, transform, table, bias, first, is_sampled: false }
@@ -142,8 +153,7 @@ impl Head {
         c: &Context<'_, T>,
         x: &Arc<Matrix<T>>,
     ) -> Result<(f64, Saved<T>), Fault> {
-        let all = x.rows();
-        let (mut x, norm) = match self.norm {
+        let (x, norm) = match self.norm {
             None => (x.clone(), None),
             Some((scale, shift)) => {
                 let shift = shift.map(|place| c.weights.vector(place));
@@ -151,7 +161,8 @@ impl Head {
                 (Arc::new(y), Some(saved))
             }
         };
-        let rows = c.batch.rows.clone();
+        let mut x = c.enter(&x)?;
+        let (all, rows) = (x.rows(), c.batch.rows.clone());
         if let Some(rows) = &rows {
             x = Arc::new(embedding::forward(x.view(), 0, rows));
         }
@@ -174,13 +185,14 @@ impl Head {
         let bias = self.bias.map(|place| c.weights.vector(place));
         let words = &c.batch.targets;
         if let (true, Some(sample), Some(bias)) = (self.is_sampled, &c.batch.sample, bias) {
-            let w = sampled::Weights { table, bias };
-            let (loss, saved) = sampled::forward(&w, x.view(), words, sample, scale)?;
+            let w = sampled::Weights { table, bias, first: self.first };
+            let (loss, saved) =
+                sampled::forward(&w, x.view(), words, sample, scale, c.groups.tensor)?;
             return Ok((loss, Scores::Sampled(saved)));
         }
         let mut logits = linear::forward(x.view(), table.t(), bias);
         let targets = Targets { words, first: self.first };
-        let loss = cross_entropy(&mut logits, targets, scale, c.tensor)?;
+        let loss = cross_entropy(&mut logits, targets, scale, c.groups.tensor)?;
         Ok((loss, Scores::Full(logits)))
     }
 
@@ -198,10 +210,31 @@ impl Head {
             Scores::Full(dlogits) => product(dlogits.view(), table),
             Scores::Sampled(scores) => {
                 let bias = self.bias.map_or(&[][..], |place| c.weights.vector(place));
-                sampled::backward_input(&sampled::Weights { table, bias }, scores)
+                let w = sampled::Weights { table, bias, first: self.first };
+                sampled::backward_input(&w, scores)
             }
         };
-        c.tensor.sum(dx.data_mut())?;
+        if saved.transform.is_none() && saved.rows.is_none() {
+            dx = c.leave(dx)?;
+        } else {
+            c.groups.tensor.sum(dx.data_mut())?;
+            dx = self.before_rows(c, saved, dx);
+        }
+        if let (Some((scale, _)), Some(norm)) = (self.norm, &saved.norm) {
+            let (d, pending) = norm::backward(norm, c.weights.vector(scale), dx.view());
+            dx = d;
+            saved.dnorm = Some(pending);
+        }
+        Ok(dx)
+    }
+
+    /// Back through the transform, and from the rows that are predicted to all.
+    fn before_rows<T: Float>(
+        &self,
+        c: &Context<'_, T>,
+        saved: &mut Saved<T>,
+        mut dx: Matrix<T>,
+    ) -> Matrix<T> {
         if let (Some(layer), Some(inner)) = (&self.transform, &mut saved.transform) {
             dx = layer.backward(c, inner, &dx);
         }
@@ -210,12 +243,7 @@ impl Head {
             embedding::backward(spread.view_mut(), 0, rows, dx.view());
             dx = spread;
         }
-        if let (Some((scale, _)), Some(norm)) = (self.norm, &saved.norm) {
-            let (d, pending) = norm::backward(norm, c.weights.vector(scale), dx.view());
-            dx = d;
-            saved.dnorm = Some(pending);
-        }
-        Ok(dx)
+        c.own(dx)
     }
 
     /// Adds the gradients of the weights.

@@ -6,15 +6,14 @@ use super::embedding::{self, Embedding};
 use super::head::{self, Head};
 use super::parameter::{Gradients, Parameter, Weights};
 use super::recurrent::{self, Recurrent};
+use super::split::{Groups, Split};
 use crate::comm::Fault;
 use crate::float::Float;
 use crate::matrix::Matrix;
-use crate::ops::loss::Across;
+use crate::ops::across::{gather_positions, own_positions, scatter_positions};
 use crate::ops::lstm;
+use std::ops::Range;
 use std::sync::Arc;
-
-/// The ranks that share the layers of a stage, as layers see them.
-pub type Tensor<'a, T> = &'a dyn Across<T>;
 
 /// What a layer hands from one piece of a sequence to the next, and from one step to the next.
 #[derive(Clone, Debug, PartialEq)]
@@ -124,7 +123,50 @@ pub struct Context<'a, T> {
     /// Tokens.
     pub batch: &'a MicroBatch,
     /// Ranks that share it.
-    pub tensor: Tensor<'a, T>,
+    pub groups: Groups<'a, T>,
+    /// How it is shared.
+    pub split: Split,
+}
+
+impl<T: Float> Context<'_, T> {
+    /// Whether rows between layers are a part of the positions.
+    fn is_apart(&self) -> bool {
+        self.split.sequence && self.groups.tensor.size() > 1
+    }
+
+    /// All positions, from those that are held between layers.
+    pub fn enter(&self, x: &Arc<Matrix<T>>) -> Result<Arc<Matrix<T>>, Fault> {
+        if !self.is_apart() {
+            return Ok(x.clone());
+        }
+        let all = gather_positions(x, self.batch.sequences, self.groups.tensor)?;
+        Ok(Arc::new(all))
+    }
+
+    /// Sums what tensor-parallel ranks computed, at the positions that are held between layers.
+    pub fn leave(&self, mut y: Matrix<T>) -> Result<Matrix<T>, Fault> {
+        if self.is_apart() {
+            return scatter_positions(&y, self.batch.sequences, self.groups.tensor);
+        }
+        self.groups.tensor.sum(y.data_mut())?;
+        Ok(y)
+    }
+
+    /// The positions that are held between layers, of what every rank has computed whole.
+    pub fn own(&self, y: Matrix<T>) -> Matrix<T> {
+        match self.is_apart() {
+            true => own_positions(&y, self.batch.sequences, self.groups.tensor),
+            false => y,
+        }
+    }
+
+    /// The first position that is held between layers, and how many are.
+    pub fn positions(&self) -> (usize, usize) {
+        let n = if self.is_apart() { self.groups.tensor.size() } else { 1 };
+        let length = self.batch.length / n;
+        let place = if n > 1 { self.groups.tensor.place() } else { 0 };
+        (self.batch.first + place * length, length)
+    }
 }
 
 impl Layer {
@@ -149,6 +191,15 @@ impl Layer {
         }
     }
 
+    /// Of a part of the carry that ranks share: its whole width, and the columns held here.
+    #[must_use]
+    pub fn carried_columns(&self, part: usize) -> Option<(usize, Range<usize>)> {
+        match self {
+            Self::Recurrent(layer) => layer.carried_columns(part),
+            Self::Embedding(_) | Self::Block(_) | Self::Head(_) => None,
+        }
+    }
+
     /// Forward pass. The embedding takes no activations.
     ///
     /// # Errors
@@ -169,7 +220,7 @@ impl Layer {
                 (Out::Activation(y), carry, Saved::Block(Box::new(saved)))
             }
             Self::Recurrent(layer) => {
-                let (y, carry, saved) = layer.forward(c, x, carry);
+                let (y, carry, saved) = layer.forward(c, x, carry)?;
                 (Out::Activation(y), carry, Saved::Recurrent(Box::new(saved)))
             }
             Self::Head(layer) => {
@@ -196,7 +247,7 @@ impl Layer {
                 (Some(Arc::new(dx)), Carry::None, Pending::Block(Box::new(pending)))
             }
             (Self::Recurrent(layer), Saved::Recurrent(saved)) => {
-                let (dx, before, pending) = layer.backward(c, *saved, &dy, after);
+                let (dx, before, pending) = layer.backward(c, *saved, &dy, after)?;
                 (Some(Arc::new(dx)), before, Pending::Recurrent(Box::new(pending)))
             }
             (Self::Head(layer), Saved::Head(mut saved)) => {
@@ -204,7 +255,7 @@ impl Layer {
                 (Some(Arc::new(dx)), Carry::None, Pending::Head(saved))
             }
             (Self::Embedding(layer), Saved::Embedding(saved)) => {
-                let pending = layer.backward(c, saved, dy);
+                let pending = layer.backward(c, saved, dy)?;
                 (None, Carry::None, Pending::Embedding(pending))
             }
             _ => unreachable!("a layer gets back what it kept"),
@@ -214,7 +265,7 @@ impl Layer {
     /// Adds the gradients of the weights.
     pub fn add<T: Float>(&self, c: &Context<'_, T>, pending: Pending<T>, g: Gradients<'_, T>) {
         match (self, pending) {
-            (Self::Embedding(layer), Pending::Embedding(p)) => layer.add(c.batch, &p, g),
+            (Self::Embedding(layer), Pending::Embedding(p)) => layer.add(c, &p, g),
             (Self::Block(layer), Pending::Block(p)) => layer.add(*p, g),
             (Self::Recurrent(layer), Pending::Recurrent(p)) => layer.add(c, *p, g),
             (Self::Head(layer), Pending::Head(p)) => layer.add(&p, g),

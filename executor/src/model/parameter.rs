@@ -14,6 +14,8 @@ pub enum Cut {
     Rows(Range<usize>),
     /// Some columns, in ranges one after the other.
     Columns(Vec<Range<usize>>),
+    /// Some columns of some rows.
+    Both(Vec<Range<usize>>, Vec<Range<usize>>),
 }
 
 /// How elements start.
@@ -55,6 +57,12 @@ pub struct Parameter {
     pub copy_of: Option<&'static str>,
     /// Whether the ranks of a tensor-parallel group hold different parts.
     pub is_split: bool,
+    /// Whether each of them computes a summand of its gradient, from the positions that it holds.
+    pub is_summed: bool,
+}
+
+fn count(ranges: &[Range<usize>]) -> usize {
+    ranges.iter().map(Range::len).sum()
 }
 
 impl Parameter {
@@ -64,7 +72,8 @@ impl Parameter {
         match &self.cut {
             Cut::Whole => (self.rows, self.cols),
             Cut::Rows(rows) => (rows.len(), self.cols),
-            Cut::Columns(ranges) => (self.rows, ranges.iter().map(Range::len).sum()),
+            Cut::Columns(ranges) => (self.rows, count(ranges)),
+            Cut::Both(rows, ranges) => (count(rows), count(ranges)),
         }
     }
 
@@ -83,14 +92,15 @@ impl Parameter {
 
     /// For each element of the part, in order, its index in the whole tensor.
     pub fn indices(&self) -> impl Iterator<Item = usize> + '_ {
-        let all = || std::iter::once(0..self.cols).collect();
-        let (rows, ranges): (_, Vec<Range<usize>>) = match &self.cut {
-            Cut::Whole => (0..self.rows, all()),
-            Cut::Rows(rows) => (rows.clone(), all()),
-            Cut::Columns(ranges) => (0..self.rows, ranges.clone()),
+        let one = |range: Range<usize>| vec![range];
+        let (rows, ranges) = match &self.cut {
+            Cut::Whole => (one(0..self.rows), one(0..self.cols)),
+            Cut::Rows(rows) => (one(rows.clone()), one(0..self.cols)),
+            Cut::Columns(ranges) => (one(0..self.rows), ranges.clone()),
+            Cut::Both(rows, ranges) => (rows.clone(), ranges.clone()),
         };
         let cols = self.cols;
-        rows.flat_map(move |row| {
+        rows.into_iter().flatten().flat_map(move |row| {
             let row_indices = ranges.clone().into_iter().flatten();
             row_indices.map(move |col| row * cols + col)
         })
@@ -117,6 +127,8 @@ impl Parameter {
 #[derive(Debug)]
 pub struct Builder {
     prefix: String,
+    /// Whether what is added from here on sees a part of the positions only.
+    pub sums: bool,
     /// What was listed.
     pub parameters: Vec<Parameter>,
 }
@@ -125,7 +137,7 @@ impl Builder {
     /// Names start with `prefix`.
     #[must_use]
     pub fn new(prefix: String) -> Self {
-        Self { prefix, parameters: Vec::new() }
+        Self { prefix, sums: false, parameters: Vec::new() }
     }
 
     /// Adds a parameter; returns its place in the layer.
@@ -134,7 +146,9 @@ impl Builder {
         let (rows, cols) = shape;
         let is_split = cut != Cut::Whole;
         let copy_of = None;
-        self.parameters.push(Parameter { name, rows, cols, cut, init, copy_of, is_split });
+        let is_summed = self.sums;
+        let part = Parameter { name, rows, cols, cut, init, copy_of, is_split, is_summed };
+        self.parameters.push(part);
         self.parameters.len() - 1
     }
 
@@ -221,7 +235,8 @@ mod tests {
         let whole = parameter(Cut::Whole);
         let mut all = vec![0.0f64; 18];
         whole.initialise(5, &mut all);
-        for cut in [Cut::Rows(1..3), Cut::Columns(vec![0..1, 4..6])] {
+        let both = Cut::Both(vec![0..1, 2..3], vec![0..1, 4..6]);
+        for cut in [Cut::Rows(1..3), Cut::Columns(vec![0..1, 4..6]), both] {
             let part = parameter(cut);
             let mut held = vec![0.0; part.len()];
             part.initialise(5, &mut held);

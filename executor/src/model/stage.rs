@@ -4,13 +4,15 @@ use super::MicroBatch;
 use super::block::Block;
 use super::embedding::Embedding;
 use super::head::Head;
-use super::layer::{Carry, Context, Layer, Out, Pending, Saved, Tensor};
+use super::layer::{Carry, Context, Layer, Out, Pending, Saved};
 use super::parameter::{Gradients, Parameter, Weights};
 use super::recurrent::Recurrent;
+use super::split::{Groups, Split};
 use super::support::{Unsupported, check};
 use crate::comm::Fault;
 use crate::float::Float;
 use crate::matrix::Matrix;
+use crate::ops::across::Alone;
 use plan::model::{Family, LayerRole, Model, Softmax};
 use std::ops::Range;
 use std::sync::Arc;
@@ -23,6 +25,7 @@ pub struct Stage {
     places: Vec<Range<usize>>,
     /// Layers of the chain.
     chain: Range<usize>,
+    split: Split,
 }
 
 /// Per layer, what goes from one piece of a sequence to the next.
@@ -74,19 +77,21 @@ impl<T: Float> Kept<T> {
 }
 
 impl Stage {
-    /// Layers `chain` of the model's chain, as member `tensor.0` of `tensor.1` holds them.
+    /// Layers `chain` of the model's chain, as a rank holds them; a pair is a place in a
+    /// tensor-parallel group, and its size.
     ///
     /// # Errors
     /// What cannot be run, and what can.
     pub fn new(
         model: &Model,
         chain: Range<usize>,
-        tensor: (usize, usize),
+        split: impl Into<Split>,
     ) -> Result<Self, Unsupported> {
-        check(model, tensor.1)?;
+        let split = split.into();
+        check(model, split.tensor.1)?;
         let all = model.chain.iter().flat_map(|run| (0..run.layers).map(|_| run.kind));
         let kinds = all.enumerate().skip(chain.start).take(chain.len());
-        let layers: Vec<Layer> = kinds.map(|(at, kind)| layer(model, kind, at, tensor)).collect();
+        let layers: Vec<Layer> = kinds.map(|(at, kind)| layer(model, kind, at, split)).collect();
         let mut start = 0;
         let place = |layer: &Layer| {
             let from = start;
@@ -94,7 +99,7 @@ impl Stage {
             from..start
         };
         let places = layers.iter().map(place).collect();
-        Ok(Self { layers, places, chain })
+        Ok(Self { layers, places, chain, split })
     }
 
     /// Parameters in the order in which they lie.
@@ -139,15 +144,22 @@ impl Stage {
         Carries(self.layers.iter().map(|layer| layer.start(sequences)).collect())
     }
 
+    /// Of a part of a layer's carry that ranks share: its whole width, and the columns held here.
+    #[must_use]
+    pub fn carried_columns(&self, layer: usize, part: usize) -> Option<(usize, Range<usize>)> {
+        self.layers.get(layer)?.carried_columns(part)
+    }
+
     fn context<'a, T: Float>(
         &self,
         i: usize,
         weights: &'a [T],
         batch: &'a MicroBatch,
-        tensor: Tensor<'a, T>,
+        groups: Groups<'a, T>,
     ) -> Context<'a, T> {
         let own = &weights[self.places[i].clone()];
-        Context { weights: Weights::new(own, self.layers[i].parameters()), batch, tensor }
+        let weights = Weights::new(own, self.layers[i].parameters());
+        Context { weights, batch, groups, split: self.split }
     }
 
     /// Forward pass. `x` comes from the stage before; the first stage takes none. Layers for which
@@ -155,19 +167,19 @@ impl Stage {
     ///
     /// # Errors
     /// The ranks that share the stage cannot go on.
-    pub fn forward<T: Float>(
+    pub fn forward<'a, T: Float>(
         &self,
-        weights: &[T],
-        batch: &MicroBatch,
-        tensor: Tensor<'_, T>,
+        weights: &'a [T],
+        batch: &'a MicroBatch,
+        groups: impl Into<Groups<'a, T>>,
         x: Option<Arc<Matrix<T>>>,
         carries: &mut Carries<T>,
         recompute: &dyn Fn(usize) -> bool,
     ) -> Result<(Output<T>, Kept<T>), Fault> {
-        let mut x = x.unwrap_or_default();
+        let (mut x, groups) = (x.unwrap_or_default(), groups.into());
         let mut kept = Vec::with_capacity(self.layers.len());
         for (i, layer) in self.layers.iter().enumerate() {
-            let c = self.context(i, weights, batch, tensor);
+            let c = self.context(i, weights, batch, groups);
             let before = std::mem::replace(&mut carries.0[i], Carry::None);
             let again = recompute(self.chain.start + i);
             let copy = again.then(|| before.clone());
@@ -189,16 +201,17 @@ impl Stage {
     ///
     /// # Errors
     /// The ranks that share the stage cannot go on.
-    pub fn again<T: Float>(
+    pub fn again<'a, T: Float>(
         &self,
-        weights: &[T],
-        batch: &MicroBatch,
-        tensor: Tensor<'_, T>,
+        weights: &'a [T],
+        batch: &'a MicroBatch,
+        groups: impl Into<Groups<'a, T>>,
         kept: Kept<T>,
     ) -> Result<Kept<T>, Fault> {
+        let groups = groups.into();
         let one = |(i, kept)| match kept {
             KeptLayer::Input(x, before) => {
-                let c = self.context(i, weights, batch, tensor);
+                let c = self.context(i, weights, batch, groups);
                 Ok(KeptLayer::All(self.layers[i].forward(&c, &x, before)?.2))
             }
             all @ KeptLayer::All(_) => Ok(all),
@@ -212,20 +225,20 @@ impl Stage {
     ///
     /// # Errors
     /// The ranks that share the stage cannot go on.
-    pub fn backward<T: Float>(
+    pub fn backward<'a, T: Float>(
         &self,
-        weights: &[T],
-        batch: &MicroBatch,
-        tensor: Tensor<'_, T>,
+        weights: &'a [T],
+        batch: &'a MicroBatch,
+        groups: impl Into<Groups<'a, T>>,
         kept: Kept<T>,
         dy: Option<Arc<Matrix<T>>>,
         carries: &mut Carries<T>,
     ) -> Result<Backward<T>, Fault> {
-        let mut dy = dy.unwrap_or_default();
+        let (mut dy, groups) = (dy.unwrap_or_default(), groups.into());
         let mut first = None;
         let mut left = Vec::with_capacity(self.layers.len());
         for (i, kept) in kept.layers.into_iter().enumerate().rev() {
-            let (c, layer) = (self.context(i, weights, batch, tensor), &self.layers[i]);
+            let (c, layer) = (self.context(i, weights, batch, groups), &self.layers[i]);
             let saved = match kept {
                 KeptLayer::All(saved) => saved,
                 KeptLayer::Input(x, before) => layer.forward(&c, &x, before)?.2,
@@ -252,28 +265,28 @@ impl Stage {
         for (i, pending) in left.layers.into_iter().enumerate() {
             let layer = &self.layers[i];
             let own = &mut gradients[self.places[i].clone()];
-            let c = self.context(i, weights, batch, &crate::ops::loss::Alone);
+            let c = self.context(i, weights, batch, Groups::from(&Alone));
             layer.add(&c, pending, Gradients::new(own, layer.parameters()));
         }
     }
 }
 
-fn layer(model: &Model, kind: usize, at: usize, tensor: (usize, usize)) -> Layer {
+fn layer(model: &Model, kind: usize, at: usize, split: Split) -> Layer {
     let kind = &model.kinds[kind];
     match (&model.spec.family, kind.role) {
         (Family::Transformer(t), LayerRole::Embedding) => {
-            Layer::Embedding(Embedding::transformer(t, tensor))
+            Layer::Embedding(Embedding::transformer(t, split))
         }
-        (Family::Transformer(t), LayerRole::Head) => Layer::Head(Head::transformer(t, tensor)),
+        (Family::Transformer(t), LayerRole::Head) => Layer::Head(Head::transformer(t, split)),
         (Family::Transformer(t), LayerRole::Body) => {
             let experts = t.experts.as_ref().filter(|_| kind.name.starts_with("mixture"));
-            Layer::Block(Box::new(Block::new(t, at - 1, experts, tensor)))
+            Layer::Block(Box::new(Block::new(t, at - 1, experts, split)))
         }
-        (family, role) => recurrent(family, role, at),
+        (family, role) => recurrent(family, role, at, split.tensor),
     }
 }
 
-fn recurrent(family: &Family, role: LayerRole, at: usize) -> Layer {
+fn recurrent(family: &Family, role: LayerRole, at: usize, tensor: (usize, usize)) -> Layer {
     let (vocab, embedding, output, tied, sampled) = match family {
         Family::Lstm(m) => {
             let output = m.projection.unwrap_or(m.hidden);
@@ -285,10 +298,12 @@ fn recurrent(family: &Family, role: LayerRole, at: usize) -> Layer {
     };
     let (vocab, embedding, output) = (vocab as usize, embedding as usize, output as usize);
     match (role, family) {
-        (LayerRole::Head, _) => Layer::Head(Head::recurrent(vocab, output, tied, sampled)),
-        (LayerRole::Body, Family::Lstm(m)) => Layer::Recurrent(Recurrent::lstm(m, at - 1)),
-        (LayerRole::Body, Family::Mlstm(m)) => Layer::Recurrent(Recurrent::mlstm(m)),
-        (LayerRole::Body, Family::Rhn(m)) => Layer::Recurrent(Recurrent::rhn(m)),
-        _ => Layer::Embedding(Embedding::plain(vocab, embedding, (0, 1))),
+        (LayerRole::Head, _) => {
+            Layer::Head(Head::recurrent((vocab, output), tied, sampled, tensor))
+        }
+        (LayerRole::Body, Family::Lstm(m)) => Layer::Recurrent(Recurrent::lstm(m, at - 1, tensor)),
+        (LayerRole::Body, Family::Mlstm(m)) => Layer::Recurrent(Recurrent::mlstm(m, tensor)),
+        (LayerRole::Body, Family::Rhn(m)) => Layer::Recurrent(Recurrent::rhn(m, tensor)),
+        _ => Layer::Embedding(Embedding::plain(vocab, embedding, tensor)),
     }
 }

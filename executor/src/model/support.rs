@@ -47,14 +47,22 @@ pub fn check(model: &Model, tp: usize) -> Result<(), Unsupported> {
     match &model.spec.family {
         Family::Einsum(_) => refuse("a free einsum graph", "write it as a transformer"),
         Family::Transformer(t) => transformer(t, tp, refuse),
-        _ if tp > 1 => refuse("a recurrent model split by tp", "plan it with --tp 1"),
-        _ => Ok(()),
+        Family::Lstm(m) => even("hidden", m.hidden, tp),
+        Family::Mlstm(m) => even("hidden", m.hidden, tp),
+        Family::Rhn(m) => even("hidden", m.hidden, tp),
     }?;
     match model.spec.training.optimizer {
         OptimizerRule::Adafactor | OptimizerRule::Lamb => {
             refuse("trained with Adafactor or LAMB", "take SGD, momentum, AdaGrad or Adam")
         }
         _ => Ok(()),
+    }
+}
+
+fn even(what: &'static str, value: u64, tp: usize) -> Result<(), Unsupported> {
+    match value.is_multiple_of(tp as u64) {
+        true => Ok(()),
+        false => Err(Unsupported::Uneven { what, value, tp }),
     }
 }
 
@@ -81,16 +89,11 @@ fn transformer(
     if t.memory_length > 0 && t.kv_heads != t.heads {
         return refuse("a model with a cache and shared key heads", "give every head its keys");
     }
-    if t.experts.is_some() && tp > 1 {
-        return refuse("a mixture of experts split by tp", "plan it with --tp 1");
-    }
-    let degree = tp as u64;
-    for (what, value) in [("heads", t.heads), ("kv_heads", t.kv_heads), ("d_ff", t.d_ff)] {
-        if !value.is_multiple_of(degree) {
-            return Err(Unsupported::Uneven { what, value, tp });
-        }
-    }
-    Ok(())
+    let sizes = [("heads", t.heads), ("kv_heads", t.kv_heads), ("d_ff", t.d_ff)];
+    sizes.into_iter().try_for_each(|(what, value)| even(what, value, tp))?;
+    let Some(e) = &t.experts else { return Ok(()) };
+    even("d_expert", e.d_expert, tp)?;
+    even("d_shared", e.d_shared, tp)
 }
 
 /// What a run assumes that the model's description leaves open; each a sentence for people.

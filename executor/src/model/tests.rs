@@ -4,8 +4,8 @@ pub(crate) mod small;
 mod splits;
 
 use super::*;
+use crate::ops::across::Alone;
 use crate::ops::check::{compare, numbers};
-use crate::ops::loss::Alone;
 use plan::model::Model;
 use plan::scenario::parse_model;
 pub(super) use small::{ALL, batch, model};
@@ -74,13 +74,15 @@ fn recompute_and_two_stages_change_no_bit() {
 
 #[test]
 fn tensor_parallel_gives_the_same_gradients() {
-    for name in ["gpt", "llama", "bert", "txl"] {
+    let halved = ["gpt", "llama", "bert", "txl", "experts"].map(|name| (name, 2));
+    let thirds = ["lstm", "sampled", "mlstm", "rhn"].map(|name| (name, 3));
+    for (name, ranks) in halved.into_iter().chain(thirds) {
         let model = model(name);
         let stage = whole(&model);
         let weights: Vec<f64> = stage.initial(7);
         let batch = batch(&model, 0);
         let (loss, gradients, _) = run(&stage, &weights, &batch);
-        for (part_loss, part) in splits::over_tensor(&model, 2, &batch) {
+        for (part_loss, part) in splits::over_tensor(&model, ranks, &batch) {
             assert!((loss - part_loss).abs() < 1e-12 * loss.abs(), "{name}");
             splits::compare_parts(&stage, &gradients, &part, name);
         }
@@ -110,7 +112,7 @@ fn sizes_are_those_of_the_planner() {
 #[test]
 fn what_cannot_run_says_what_can() {
     let message = check(&model("mlstm"), 2).unwrap_err().to_string();
-    assert!(message.contains("--tp 1"), "{message}");
+    assert!(message.contains("hidden = 3 does not divide by tp = 2"), "{message}");
     let message = check(&model("gpt"), 3).unwrap_err().to_string();
     assert!(message.contains("heads = 2 does not divide by tp = 3"), "{message}");
 }

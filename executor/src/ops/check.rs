@@ -18,6 +18,17 @@ pub fn weigh(values: &[f64], seed: usize) -> f64 {
     values.iter().zip(numbers(values.len(), seed)).map(|(a, b)| a * b).sum()
 }
 
+/// Consecutive parts of these sizes.
+pub fn parts<'a>(values: &'a [f64], sizes: &[usize]) -> Vec<&'a [f64]> {
+    let mut rest = values;
+    let cut = |&n: &usize| {
+        let (part, tail) = rest.split_at(n);
+        rest = tail;
+        part
+    };
+    sizes.iter().map(cut).collect()
+}
+
 /// Compares `gradient` of `loss` at `at` with central differences.
 ///
 /// With steps of 1e-5 the truncation is about 1e-10 and cancellation about 1e-11, well below the

@@ -3,38 +3,10 @@
 //! Each rank holds the logits of consecutive words. What must be known of the others is a maximum,
 //! a sum of exponentials and the target's logit: three numbers per token.
 
+use super::across::Across;
 use crate::comm::Fault;
 use crate::float::Float;
 use crate::matrix::Matrix;
-
-/// Reductions over the ranks that share what is computed.
-pub trait Across<T> {
-    /// Sums over ranks, element by element.
-    ///
-    /// # Errors
-    /// The group cannot go on.
-    fn sum(&self, values: &mut [T]) -> Result<(), Fault>;
-
-    /// Largest over ranks, element by element.
-    ///
-    /// # Errors
-    /// The group cannot go on.
-    fn max(&self, values: &mut [T]) -> Result<(), Fault>;
-}
-
-/// Nobody else.
-#[derive(Clone, Copy, Debug)]
-pub struct Alone;
-
-impl<T> Across<T> for Alone {
-    fn sum(&self, _: &mut [T]) -> Result<(), Fault> {
-        Ok(())
-    }
-
-    fn max(&self, _: &mut [T]) -> Result<(), Fault> {
-        Ok(())
-    }
-}
 
 /// What the logits should have said.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +62,7 @@ fn exponentials<T: Float>(row: &mut [T], most: T) -> T {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::across::Alone;
     use crate::ops::check::{compare, matrix};
 
     fn loss(logits: &[f64], scale: f64) -> (f64, Matrix<f64>) {

@@ -3,8 +3,14 @@
 //!
 //! Rows are time-major, `t·batch + b`. What does not depend on the step before is one product over
 //! all steps.
+//!
+//! Ranks that share the layer hold columns of every gate, so of `h` and of the cell; the state is
+//! whole on all of them. Each step gathers `h`, or sums `h P`; each step back scatters or sums the
+//! gradient of the state.
 
+use super::across::{Across, gather_columns, own_columns, scatter_columns};
 use super::{gates, linear};
+use crate::comm::Fault;
 use crate::float::Float;
 use crate::gemm::{add_product, gemm, product};
 use crate::matrix::{Matrix, View, ViewMut, add_rows};
@@ -142,13 +148,19 @@ pub struct Pending<T> {
     projected: Option<(Matrix<T>, Matrix<T>)>,
 }
 
+/// Outputs, what the next piece of the sequence starts from, what the backward pass needs.
+pub(super) type Forward<T, S> = (Arc<Matrix<T>>, Carry<T>, S);
+
 /// Runs all steps. Returns the outputs and what the next piece of the sequence starts from.
-#[must_use]
+///
+/// # Errors
+/// The ranks that share the layer cannot go on.
 pub fn forward<T: Float>(
     w: &Weights<'_, T>,
     x: &Arc<Matrix<T>>,
     before: &Carry<T>,
-) -> (Arc<Matrix<T>>, Carry<T>, Saved<T>) {
+    across: &dyn Across<T>,
+) -> Result<Forward<T, Saved<T>>, Fault> {
     let (batch, width) = (before.cell.rows(), before.cell.cols());
     let mut scan = Scan::new(linear::forward(x.view(), w.input, Some(w.bias)), width);
     let mut outputs = Matrix::zeros(x.rows(), before.state.cols());
@@ -162,16 +174,64 @@ pub fn forward<T: Float>(
         match (&w.projection, &mut hidden) {
             (Some(p), Some(hidden)) => {
                 gemm(outputs.rows_mut(rows.clone()), T::ZERO, T::ONE, h.view(), *p);
+                let state = before.state.cols();
+                across.sum(&mut outputs.data_mut()[rows.start * state..rows.end * state])?;
                 hidden.data_mut()[rows.start * width..rows.end * width].copy_from_slice(h.data());
             }
-            _ => outputs.data_mut()[start * width..][..batch * width].copy_from_slice(h.data()),
+            _ => put_whole(&mut outputs, start, &h, across)?,
         }
     }
     let state = outputs.rows_view(x.rows() - batch..x.rows()).to_matrix();
     let after = Carry { state, cell: scan.last_cell(batch) };
     let outputs = Arc::new(outputs);
     let before = before.clone();
-    (outputs.clone(), after, Saved { x: x.clone(), outputs, scan, hidden, before })
+    Ok((outputs.clone(), after, Saved { x: x.clone(), outputs, scan, hidden, before }))
+}
+
+/// Puts rows of which each rank has its columns where they belong, whole.
+pub(super) fn put_whole<T: Float>(
+    all: &mut Matrix<T>,
+    start: usize,
+    own: &Matrix<T>,
+    across: &dyn Across<T>,
+) -> Result<(), Fault> {
+    let gathered;
+    let rows = match across.size() {
+        1 => own,
+        _ => {
+            gathered = gather_columns(own.view(), across)?;
+            &gathered
+        }
+    };
+    let at = start * all.cols();
+    all.data_mut()[at..at + rows.data().len()].copy_from_slice(rows.data());
+    Ok(())
+}
+
+/// `d Wᵀ` for a state of which each rank needs its own columns: those of the sum over ranks.
+pub(super) fn state_back<T: Float>(
+    into: &mut Matrix<T>,
+    beta: T,
+    d: View<'_, T>,
+    w: View<'_, T>,
+    across: &dyn Across<T>,
+) -> Result<(), Fault> {
+    if across.size() == 1 {
+        gemm(into.view_mut(), beta, T::ONE, d, w.t());
+        return Ok(());
+    }
+    let own = scatter_columns(product(d, w.t()).view(), across)?;
+    if beta == T::ZERO {
+        *into = own;
+    } else {
+        into.add(&own);
+    }
+    Ok(())
+}
+
+/// The columns of a gradient that this rank goes on with, unless they are all that came.
+pub(super) fn narrow<T: Float>(d: Matrix<T>, width: usize, across: &dyn Across<T>) -> Matrix<T> {
+    if d.cols() == width { d } else { own_columns(&d, across) }
 }
 
 /// The state before the step whose rows begin at `start`.
@@ -184,18 +244,30 @@ pub(super) fn previous<'a, T: Float>(
     if start == 0 { first.view() } else { outputs.rows_view(start - batch..start) }
 }
 
+/// Gradients of the input and of the carry before, and what is left for the weights.
+pub(super) type Backward<T, P> = (Matrix<T>, Carry<T>, P);
+
 /// Gradients of the input and of what came before, from those of the outputs and of what comes
-/// after.
-#[must_use]
+/// after. Without a projection, the gradient of the state has the own columns alone.
+///
+/// # Errors
+/// The ranks that share the layer cannot go on.
 pub fn backward<T: Float>(
     w: &Weights<'_, T>,
     saved: Saved<T>,
     dy: &Matrix<T>,
     after: Carry<T>,
-) -> (Matrix<T>, Carry<T>, Pending<T>) {
+    across: &dyn Across<T>,
+) -> Result<Backward<T, Pending<T>>, Fault> {
     let Saved { x, outputs, scan, hidden, before } = saved;
-    let batch = before.cell.rows();
+    let (batch, width) = (before.cell.rows(), before.cell.cols());
     let Carry { state: mut dstate, cell: mut dcell } = after;
+    let own_dy;
+    let mut dy = dy;
+    if w.projection.is_none() && dy.cols() != width {
+        own_dy = own_columns(dy, across);
+        (dy, dstate) = (&own_dy, narrow(dstate, width, across));
+    }
     let mut dz = Matrix::zeros(x.rows(), scan.gates.cols());
     // With a projection, the gradient of every step's state is needed once more for it.
     let mut dstates = hidden.as_ref().map(|_| dy.clone());
@@ -214,12 +286,18 @@ pub fn backward<T: Float>(
             None => scan.step_back(start, &before.cell, dstate.view(), &mut dcell, &mut dz),
         }
         let step = dz.rows_view(rows);
-        gemm(dstate.view_mut(), T::ZERO, T::ONE, step, w.recurrent.t());
+        if w.projection.is_some() {
+            gemm(dstate.view_mut(), T::ZERO, T::ONE, step, w.recurrent.t());
+            across.sum(dstate.data_mut())?;
+        } else {
+            state_back(&mut dstate, T::ZERO, step, w.recurrent, across)?;
+        }
     }
-    let dx = linear::backward_input(w.input, dz.view());
+    let mut dx = linear::backward_input(w.input, dz.view());
+    across.sum(dx.data_mut())?;
     let projected = hidden.zip(dstates);
     let pending = Pending { x, outputs, first: before.state, dz, projected };
-    (dx, Carry { state: dstate, cell: dcell }, pending)
+    Ok((dx, Carry { state: dstate, cell: dcell }, pending))
 }
 
 impl<T: Float> Pending<T> {
@@ -252,7 +330,8 @@ pub(super) fn add_recurrent<T: Float>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::check::{compare, matrix, numbers, weigh};
+    use crate::ops::across::Alone;
+    use crate::ops::check::{self, compare, matrix, numbers, weigh};
 
     const STEPS: usize = 3;
     const BATCH: usize = 2;
@@ -277,13 +356,7 @@ mod tests {
         }
 
         fn parts(values: &[f64], s: usize) -> Vec<&[f64]> {
-            let mut rest = values;
-            let cut = |n| {
-                let (part, tail) = rest.split_at(n);
-                rest = tail;
-                part
-            };
-            Self::sizes(s).map(cut).to_vec()
+            check::parts(values, &Self::sizes(s))
         }
     }
 
@@ -306,7 +379,7 @@ mod tests {
     fn loss(values: &[f64], s: usize, projects: bool) -> f64 {
         let p = Point::parts(values, s);
         let (x, before) = inputs(&p, s);
-        let (y, after, _) = forward(&weights(&p, s, projects), &x, &before);
+        let (y, after, _) = forward(&weights(&p, s, projects), &x, &before, &Alone).unwrap();
         let carry = weigh(after.state.data(), 8) + weigh(after.cell.data(), 9);
         weigh(y.data(), 7) + carry
     }
@@ -316,9 +389,10 @@ mod tests {
         let p = Point::parts(&point.values, point.state);
         let (x, before) = inputs(&p, s);
         let w = weights(&p, s, projects);
-        let (_, _, saved) = forward(&w, &x, &before);
+        let (_, _, saved) = forward(&w, &x, &before, &Alone).unwrap();
         let after = Carry { state: matrix(BATCH, s, 8), cell: matrix(BATCH, HIDDEN, 9) };
-        let (dx, dbefore, pending) = backward(&w, saved, &matrix(STEPS * BATCH, s, 7), after);
+        let (dx, dbefore, pending) =
+            backward(&w, saved, &matrix(STEPS * BATCH, s, 7), after, &Alone).unwrap();
         let mut dw = Matrix::zeros(INPUT, 4 * HIDDEN);
         let mut db = vec![0.0; 4 * HIDDEN];
         let mut dr = Matrix::zeros(s, 4 * HIDDEN);
@@ -347,16 +421,16 @@ mod tests {
         let p = Point::parts(&point.values, 3);
         let (x, before) = inputs(&p, 3);
         let w = weights(&p, 3, true);
-        let (whole, _, saved) = forward(&w, &x, &before);
+        let (whole, _, saved) = forward(&w, &x, &before, &Alone).unwrap();
         let piece = |rows| Arc::new(x.rows_view(rows).to_matrix());
-        let (y1, middle, saved1) = forward(&w, &piece(0..BATCH), &before);
-        let (y2, _, saved2) = forward(&w, &piece(BATCH..3 * BATCH), &middle);
+        let (y1, middle, saved1) = forward(&w, &piece(0..BATCH), &before, &Alone).unwrap();
+        let (y2, _, saved2) = forward(&w, &piece(BATCH..3 * BATCH), &middle, &Alone).unwrap();
         assert_eq!([y1.data(), y2.data()].concat(), whole.data());
         let (dy, zero) = (matrix(6, 3, 7), Carry::zeros(BATCH, 3, HIDDEN));
-        let (dx, _, _) = backward(&w, saved, &dy, zero.clone());
+        let (dx, _, _) = backward(&w, saved, &dy, zero.clone(), &Alone).unwrap();
         let part = |rows| dy.rows_view(rows).to_matrix();
-        let (dx2, dmiddle, _) = backward(&w, saved2, &part(BATCH..6), zero);
-        let (dx1, _, _) = backward(&w, saved1, &part(0..BATCH), dmiddle);
+        let (dx2, dmiddle, _) = backward(&w, saved2, &part(BATCH..6), zero, &Alone).unwrap();
+        let (dx1, _, _) = backward(&w, saved1, &part(0..BATCH), dmiddle, &Alone).unwrap();
         assert_eq!([dx1.data(), dx2.data()].concat(), dx.data());
     }
 }

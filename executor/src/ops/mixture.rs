@@ -1,17 +1,22 @@
 //! Mixture of experts (Shazeer et al. 2017, arXiv:1701.06538), as in Mixtral (Jiang et al. 2024,
 //! arXiv:2401.04088): each token goes to the `top_k` experts with the highest router logits; their
 //! outputs are weighted by a softmax over those logits alone. No token is dropped.
+//!
+//! Ranks of an expert-parallel group hold consecutive experts each: rows travel to the rank of their
+//! expert and back. Ranks of a tensor-parallel group hold columns of every expert: outputs are
+//! summands, and so are gradients of the input that come through the experts.
 
+use super::across::Across;
 use super::activation::Activation;
 use super::embedding;
+use crate::comm::{Fault, part};
 use crate::float::Float;
 use crate::gemm::{add_product, product};
 use crate::matrix::{Matrix, View, ViewMut, add_scaled, dot};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Weights: router `d × experts`; up `experts·d × w`, down `experts·f × d`, one expert after the
-/// other.
+/// Weights: router `d × experts`; up `own·d × w`, down `own·f × d`, one own expert after the other.
 #[derive(Clone, Copy, Debug)]
 pub struct Weights<'a, T> {
     /// Router.
@@ -44,14 +49,23 @@ pub struct Routing {
     pub activation: Activation,
 }
 
-/// Tokens in the order in which experts see them: by expert, then by token.
+/// Tokens in the order in which they are sent: by expert, then by token.
 #[derive(Clone, Debug)]
 struct Routes<T> {
     tokens: Vec<u32>,
-    /// Weight of each, and its place among the token's experts.
+    /// Weight of each among the token's experts.
     weights: Vec<T>,
     /// Rows of each expert.
     ranges: Vec<Range<usize>>,
+}
+
+/// Rows as they lie where their experts are: by own expert, then by rank, then by token.
+#[derive(Clone, Debug)]
+struct Arrivals {
+    /// Rows of each own expert.
+    ranges: Vec<Range<usize>>,
+    /// For each rank, in the order in which it sent them, where its rows lie.
+    places: Vec<Vec<usize>>,
 }
 
 /// What the backward pass needs.
@@ -59,8 +73,11 @@ struct Routes<T> {
 pub struct Saved<T> {
     x: Arc<Matrix<T>>,
     routes: Routes<T>,
+    arrivals: Arrivals,
+    /// Inputs of the own experts, and what is between their products.
+    inputs: Matrix<T>,
     up: Matrix<T>,
-    /// Outputs of the experts, before their weights.
+    /// Outputs of the experts, before their weights, as the tokens were sent.
     outputs: Matrix<T>,
 }
 
@@ -68,7 +85,8 @@ impl<T: Float> Saved<T> {
     /// Bytes held, without the input.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.up.bytes() + self.outputs.bytes() + self.routes.tokens.len() * (4 + T::BYTES)
+        let rows = self.inputs.bytes() + self.up.bytes() + self.outputs.bytes();
+        rows + self.routes.tokens.len() * (4 + T::BYTES)
     }
 }
 
@@ -76,12 +94,26 @@ impl<T: Float> Saved<T> {
 #[derive(Clone, Debug)]
 pub struct Pending<T> {
     x: Arc<Matrix<T>>,
-    routes: Routes<T>,
+    ranges: Vec<Range<usize>>,
+    inputs: Matrix<T>,
     up: Matrix<T>,
     dup: Matrix<T>,
     doutputs: Matrix<T>,
     dlogits: Matrix<T>,
     activation: Activation,
+}
+
+/// Gradients of the input: the summand that came through the experts, what came through the router,
+/// and what is left for the weights.
+pub type Backward<T> = (Matrix<T>, Matrix<T>, Pending<T>);
+
+/// The ranks that share the experts.
+#[derive(Clone, Copy)]
+pub struct Ranks<'a, T> {
+    /// They hold other columns.
+    pub tensor: &'a dyn Across<T>,
+    /// They hold other experts.
+    pub expert: &'a dyn Across<T>,
 }
 
 impl Routing {
@@ -104,73 +136,178 @@ impl Routing {
                 by_expert[expert].push((token as u32, weight));
             }
         }
-        let mut start = 0;
-        let range = |routed: &Vec<(u32, T)>| {
-            start += routed.len();
-            start - routed.len()..start
-        };
-        let ranges = by_expert.iter().map(range).collect();
+        let ranges = ranges(by_expert.iter().map(Vec::len));
         let (tokens, weights) = by_expert.into_iter().flatten().unzip();
         Routes { tokens, weights, ranges }
     }
 
-    /// Outputs of the mixture.
-    #[must_use]
+    /// Summands of the outputs of the mixture.
+    ///
+    /// # Errors
+    /// The ranks that share the experts cannot go on.
     pub fn forward<T: Float>(
         &self,
         w: &Weights<'_, T>,
         x: &Arc<Matrix<T>>,
-    ) -> (Matrix<T>, Saved<T>) {
+        ranks: Ranks<'_, T>,
+    ) -> Result<(Matrix<T>, Saved<T>), Fault> {
         let routes = self.routes(&product(x.view(), w.router));
+        let arrivals = self.arrivals(&routes, ranks.expert)?;
         let sent = embedding::forward(x.view(), 0, &routes.tokens);
-        let mut up = Matrix::zeros(sent.rows(), w.up.cols());
-        for (e, rows) in routes.ranges.iter().enumerate() {
+        let inputs = self.dispatch(sent, &routes, &arrivals, ranks.expert)?;
+        let mut up = Matrix::zeros(inputs.rows(), w.up.cols());
+        for (e, rows) in arrivals.ranges.iter().enumerate() {
             let weight = expert(w.up, e, x.cols());
-            add_product(up.rows_mut(rows.clone()), sent.rows_view(rows.clone()), weight);
+            add_product(up.rows_mut(rows.clone()), inputs.rows_view(rows.clone()), weight);
         }
         let inner = self.activation.forward(&up);
-        let mut outputs = Matrix::zeros(sent.rows(), w.down.cols());
-        for (e, rows) in routes.ranges.iter().enumerate() {
+        let mut there = Matrix::zeros(inputs.rows(), w.down.cols());
+        for (e, rows) in arrivals.ranges.iter().enumerate() {
             let weight = expert(w.down, e, inner.cols());
-            add_product(outputs.rows_mut(rows.clone()), inner.rows_view(rows.clone()), weight);
+            add_product(there.rows_mut(rows.clone()), inner.rows_view(rows.clone()), weight);
         }
+        let outputs = self.combine(there, &routes, &arrivals, ranks.expert)?;
         let mut y = Matrix::zeros(x.rows(), w.down.cols());
         for (row, &token) in routes.tokens.iter().enumerate() {
             add_scaled(y.row_mut(token as usize), routes.weights[row], outputs.row(row));
         }
-        (y, Saved { x: x.clone(), routes, up, outputs })
+        Ok((y, Saved { x: x.clone(), routes, arrivals, inputs, up, outputs }))
     }
 
-    /// Gradient of the input.
-    #[must_use]
+    /// Gradients of the input.
+    ///
+    /// # Errors
+    /// The ranks that share the experts cannot go on.
     pub fn backward<T: Float>(
         &self,
         w: &Weights<'_, T>,
         saved: Saved<T>,
         dy: View<'_, T>,
-    ) -> (Matrix<T>, Pending<T>) {
-        let Saved { x, routes, up, outputs } = saved;
-        let mut doutputs = embedding::forward(dy, 0, &routes.tokens);
-        let dweights: Vec<T> =
-            (0..outputs.rows()).map(|row| dot(outputs.row(row), doutputs.row(row))).collect();
+        ranks: Ranks<'_, T>,
+    ) -> Result<Backward<T>, Fault> {
+        let Saved { x, routes, arrivals, inputs, up, outputs } = saved;
+        let mut sent = embedding::forward(dy, 0, &routes.tokens);
+        let mut dweights: Vec<T> =
+            (0..outputs.rows()).map(|row| dot(outputs.row(row), sent.row(row))).collect();
+        ranks.tensor.sum(&mut dweights)?;
         for (row, &weight) in routes.weights.iter().enumerate() {
-            doutputs.row_mut(row).iter_mut().for_each(|d| *d *= weight);
+            sent.row_mut(row).iter_mut().for_each(|d| *d *= weight);
         }
+        let doutputs = self.dispatch(sent, &routes, &arrivals, ranks.expert)?;
         let mut dinner = Matrix::zeros(up.rows(), up.cols() / self.activation.widening());
-        for (e, rows) in routes.ranges.iter().enumerate() {
+        for (e, rows) in arrivals.ranges.iter().enumerate() {
             let weight = expert(w.down, e, dinner.cols()).t();
             add_product(dinner.rows_mut(rows.clone()), doutputs.rows_view(rows.clone()), weight);
         }
         let dup = self.activation.backward(&up, &dinner);
-        let dlogits = router_gradient(&routes, &dweights, x.rows());
-        let mut dx = product(dlogits.view(), w.router.t());
-        for (e, rows) in routes.ranges.iter().enumerate() {
-            let dsent = product(dup.rows_view(rows.clone()), expert(w.up, e, x.cols()).t());
-            embedding::backward(dx.view_mut(), 0, &routes.tokens[rows.clone()], dsent.view());
+        let mut dinputs = Matrix::zeros(inputs.rows(), inputs.cols());
+        for (e, rows) in arrivals.ranges.iter().enumerate() {
+            let weight = expert(w.up, e, x.cols()).t();
+            add_product(dinputs.rows_mut(rows.clone()), dup.rows_view(rows.clone()), weight);
         }
-        let activation = self.activation;
-        (dx, Pending { x, routes, up, dup, doutputs, dlogits, activation })
+        let dsent = self.combine(dinputs, &routes, &arrivals, ranks.expert)?;
+        let mut through = Matrix::zeros(x.rows(), x.cols());
+        embedding::backward(through.view_mut(), 0, &routes.tokens, dsent.view());
+        let dlogits = router_gradient(&routes, &dweights, x.rows());
+        let dx = product(dlogits.view(), w.router.t());
+        let (ranges, activation) = (arrivals.ranges, self.activation);
+        Ok((through, dx, Pending { x, ranges, inputs, up, dup, doutputs, dlogits, activation }))
     }
+
+    /// The rows of a rank's experts, among those that are sent.
+    fn rows_of<T>(&self, routes: &Routes<T>, n: usize, rank: usize) -> Range<usize> {
+        let experts = part(self.experts, n, rank);
+        let start = |e: usize| routes.ranges.get(e).map_or(routes.tokens.len(), |r| r.start);
+        start(experts.start)..start(experts.end)
+    }
+
+    /// How many rows of each rank arrive at each own expert, and where they go.
+    fn arrivals<T: Float>(
+        &self,
+        routes: &Routes<T>,
+        across: &dyn Across<T>,
+    ) -> Result<Arrivals, Fault> {
+        let n = across.size();
+        let count = |e: usize| T::of(routes.ranges[e].len() as f64);
+        let counts = (0..n).map(|rank| part(self.experts, n, rank).map(count).collect());
+        let came = across.exchange(counts.collect())?;
+        let own = part(self.experts, n, across.place()).len();
+        let counted = |rank: usize, e: usize| {
+            came.get(rank).and_then(|counts| counts.get(e)).map_or(0, |n| n.to_f64() as usize)
+        };
+        let total = |e: usize| (0..n).map(|rank| counted(rank, e)).sum::<usize>();
+        let ranges = ranges((0..own).map(total));
+        let mut places = vec![Vec::new(); n];
+        for (e, rows) in ranges.iter().enumerate() {
+            let mut next = rows.start;
+            for (rank, places) in places.iter_mut().enumerate() {
+                places.extend(next..next + counted(rank, e));
+                next += counted(rank, e);
+            }
+        }
+        Ok(Arrivals { ranges, places })
+    }
+
+    /// Takes rows to the ranks of their experts.
+    fn dispatch<T: Float>(
+        &self,
+        sent: Matrix<T>,
+        routes: &Routes<T>,
+        arrivals: &Arrivals,
+        across: &dyn Across<T>,
+    ) -> Result<Matrix<T>, Fault> {
+        let n = across.size();
+        if n == 1 {
+            return Ok(sent);
+        }
+        let rows = |rank| sent.rows_view(self.rows_of(routes, n, rank)).data.to_vec();
+        let came = across.exchange((0..n).map(rows).collect())?;
+        let cols = sent.cols();
+        let total = arrivals.places.iter().map(Vec::len).sum();
+        let mut all = Matrix::zeros(total, cols);
+        for (places, values) in arrivals.places.iter().zip(&came) {
+            for (&place, row) in places.iter().zip(values.chunks_exact(cols.max(1))) {
+                all.row_mut(place).copy_from_slice(row);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Takes rows back to the ranks of their tokens.
+    fn combine<T: Float>(
+        &self,
+        there: Matrix<T>,
+        routes: &Routes<T>,
+        arrivals: &Arrivals,
+        across: &dyn Across<T>,
+    ) -> Result<Matrix<T>, Fault> {
+        let n = across.size();
+        if n == 1 {
+            return Ok(there);
+        }
+        let rows = |places: &Vec<usize>| {
+            places.iter().flat_map(|&place| there.row(place)).copied().collect()
+        };
+        let came = across.exchange(arrivals.places.iter().map(rows).collect())?;
+        let mut all = Matrix::zeros(routes.tokens.len(), there.cols());
+        for (rank, values) in came.iter().enumerate() {
+            let rows = self.rows_of(routes, n, rank);
+            for (row, from) in rows.zip(values.chunks_exact(there.cols().max(1))) {
+                all.row_mut(row).copy_from_slice(from);
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// Consecutive ranges of these lengths.
+fn ranges(lengths: impl Iterator<Item = usize>) -> Vec<Range<usize>> {
+    let mut start = 0;
+    let range = |length| {
+        start += length;
+        start - length..start
+    };
+    lengths.map(range).collect()
 }
 
 /// Rows of one expert in weights that lie one expert after the other.
@@ -198,15 +335,14 @@ impl<T: Float> Pending<T> {
     /// Adds the gradients of the weights.
     pub fn add(self, mut g: Gradients<'_, T>) {
         add_product(g.router, self.x.view().t(), self.dlogits.view());
-        let sent = embedding::forward(self.x.view(), 0, &self.routes.tokens);
         let inner = self.activation.forward(&self.up);
-        for (e, rows) in self.routes.ranges.iter().enumerate() {
+        for (e, rows) in self.ranges.iter().enumerate() {
             let part = |m: &mut ViewMut<'_, T>, height: usize, a: &Matrix<T>, d: &Matrix<T>| {
                 let cols = m.cols;
                 let target = m.again().block(e * height..(e + 1) * height, 0..cols);
                 add_product(target, a.rows_view(rows.clone()).t(), d.rows_view(rows.clone()));
             };
-            part(&mut g.up, sent.cols(), &sent, &self.dup);
+            part(&mut g.up, self.inputs.cols(), &self.inputs, &self.dup);
             part(&mut g.down, inner.cols(), &inner, &self.doutputs);
         }
     }
@@ -215,7 +351,10 @@ impl<T: Float> Pending<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::across::Alone;
     use crate::ops::check::{compare, matrix, weigh};
+
+    const ALONE: Ranks<'static, f64> = Ranks { tensor: &Alone, expert: &Alone };
 
     const D: usize = 3;
     const F: usize = 2;
@@ -227,14 +366,16 @@ mod tests {
         let x = Arc::new(matrix(5, D, 1));
         let (router, up, down) = (matrix(D, E, 2), matrix(E * D, wide, 3), matrix(E * F, D, 4));
         let w = Weights { router: router.view(), up: up.view(), down: down.view() };
-        let (_, saved) = routing.forward(&w, &x);
-        let (dx, pending) = routing.backward(&w, saved, matrix(5, D, 7).view());
+        let (_, saved) = routing.forward(&w, &x, ALONE).unwrap();
+        let dy = matrix(5, D, 7);
+        let (through, mut dx, pending) = routing.backward(&w, saved, dy.view(), ALONE).unwrap();
+        dx.add(&through);
         let (mut dr, mut du) = (Matrix::zeros(D, E), Matrix::zeros(E * D, wide));
         let mut dd = Matrix::zeros(E * F, D);
         pending.add(Gradients { router: dr.view_mut(), up: du.view_mut(), down: dd.view_mut() });
         let loss = |x: &[f64], w: Weights<'_, f64>| {
             let x = Arc::new(Matrix::from_vec(5, D, x.to_vec()));
-            weigh(routing.forward(&w, &x).0.data(), 7)
+            weigh(routing.forward(&w, &x, ALONE).unwrap().0.data(), 7)
         };
         compare(x.data(), dx.data(), |x| loss(x, w));
         compare(router.data(), dr.data(), |r| {

@@ -1,8 +1,14 @@
 //! Multiplicative LSTM (Krause et al. 2016, arXiv:1609.07959): `m_t = (x_t W_mx) ∘ (h_{t−1} W_mh)`,
 //! `z_t = x_t W_x + m_t W_h + b`, then the gates of an LSTM. Rows are time-major.
+//!
+//! Ranks that share the layer hold columns of `m` and of every gate; each step gathers `m` and `h`.
 
+use super::across::{Across, own_columns};
 use super::linear;
-use super::lstm::{Carry, Scan, add_recurrent, previous};
+use super::lstm::{
+    Backward, Carry, Forward, Scan, add_recurrent, narrow, previous, put_whole, state_back,
+};
+use crate::comm::Fault;
 use crate::float::Float;
 use crate::gemm::{add_product, gemm, product};
 use crate::matrix::{Matrix, View, ViewMut, add_rows};
@@ -48,7 +54,7 @@ pub struct Saved<T> {
     before: Carry<T>,
 }
 
-/// Both factors of the multiplied state, and their product.
+/// Both factors of the multiplied state, and their product, which is whole on every rank.
 #[derive(Clone, Debug)]
 struct Factors<T> {
     input: Matrix<T>,
@@ -78,58 +84,78 @@ pub struct Pending<T> {
 }
 
 /// Runs all steps. Returns the outputs and what the next piece of the sequence starts from.
-#[must_use]
+///
+/// # Errors
+/// The ranks that share the layer cannot go on.
 pub fn forward<T: Float>(
     w: &Weights<'_, T>,
     x: &Arc<Matrix<T>>,
     before: &Carry<T>,
-) -> (Arc<Matrix<T>>, Carry<T>, Saved<T>) {
+    across: &dyn Across<T>,
+) -> Result<Forward<T, Saved<T>>, Fault> {
     let (batch, width) = (before.cell.rows(), before.cell.cols());
     let rows = x.rows();
     let mut scan = Scan::new(linear::forward(x.view(), w.input, Some(w.bias)), width);
     let mut factors = Factors {
         input: product(x.view(), w.input_factor),
         state: Matrix::zeros(rows, width),
-        product: Matrix::zeros(rows, width),
+        product: Matrix::zeros(rows, before.state.cols()),
     };
-    let mut outputs = Matrix::zeros(rows, width);
+    let mut outputs = Matrix::zeros(rows, before.state.cols());
     let mut h = Matrix::zeros(batch, width);
     for start in (0..rows).step_by(batch) {
         let step = start..start + batch;
         let state = previous(&outputs, &before.state, start, batch);
         gemm(factors.state.rows_mut(step.clone()), T::ZERO, T::ONE, state, w.state_factor);
-        factors.multiply(start * width..(start + batch) * width);
+        factors.multiply(start, &mut h, across)?;
         let m = factors.product.rows_view(step.clone());
         add_product(scan.gates.rows_mut(step), m, w.recurrent);
         scan.step(start, &before.cell, &mut h);
-        outputs.data_mut()[start * width..][..batch * width].copy_from_slice(h.data());
+        put_whole(&mut outputs, start, &h, across)?;
     }
     let state = outputs.rows_view(rows - batch..rows).to_matrix();
     let after = Carry { state, cell: scan.last_cell(batch) };
     let outputs = Arc::new(outputs);
     let before = before.clone();
-    (outputs.clone(), after, Saved { x: x.clone(), outputs, scan, factors, before })
+    Ok((outputs.clone(), after, Saved { x: x.clone(), outputs, scan, factors, before }))
 }
 
 impl<T: Float> Factors<T> {
-    fn multiply(&mut self, at: std::ops::Range<usize>) {
-        let pairs = self.input.data()[at.clone()].iter().zip(&self.state.data()[at.clone()]);
-        let out = self.product.data_mut()[at].iter_mut();
-        out.zip(pairs).for_each(|(m, (&a, &b))| *m = a * b);
+    /// The product of the rows from `start` on; `m` is room for those of this rank.
+    fn multiply(
+        &mut self,
+        start: usize,
+        m: &mut Matrix<T>,
+        across: &dyn Across<T>,
+    ) -> Result<(), Fault> {
+        let at = start * m.cols()..start * m.cols() + m.data().len();
+        let pairs = self.input.data()[at.clone()].iter().zip(&self.state.data()[at]);
+        m.data_mut().iter_mut().zip(pairs).for_each(|(m, (&a, &b))| *m = a * b);
+        put_whole(&mut self.product, start, m, across)
     }
 }
 
-/// Gradients of the input and of what came before.
-#[must_use]
+/// Gradients of the input and of what came before; that of the state has the own columns alone.
+///
+/// # Errors
+/// The ranks that share the layer cannot go on.
 pub fn backward<T: Float>(
     w: &Weights<'_, T>,
     saved: Saved<T>,
     dy: &Matrix<T>,
     after: Carry<T>,
-) -> (Matrix<T>, Carry<T>, Pending<T>) {
+    across: &dyn Across<T>,
+) -> Result<Backward<T, Pending<T>>, Fault> {
     let Saved { x, outputs, scan, factors, before } = saved;
     let (batch, width) = (before.cell.rows(), before.cell.cols());
     let Carry { state: mut dh, cell: mut dcell } = after;
+    let own_dy;
+    let mut dy = dy;
+    if dy.cols() != width {
+        own_dy = own_columns(dy, across);
+        (dy, dh) = (&own_dy, narrow(dh, width, across));
+    }
+    let mut dm = Matrix::zeros(batch, width);
     let mut dz = Matrix::zeros(x.rows(), scan.gates.cols());
     let mut dinput = Matrix::zeros(x.rows(), width);
     let mut dstate = Matrix::zeros(x.rows(), width);
@@ -137,19 +163,20 @@ pub fn backward<T: Float>(
         let rows = start..start + batch;
         crate::matrix::add(dh.data_mut(), dy.rows_view(rows.clone()).data);
         scan.step_back(start, &before.cell, dh.view(), &mut dcell, &mut dz);
-        let dm = product(dz.rows_view(rows.clone()), w.recurrent.t());
+        state_back(&mut dm, T::ZERO, dz.rows_view(rows.clone()), w.recurrent, across)?;
         for (i, &d) in dm.data().iter().enumerate() {
             let at = start * width + i;
             dinput.data_mut()[at] = d * factors.state.data()[at];
             dstate.data_mut()[at] = d * factors.input.data()[at];
         }
-        gemm(dh.view_mut(), T::ZERO, T::ONE, dstate.rows_view(rows), w.state_factor.t());
+        state_back(&mut dh, T::ZERO, dstate.rows_view(rows), w.state_factor, across)?;
     }
     let mut dx = linear::backward_input(w.input, dz.view());
     add_product(dx.view_mut(), dinput.view(), w.input_factor.t());
+    across.sum(dx.data_mut())?;
     let (first, product) = (before.state, factors.product);
     let pending = Pending { x, outputs, first, product, dz, dinput, dstate };
-    (dx, Carry { state: dh, cell: dcell }, pending)
+    Ok((dx, Carry { state: dh, cell: dcell }, pending))
 }
 
 impl<T: Float> Pending<T> {
@@ -167,7 +194,8 @@ impl<T: Float> Pending<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::check::{compare, matrix, numbers, weigh};
+    use crate::ops::across::Alone;
+    use crate::ops::check::{self, compare, matrix, numbers, weigh};
 
     const BATCH: usize = 2;
     const ROWS: usize = 3 * BATCH;
@@ -177,13 +205,7 @@ mod tests {
         [ROWS * INPUT, INPUT * H, H * H, INPUT * 4 * H, H * 4 * H, 4 * H, BATCH * H, BATCH * H];
 
     fn parts(values: &[f64]) -> Vec<&[f64]> {
-        let mut rest = values;
-        let cut = |n| {
-            let (part, tail) = rest.split_at(n);
-            rest = tail;
-            part
-        };
-        SIZES.map(cut).to_vec()
+        check::parts(values, &SIZES)
     }
 
     fn weights<'a>(p: &[&'a [f64]]) -> Weights<'a, f64> {
@@ -207,9 +229,10 @@ mod tests {
         let values = numbers(SIZES.iter().sum(), 3);
         let p = parts(&values);
         let (x, before) = inputs(&p);
-        let (_, _, saved) = forward(&weights(&p), &x, &before);
+        let (_, _, saved) = forward(&weights(&p), &x, &before, &Alone).unwrap();
         let after = Carry { state: matrix(BATCH, H, 8), cell: matrix(BATCH, H, 9) };
-        let (dx, dbefore, pending) = backward(&weights(&p), saved, &matrix(ROWS, H, 7), after);
+        let (dx, dbefore, pending) =
+            backward(&weights(&p), saved, &matrix(ROWS, H, 7), after, &Alone).unwrap();
         let mut g: Vec<Vec<f64>> = SIZES.iter().map(|&n| vec![0.0; n]).collect();
         {
             let [_, mx, mh, wx, wh, b, ..] = &mut g[..] else { panic!("eight parts") };
@@ -227,7 +250,7 @@ mod tests {
         compare(&values, &g.concat(), |v| {
             let p = parts(v);
             let (x, before) = inputs(&p);
-            let (y, after, _) = forward(&weights(&p), &x, &before);
+            let (y, after, _) = forward(&weights(&p), &x, &before, &Alone).unwrap();
             let carry = weigh(after.state.data(), 8) + weigh(after.cell.data(), 9);
             weigh(y.data(), 7) + carry
         });

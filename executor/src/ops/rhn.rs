@@ -1,10 +1,15 @@
 //! Recurrent highway layer with coupled gates (Zilly et al. 2016, arXiv:1607.03474): `depth`
 //! micro-steps per time step, `s_l = h_l t_l + s_{l−1} (1 − t_l)` with `[h | t] = [tanh | σ](z_l)`
 //! and `z_l = s_{l−1} R_l + b_l`, the first with `x_t W` besides. Rows are time-major.
+//!
+//! Ranks that share the layer hold columns of `h` and `t`; every micro-step gathers the state.
 
+use super::across::{Across, own_columns};
 use super::linear;
+use super::lstm::{narrow, put_whole, state_back};
+use crate::comm::Fault;
 use crate::float::Float;
-use crate::gemm::{add_product, gemm, product};
+use crate::gemm::{add_product, product};
 use crate::matrix::{Matrix, View, ViewMut, add_rows};
 use std::sync::Arc;
 
@@ -51,19 +56,27 @@ pub struct Pending<T> {
     dz: Vec<Matrix<T>>,
 }
 
+/// Outputs, the state after, what the backward pass needs.
+type Forward<T> = (Arc<Matrix<T>>, Matrix<T>, Saved<T>);
+
 /// Runs all steps from the state `before`. Returns the outputs and the state after.
-#[must_use]
+///
+/// # Errors
+/// The ranks that share the layer cannot go on.
 pub fn forward<T: Float>(
     w: &Weights<'_, T>,
     x: &Arc<Matrix<T>>,
     before: &Matrix<T>,
-) -> (Arc<Matrix<T>>, Matrix<T>, Saved<T>) {
-    let (batch, width, rows) = (before.rows(), before.cols(), x.rows());
+    across: &dyn Across<T>,
+) -> Result<Forward<T>, Fault> {
+    let (batch, whole, rows) = (before.rows(), before.cols(), x.rows());
+    let width = whole / across.size();
     let first = product(x.view(), w.input);
     let mut activated: Vec<_> = w.steps.iter().map(|_| Matrix::zeros(rows, 2 * width)).collect();
-    let mut states: Vec<_> = w.steps.iter().map(|_| Matrix::zeros(rows, width)).collect();
-    let mut outputs = Matrix::zeros(rows, width);
+    let mut states: Vec<_> = w.steps.iter().map(|_| Matrix::zeros(rows, whole)).collect();
+    let mut outputs = Matrix::zeros(rows, whole);
     let mut state = before.clone();
+    let mut own = narrow(before.clone(), width, across);
     for start in (0..rows).step_by(batch) {
         for (level, (r, b)) in w.steps.iter().enumerate() {
             put(&mut states[level], start, &state);
@@ -71,12 +84,13 @@ pub fn forward<T: Float>(
             if level == 0 {
                 crate::matrix::add(z.data_mut(), first.rows_view(start..start + batch).data);
             }
-            highway(&mut z, &mut state);
+            highway(&mut z, &mut own);
+            put_whole(&mut state, 0, &own, across)?;
             put(&mut activated[level], start, &z);
         }
         put(&mut outputs, start, &state);
     }
-    (Arc::new(outputs), state, Saved { x: x.clone(), activated, states, batch })
+    Ok((Arc::new(outputs), state, Saved { x: x.clone(), activated, states, batch }))
 }
 
 fn put<T: Float>(all: &mut Matrix<T>, start: usize, part: &Matrix<T>) {
@@ -97,17 +111,31 @@ fn highway<T: Float>(z: &mut Matrix<T>, state: &mut Matrix<T>) {
     }
 }
 
-/// Gradients of the input and of the state before.
-#[must_use]
+/// Gradients of the input and of the state before, and what is left for the weights.
+type Backward<T> = (Matrix<T>, Matrix<T>, Pending<T>);
+
+/// Gradients of the input and of the state before; that of the state has the own columns alone.
+///
+/// # Errors
+/// The ranks that share the layer cannot go on.
 pub fn backward<T: Float>(
     w: &Weights<'_, T>,
     saved: Saved<T>,
     dy: &Matrix<T>,
     after: Matrix<T>,
-) -> (Matrix<T>, Matrix<T>, Pending<T>) {
+    across: &dyn Across<T>,
+) -> Result<Backward<T>, Fault> {
     let Saved { x, activated, states, batch } = saved;
+    let width = dy.cols() / across.size();
+    let own = across.place() * width..(across.place() + 1) * width;
+    let own_dy;
+    let mut dy = dy;
+    if across.size() > 1 {
+        own_dy = own_columns(dy, across);
+        dy = &own_dy;
+    }
     let mut dz: Vec<_> = activated.iter().map(|a| Matrix::zeros(a.rows(), a.cols())).collect();
-    let mut dstate = after;
+    let mut dstate = narrow(after, width, across);
     for start in (0..x.rows()).step_by(batch).rev() {
         let rows = start..start + batch;
         crate::matrix::add(dstate.data_mut(), dy.rows_view(rows.clone()).data);
@@ -115,17 +143,19 @@ pub fn backward<T: Float>(
             for b in 0..batch {
                 let (gates, state) =
                     (activated[level].row(start + b), states[level].row(start + b));
+                let state = &state[own.clone()];
                 highway_back(gates, state, dstate.row_mut(b), dz[level].row_mut(start + b));
             }
             let step = dz[level].rows_view(rows.clone());
-            gemm(dstate.view_mut(), T::ONE, T::ONE, step, r.t());
+            state_back(&mut dstate, T::ONE, step, *r, across)?;
         }
     }
-    let dx = dz.first().map_or_else(
+    let mut dx = dz.first().map_or_else(
         || Matrix::zeros(x.rows(), x.cols()),
         |first| linear::backward_input(w.input, first.view()),
     );
-    (dx, dstate, Pending { x, states, dz })
+    across.sum(dx.data_mut())?;
+    Ok((dx, dstate, Pending { x, states, dz }))
 }
 
 fn highway_back<T: Float>(gates: &[T], state: &[T], dstate: &mut [T], dz: &mut [T]) {
@@ -155,7 +185,8 @@ impl<T: Float> Pending<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::check::{compare, matrix, numbers, weigh};
+    use crate::ops::across::Alone;
+    use crate::ops::check::{self, compare, matrix, numbers, weigh};
 
     const BATCH: usize = 2;
     const ROWS: usize = 2 * BATCH;
@@ -163,13 +194,7 @@ mod tests {
     const SIZES: [usize; 7] = [ROWS * H, H * 2 * H, H * 2 * H, 2 * H, H * 2 * H, 2 * H, BATCH * H];
 
     fn parts(values: &[f64]) -> Vec<&[f64]> {
-        let mut rest = values;
-        let cut = |n| {
-            let (part, tail) = rest.split_at(n);
-            rest = tail;
-            part
-        };
-        SIZES.map(cut).to_vec()
+        check::parts(values, &SIZES)
     }
 
     fn weights<'a>(p: &[&'a [f64]]) -> Weights<'a, f64> {
@@ -187,9 +212,10 @@ mod tests {
         let values = numbers(SIZES.iter().sum(), 3);
         let p = parts(&values);
         let (x, before) = inputs(&p);
-        let (_, _, saved) = forward(&weights(&p), &x, &before);
+        let (_, _, saved) = forward(&weights(&p), &x, &before, &Alone).unwrap();
         let (dx, dbefore, pending) =
-            backward(&weights(&p), saved, &matrix(ROWS, H, 7), matrix(BATCH, H, 8));
+            backward(&weights(&p), saved, &matrix(ROWS, H, 7), matrix(BATCH, H, 8), &Alone)
+                .unwrap();
         let mut g: Vec<Vec<f64>> = SIZES.iter().map(|&n| vec![0.0; n]).collect();
         {
             let [_, w, r1, b1, r2, b2, _] = &mut g[..] else { panic!("seven parts") };
@@ -203,7 +229,7 @@ mod tests {
         compare(&values, &g.concat(), |v| {
             let p = parts(v);
             let (x, before) = inputs(&p);
-            let (y, after, _) = forward(&weights(&p), &x, &before);
+            let (y, after, _) = forward(&weights(&p), &x, &before, &Alone).unwrap();
             weigh(y.data(), 7) + weigh(after.data(), 8)
         });
     }

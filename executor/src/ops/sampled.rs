@@ -2,7 +2,8 @@
 //! drawn from a log-uniform distribution, each logit less the logarithm of how often its word is
 //! expected among those drawn. A drawn word that is the target of a token does not count for it.
 
-use super::loss::Alone;
+use super::across::Across;
+use super::embedding::held;
 use super::loss::{Targets, cross_entropy};
 use crate::comm::Fault;
 use crate::float::Float;
@@ -46,13 +47,23 @@ impl Sample {
     }
 }
 
-/// The output table and bias: one row, one element per word.
+/// The output table and bias: one row, one element per word. Ranks that share them hold
+/// consecutive words each.
 #[derive(Clone, Copy, Debug)]
 pub struct Weights<'a, T> {
     /// `vocab × width`.
     pub table: View<'a, T>,
     /// `vocab`.
     pub bias: &'a [T],
+    /// The first word that is held here.
+    pub first: u32,
+}
+
+impl<T: Float> Weights<'_, T> {
+    /// The local row of a word, if it is held here.
+    fn held(&self, word: u32) -> Option<usize> {
+        held(word, self.first, self.table.rows())
+    }
 }
 
 /// What the backward pass needs.
@@ -61,15 +72,16 @@ pub struct Saved<T> {
     /// Column 0 is the target's, then the drawn words'.
     dlogits: Matrix<T>,
     drawn: Matrix<T>,
-    words: Vec<u32>,
-    targets: Vec<u32>,
+    /// Local rows of the drawn words that are held here, and of the targets.
+    words: Vec<usize>,
+    targets: Vec<Option<usize>>,
 }
 
 impl<T: Float> Saved<T> {
     /// Bytes held.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.dlogits.bytes() + self.drawn.bytes() + 4 * (self.words.len() + self.targets.len())
+        self.dlogits.bytes() + self.drawn.bytes() + 8 * (self.words.len() + 2 * self.targets.len())
     }
 }
 
@@ -83,26 +95,32 @@ pub fn forward<T: Float>(
     targets: &[u32],
     sample: &Sample,
     scale: T,
+    across: &dyn Across<T>,
 ) -> Result<(f64, Saved<T>), Fault> {
-    let drawn = super::embedding::forward(w.table, 0, &sample.words);
-    let mut logits = Matrix::zeros(x.rows(), 1 + sample.words.len());
-    let scores = logits.view_mut().columns(1..1 + sample.words.len());
-    add_product(scores, x, drawn.view().t());
-    let offset = |word: u32| w.bias[word as usize] - T::of(sample.expected(word).ln());
-    let offsets: Vec<T> = sample.words.iter().map(|&word| offset(word)).collect();
-    for (row, &target) in targets.iter().enumerate() {
+    let mine: Vec<u32> =
+        sample.words.iter().copied().filter(|&word| w.held(word).is_some()).collect();
+    let drawn = super::embedding::forward(w.table, w.first, &mine);
+    let mut logits = Matrix::zeros(x.rows(), 1 + mine.len());
+    add_product(logits.view_mut().columns(1..1 + mine.len()), x, drawn.view().t());
+    let offset = |word: u32, at: usize| w.bias[at] - T::of(sample.expected(word).ln());
+    let words: Vec<usize> = mine.iter().filter_map(|&word| w.held(word)).collect();
+    let offsets: Vec<T> = mine.iter().zip(&words).map(|(&word, &at)| offset(word, at)).collect();
+    let held: Vec<Option<usize>> = targets.iter().map(|&target| w.held(target)).collect();
+    for (row, (&target, at)) in targets.iter().zip(&held).enumerate() {
         let (first, rest) = logits.row_mut(row).split_at_mut(1);
-        first[0] = dot(x.row(row), w.table.row(target as usize)) + offset(target);
+        let score = |at: usize| dot(x.row(row), w.table.row(at)) + offset(target, at);
+        first[0] = at.map_or(T::LOWEST, score);
         crate::matrix::add(rest, &offsets);
-        if let Ok(hit) = sample.words.binary_search(&target) {
+        if let Ok(hit) = mine.binary_search(&target) {
             rest[hit] = T::LOWEST;
         }
     }
-    let first_column = vec![0; targets.len()];
-    let right = Targets { words: &first_column, first: 0 };
-    let loss = cross_entropy(&mut logits, right, scale, &Alone)?;
-    let (words, targets) = (sample.words.clone(), targets.to_vec());
-    Ok((loss, Saved { dlogits: logits, drawn, words, targets }))
+    // Column 0 where the target is held, none elsewhere.
+    let column = |at: &Option<usize>| if at.is_some() { 0 } else { u32::MAX };
+    let columns: Vec<u32> = held.iter().map(column).collect();
+    let right = Targets { words: &columns, first: 0 };
+    let loss = cross_entropy(&mut logits, right, scale, across)?;
+    Ok((loss, Saved { dlogits: logits, drawn, words, targets: held }))
 }
 
 /// Gradient of the input.
@@ -110,9 +128,11 @@ pub fn forward<T: Float>(
 pub fn backward_input<T: Float>(w: &Weights<'_, T>, saved: &Saved<T>) -> Matrix<T> {
     let rest = saved.dlogits.view().columns(1..saved.dlogits.cols());
     let mut dx = product(rest, saved.drawn.view());
-    for (row, &target) in saved.targets.iter().enumerate() {
-        let d = saved.dlogits.row(row)[0];
-        add_scaled(dx.row_mut(row), d, w.table.row(target as usize));
+    for (row, target) in saved.targets.iter().enumerate() {
+        if let Some(target) = *target {
+            let d = saved.dlogits.row(row)[0];
+            add_scaled(dx.row_mut(row), d, w.table.row(target));
+        }
     }
     dx
 }
@@ -128,20 +148,23 @@ pub fn backward_weight<T: Float>(
     let rest = saved.dlogits.view().columns(1..saved.dlogits.cols());
     let rows = product(rest.t(), x);
     for (i, &word) in saved.words.iter().enumerate() {
-        add_scaled(dtable.row_mut(word as usize), T::ONE, rows.row(i));
+        add_scaled(dtable.row_mut(word), T::ONE, rows.row(i));
         let column = (0..rest.rows()).map(|row| rest.row(row)[i]);
-        dbias[word as usize] += column.sum::<T>();
+        dbias[word] += column.sum::<T>();
     }
-    for (row, &target) in saved.targets.iter().enumerate() {
-        let d = saved.dlogits.row(row)[0];
-        add_scaled(dtable.row_mut(target as usize), d, x.row(row));
-        dbias[target as usize] += d;
+    for (row, target) in saved.targets.iter().enumerate() {
+        if let Some(target) = *target {
+            let d = saved.dlogits.row(row)[0];
+            add_scaled(dtable.row_mut(target), d, x.row(row));
+            dbias[target] += d;
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::across::Alone;
     use crate::ops::check::{compare, matrix, numbers};
 
     fn sample() -> Sample {
@@ -154,11 +177,11 @@ mod tests {
         // The second target is also drawn.
         let targets = [6, 2, 6];
         let loss = |x: &[f64], t: &[f64], b: &[f64]| {
-            let w = Weights { table: View::new(t, 7, 2), bias: b };
-            forward(&w, View::new(x, 3, 2), &targets, &sample(), 0.5).unwrap()
+            let w = Weights { table: View::new(t, 7, 2), bias: b, first: 0 };
+            forward(&w, View::new(x, 3, 2), &targets, &sample(), 0.5, &Alone).unwrap()
         };
         let (_, saved) = loss(x.data(), table.data(), &bias);
-        let w = Weights { table: table.view(), bias: &bias };
+        let w = Weights { table: table.view(), bias: &bias, first: 0 };
         let dx = backward_input(&w, &saved);
         let (mut dt, mut db) = (Matrix::zeros(7, 2), vec![0.0; 7]);
         backward_weight(&saved, x.view(), dt.view_mut(), &mut db);
@@ -173,8 +196,8 @@ mod tests {
     fn all_words_drawn_is_the_full_softmax() {
         let (x, table, bias) = (matrix(2, 3, 1), matrix(4, 3, 2), numbers(4, 3));
         let all = Sample { words: vec![0, 1, 2, 3], tries: u64::MAX, vocab: 4 };
-        let w = Weights { table: table.view(), bias: &bias };
-        let (sampled, _) = forward(&w, x.view(), &[3, 1], &all, 1.0).unwrap();
+        let w = Weights { table: table.view(), bias: &bias, first: 0 };
+        let (sampled, _) = forward(&w, x.view(), &[3, 1], &all, 1.0, &Alone).unwrap();
         let mut logits = super::super::linear::forward(x.view(), table.view().t(), Some(&bias));
         let right = Targets { words: &[3, 1], first: 0 };
         let full = cross_entropy(&mut logits, right, 1.0, &Alone).unwrap();

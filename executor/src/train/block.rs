@@ -1,6 +1,7 @@
 //! A block of layers on a rank: weights, gradients, optimizer state.
 
 use super::accumulate::Accumulator;
+use super::outer::Meeting;
 use crate::comm::{Communicator, part};
 use crate::model::{Parameter, Stage};
 use crate::optimizer::{Rule, SquareSum, State};
@@ -18,6 +19,8 @@ pub struct Shared {
     pub own: Range<usize>,
     /// Place in the group.
     pub place: usize,
+    /// Whether nobody else holds them, so that nothing is to be summed.
+    pub is_alone: bool,
     /// Whether each rank of the group updates a part.
     pub is_sharded: bool,
     state: State,
@@ -48,11 +51,26 @@ pub struct Block {
     pub shared: Vec<Shared>,
     /// Elements of a second copy of a table on this rank, which is updated through the first.
     pub copy: Range<usize>,
+    /// Where replicas train apart: what they need to meet.
+    pub meeting: Option<Meeting>,
+}
+
+/// What is special about the tables of a block.
+#[derive(Clone, Copy, Debug)]
+pub struct Special {
+    /// Whether the table is a second copy of one on this rank.
+    pub copy_is_local: bool,
+    /// Whether the gradient of a table travels as rows.
+    pub has_rows: bool,
+    /// Whether each replica owns some rows of the table.
+    pub has_owners: bool,
 }
 
 /// Elements of a block by who exchanges their gradients.
 struct Borders {
     dense: Range<usize>,
+    /// A table that another stage holds too: both cut it in the same parts.
+    tied: Range<usize>,
     expert: Range<usize>,
     /// A table whose gradient travels as rows: at the start of an embedding, at the end of a head.
     table: Range<usize>,
@@ -60,7 +78,8 @@ struct Borders {
     copy: Range<usize>,
 }
 
-fn borders(stage: &Stage, copy_is_local: bool, has_rows: bool) -> Borders {
+fn borders(stage: &Stage, special: Special, is_tied: bool) -> Borders {
+    let Special { copy_is_local, has_rows, .. } = special;
     let all = stage.elements();
     let find = |is: &dyn Fn(&Parameter) -> bool| {
         let found = stage.placed().find(|(parameter, _)| is(parameter));
@@ -70,9 +89,13 @@ fn borders(stage: &Stage, copy_is_local: bool, has_rows: bool) -> Borders {
     let copy = find(&|p| copy_is_local && p.copy_of.is_some());
     let is_table = |p: &Parameter| p.name == "embedding.table" || p.name == "head.w_vocab";
     let table = find(&|p| has_rows && is_table(p));
-    let start = if table.start == 0 { table.end } else { 0 };
-    let end = [expert.start, copy.start, table.start].into_iter().filter(|&at| at >= start).min();
-    Borders { dense: start..end.unwrap_or(all), expert, table, copy }
+    let is_shared = |p: &Parameter| p.name == "embedding.table" || p.copy_of.is_some();
+    let tied = find(&|p| is_tied && !copy_is_local && !has_rows && is_shared(p));
+    let start = [&table, &tied].into_iter().filter(|at| at.start == 0).map(|at| at.end).max();
+    let start = start.unwrap_or(0);
+    let ends = [expert.start, copy.start, table.start, tied.start];
+    let end = ends.into_iter().filter(|&at| at >= start).min();
+    Borders { dense: start..end.unwrap_or(all), tied, expert, table, copy }
 }
 
 impl Block {
@@ -83,29 +106,41 @@ impl Block {
         zero: u8,
         rule: &Rule,
         seed: u64,
-        (copy_is_local, has_rows): (bool, bool),
+        special: Special,
         group: &dyn Fn(Purpose) -> (usize, usize),
     ) -> Self {
-        let Borders { dense, expert, table, copy } = borders(&stage, copy_is_local, has_rows);
-        let zero = if group(Purpose::Replicas).1 > 1 { zero } else { 0 };
+        let is_tied = group(Purpose::TiedTable).1 > 1;
+        let Borders { dense, tied, expert, table, copy } = borders(&stage, special, is_tied);
+        let is_alone = dense.is_empty() && tied.is_empty() && expert.is_empty();
+        let zero = if group(Purpose::Replicas).1 > 1 && !is_alone { zero } else { 0 };
         let pairs = [
             (Purpose::Replicas, dense),
+            (Purpose::Replicas, tied),
             (Purpose::ExpertReplicas, expert),
             (Purpose::Exchange, table),
         ];
         let shared = pairs.into_iter().filter(|(_, range)| !range.is_empty());
         let shared = shared.map(|(purpose, range)| {
             let (place, size) = group(purpose);
-            let is_sharded = zero > 0 && purpose != Purpose::Exchange;
+            let is_exchange = purpose == Purpose::Exchange;
+            let is_sharded = if is_exchange { special.has_owners } else { zero > 0 };
             let own = match is_sharded {
                 false => range.clone(),
+                true if is_exchange => {
+                    // Whole rows: those of the owner.
+                    let width = stage.placed().find(|(_, at)| *at == range);
+                    let width = width.map_or(1, |(p, _)| p.cols.max(1));
+                    let own = part(range.len() / width, size, place);
+                    range.start + own.start * width..range.start + own.end * width
+                }
                 true => {
                     let own = part(range.len(), size, place);
                     range.start + own.start..range.start + own.end
                 }
             };
             let state = rule.start(own.len());
-            Shared { purpose, range, own, place, is_sharded, state }
+            let is_alone = size == 1;
+            Shared { purpose, range, own, place, is_alone, is_sharded, state }
         });
         let shared: Vec<Shared> = shared.collect();
         let chain = stage.chain();
@@ -124,6 +159,7 @@ impl Block {
             reduced,
             shared,
             copy,
+            meeting: None,
         };
         block.store();
         block
@@ -148,14 +184,74 @@ impl Block {
         }
     }
 
+    /// Gradients of this step that are about to be reduced: under ZeRO 2 and 3, those of the
+    /// micro-batches that have finished since the last time.
+    ///
+    /// A block with experts reduces twice, over other replicas each: the first time takes them out,
+    /// the second time finds them where the first has put them. What nobody else holds adds up.
+    pub fn take_fresh(&mut self) {
+        let taken = self.gradient.take();
+        if taken.is_empty() {
+            return;
+        }
+        self.fresh = taken;
+        for (i, shared) in self.shared.iter().enumerate() {
+            if shared.is_alone && shared.purpose != Purpose::Exchange {
+                self.reduced[i].resize(shared.range.len(), 0.0);
+                crate::matrix::add(&mut self.reduced[i], &self.fresh[shared.range.clone()]);
+            }
+        }
+    }
+
+    /// The gradient of a table whose rows are exchanged.
+    pub fn table_gradient(&mut self, i: usize) -> &mut [f32] {
+        let range = self.shared[i].range.clone();
+        if self.zero >= 2 {
+            self.reduced[i].resize(range.len(), 0.0);
+            return &mut self.reduced[i];
+        }
+        let elements = self.stage.elements();
+        &mut self.gradient.total(elements)[range]
+    }
+
+    /// Adds the gradient of a micro-batch. Rows of tables are exchanged once per step, so under ZeRO
+    /// 2 and 3, where the rest is reduced per micro-batch, they add up beside it.
+    pub fn add_gradient(&mut self, micro_batch: u32, mut gradient: Vec<f32>) {
+        let exchanged = |shared: &Shared| shared.purpose == Purpose::Exchange;
+        for i in (0..self.shared.len()).filter(|&i| exchanged(&self.shared[i])) {
+            if self.zero >= 2 {
+                let rows = &mut gradient[self.shared[i].range.clone()];
+                self.reduced[i].resize(rows.len(), 0.0);
+                crate::matrix::add(&mut self.reduced[i], rows);
+                rows.fill(0.0);
+            }
+        }
+        self.gradient.add(micro_batch, gradient);
+    }
+
+    /// The gradient of the own part of a table that another stage holds too.
+    pub fn tied_gradient(&mut self, range: &Range<usize>) -> Option<&mut [f32]> {
+        let i = self.shared.iter().position(|shared| shared.range == *range)?;
+        let own = self.shared[i].own.clone();
+        if self.zero >= 2 {
+            self.reduced[i].resize(own.len(), 0.0);
+            return Some(&mut self.reduced[i]);
+        }
+        let elements = self.stage.elements();
+        Some(&mut self.gradient.total(elements)[own])
+    }
+
     /// Gradients of the own part of a group, summed over micro-batches and replicas.
     fn own_gradient(&mut self, i: usize) -> &[f32] {
+        let (own, range) = (self.shared[i].own.clone(), self.shared[i].range.clone());
+        if self.zero >= 2 && self.shared[i].purpose == Purpose::Exchange {
+            // A table is summed whole, also where each replica updates some rows of it.
+            return &self.table_gradient(i)[own.start - range.start..own.end - range.start];
+        }
         if self.zero >= 2 {
-            let own = self.shared[i].own.len();
-            self.reduced[i].resize(own, 0.0);
+            self.reduced[i].resize(own.len(), 0.0);
             return &self.reduced[i];
         }
-        let own = self.shared[i].own.clone();
         let elements = self.stage.elements();
         &self.gradient.total(elements)[own]
     }

@@ -27,12 +27,7 @@ impl Rank<'_> {
             let block = &mut self.blocks[at];
             let elements = block.stage.elements();
             if block.zero >= 2 {
-                // A block with experts reduces twice, over other replicas each: the first takes
-                // the gradients out, the second finds them where the first put them.
-                let taken = block.gradient.take();
-                if !taken.is_empty() {
-                    block.fresh = taken;
-                }
+                block.take_fresh();
             }
             for i in 0..block.shared.len() {
                 let shared = &block.shared[i];
@@ -113,9 +108,11 @@ impl Rank<'_> {
         let found = holds("embedding.table", !is_first);
         let (at, place) = found.ok_or_else(|| self.unsupported(call, "the table is not here"))?;
         let block = &mut self.blocks[at];
-        let elements = block.stage.elements();
-        let data = Elements::F32(&mut block.gradient.total(elements)[place]);
-        group.all_reduce(data, Reduction::Sum, call)
+        let missing = "a table that two stages hold is not shared";
+        let Some(gradient) = block.tied_gradient(&place) else {
+            return Err(self.unsupported(call, missing));
+        };
+        group.all_reduce(Elements::F32(gradient), Reduction::Sum, call)
     }
 
     /// The second copy of a table on this rank becomes the first again.

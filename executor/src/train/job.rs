@@ -1,6 +1,9 @@
 //! What is trained, and how: a lowered plan with a text and a recipe.
 
+use super::network::Network;
+use super::outer::Outer;
 use super::rows::moves_rows;
+use super::watchdog::Watchdog;
 use crate::data::{Batches, DataError, Objective};
 use crate::model::{Unsupported, check, runs_in_time};
 use crate::optimizer::{LossScale, Rule, Schedule};
@@ -8,7 +11,7 @@ use crate::record::Recording;
 use plan::document::Decision;
 use plan::exchange::SamplingSeeds;
 use plan::model::{Family, Model, Positions, Stacks, Transformer};
-use plan::program::{Facts, Granularity, LowerError, Op, Program, Settings, lower};
+use plan::program::{Facts, Granularity, LowerError, Program, Settings, lower};
 use plan::record::RecordMode;
 use plan::schedule::ScheduleKind;
 use std::time::Duration;
@@ -29,7 +32,7 @@ pub struct Recipe {
     pub seed: u64,
     /// How many seeds draw the words of a sampled softmax.
     pub seeds: SamplingSeeds,
-    /// How long an action may wait for other ranks.
+    /// How long an action may wait for other ranks, unless a [`Watchdog`] knows better.
     pub limit: Duration,
     /// Threads per rank.
     pub threads: usize,
@@ -50,6 +53,12 @@ pub struct Job {
     pub recipe: Recipe,
     /// What is measured.
     pub recording: Recording,
+    /// How long each action may wait for other ranks.
+    pub watchdog: Watchdog,
+    /// What replicas that train apart do when they meet.
+    pub outer: Outer,
+    /// The network that ranks pretend to have, where it is not their own.
+    pub network: Option<Network>,
 }
 
 /// Why a plan cannot be run.
@@ -79,11 +88,12 @@ impl Job {
         recipe: Recipe,
     ) -> Result<Self, JobError> {
         check(&model, decision.degrees.tp as usize)?;
-        check_decision(&decision)?;
+        check_decision(&model, &decision)?;
         check_batch(&model, &decision, &batches)?;
         if let Some(table) = model.table {
             batches.check_vocabulary(table.vocab)?;
         }
+        check_apart(&model, &decision)?;
         let settings = Settings { granularity: Granularity::Layer, ..Settings::default() };
         let program = lower(&model, &decision, facts, &settings)?;
         check_program(&model, &decision, &program)?;
@@ -97,8 +107,10 @@ impl Job {
         }
         let table = model.table.and_then(|table| Some((table.vocab, table.sampled?)));
         batches.sampled = table;
+        let watchdog = Watchdog::flat(recipe.limit);
+        let (outer, network) = (Outer::default(), None);
         let recording = Recording::default();
-        Ok(Self { model, decision, program, batches, recipe, recording })
+        Ok(Self { model, decision, program, batches, recipe, recording, watchdog, outer, network })
     }
 
     /// The same, measured.
@@ -116,7 +128,9 @@ impl Job {
     /// A number that ranks compare before they start: it differs where program, text or recipe do.
     #[must_use]
     pub fn digest(&self) -> u64 {
-        let text = format!("{:?}{}", self.recipe, self.batches.steps_per_epoch());
+        // Hosts may differ in what they can do at once, and in how long they wait.
+        let recipe = Recipe { threads: 1, limit: Duration::ZERO, ..self.recipe.clone() };
+        let text = format!("{recipe:?}{:?}{}", self.outer, self.batches.steps_per_epoch());
         let program = format!("{}", self.program.digest());
         let halves = [program, text].map(|part| u64::from(crc32fast::hash(part.as_bytes())));
         halves[0] << 32 | halves[1]
@@ -127,20 +141,53 @@ fn refuse(what: impl Into<String>, instead: &'static str) -> Result<(), Unsuppor
     Err(Unsupported::Decision { what: what.into(), instead })
 }
 
-fn check_decision(d: &Decision) -> Result<(), Unsupported> {
+/// Replicas that train apart share no experts. Under Ouroboros the table's gradient would be summed
+/// over replicas before the last module has added to it.
+fn check_apart(model: &Model, d: &Decision) -> Result<(), Unsupported> {
+    let is_tied = model.table.is_some_and(|table| table.tied);
+    if is_tied && d.schedule == ScheduleKind::Ouroboros && d.degrees.dp * d.degrees.cp > 1 {
+        return refuse("Ouroboros with a tied table over replicas", "plan with --dp 1");
+    }
+    if d.local_steps.is_some() && d.degrees.ep > 1 {
+        return refuse("experts over replicas that train apart", "plan with --ep 1");
+    }
+    Ok(())
+}
+
+/// Ranks that hold a part of the positions each: where layers know how to do with less.
+fn check_positions(model: &Model, d: &Decision, apart: u64) -> Result<(), Unsupported> {
+    let Family::Transformer(t) = &model.spec.family else {
+        let what = "positions of a recurrent model on several ranks";
+        return if apart > 1 { refuse(what, "plan with --cp 1, without SP") } else { Ok(()) };
+    };
+    if t.memory_length > 0 && apart > 1 {
+        return refuse("cached positions on several ranks", "plan with --cp 1, without SP");
+    }
+    if t.experts.is_some() && d.degrees.cp > 1 {
+        return refuse("a mixture of experts with context parallelism", "plan with --cp 1");
+    }
+    let experts = t.experts.as_ref().map_or(1, |e| e.count);
+    if !experts.is_multiple_of(u64::from(d.degrees.ep.max(1))) {
+        let what = format!("{experts} experts over {} ranks", d.degrees.ep);
+        return refuse(what, "plan with an --ep that divides the experts");
+    }
+    Ok(())
+}
+
+fn check_decision(model: &Model, d: &Decision) -> Result<(), Unsupported> {
     let g = d.degrees;
-    if g.cp > 1 {
-        return refuse("context parallelism", "plan with --cp 1");
+    let apart = u64::from(g.cp) * if d.sequence_parallel { u64::from(g.tp) } else { 1 };
+    if !d.batch.tokens_per_sequence.is_multiple_of(apart.max(1)) {
+        let what = format!("{} tokens over {apart} ranks", d.batch.tokens_per_sequence);
+        return refuse(what, "plan with a number of tokens that divides by cp, and by tp with SP");
     }
-    if g.ep > 1 {
-        return refuse("expert parallelism", "plan with --ep 1");
+    if d.local_steps.is_some() {
+        return refuse("training apart with local steps", "plan without --local-steps");
     }
-    if d.sequence_parallel && g.tp > 1 {
-        return refuse("sequence parallelism", "plan without it, or with --tp 1");
+    if d.offload {
+        return refuse("activations on the host", "plan without --offload");
     }
-    if d.schedule == ScheduleKind::Ouroboros {
-        return refuse("the stale schedule of Ouroboros", "plan with another schedule");
-    }
+    check_positions(model, d, apart)?;
     Ok(())
 }
 
@@ -172,18 +219,9 @@ fn check_batch(model: &Model, d: &Decision, batches: &Batches) -> Result<(), Uns
 /// Actions that have no meaning here yet.
 fn check_program(model: &Model, d: &Decision, program: &Program) -> Result<(), Unsupported> {
     let mut all = program.classes.iter().flat_map(|class| &class.actions);
-    let has_rows = all.clone().any(|action| moves_rows(action.op));
-    if all.clone().any(|action| matches!(action.op, Op::RouteRows(_))) {
-        return refuse("a table with its rows at their owners", "plan with another --exchange");
-    }
-    if has_rows && d.embedding.is_some_and(|e| e.wire_bytes != 4) {
-        return refuse("a compressed exchange of rows", "plan with 4 bytes per element");
-    }
-    if has_rows && (d.degrees.tp > 1 || d.stages.iter().any(|stage| stage.zero > 1)) {
-        return refuse(
-            "an exchange of rows beside tensor parallelism or ZeRO 2 and 3",
-            "plan with --exchange dense, or without those",
-        );
+    let has_rows = all.any(|action| moves_rows(action.op));
+    if has_rows && d.embedding.is_some_and(|e| !matches!(e.wire_bytes, 2 | 4)) {
+        return refuse("an exchange of rows in other than 2 or 4 bytes", "plan with one of them");
     }
     let is_tied = model.table.is_some_and(|table| table.tied);
     if is_tied && has_rows {
@@ -192,9 +230,6 @@ fn check_program(model: &Model, d: &Decision, program: &Program) -> Result<(), U
     let most = d.stages.iter().map(|stage| stage.zero).max().unwrap_or(0);
     if is_tied && most == 3 {
         return refuse("ZeRO 3 of a tied table", "plan with --zero 2 at most");
-    }
-    if most > 0 && all.any(|action| action.op == Op::ReduceTied) {
-        return refuse("ZeRO of a table that two stages share", "plan with --zero 0 or --pp 1");
     }
     Ok(())
 }

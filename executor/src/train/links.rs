@@ -43,20 +43,33 @@ impl Links {
         tables(program, rank).into_iter().flat_map(queues).collect()
     }
 
-    /// All communicators of the rank of a transport. `wrap` may slow them down or replace them.
-    /// `None` where a table does not hold the rank.
+    /// All communicators of the rank of a transport, slowed down to the network of the job. `None`
+    /// where a table does not hold the rank.
     #[must_use]
-    pub fn new(
+    pub fn new(job: &Job, transport: &Arc<dyn Transport>) -> Option<Self> {
+        let program = &job.program;
+        let last = Tag((program.communicators.len() + program.channels.len()) as u32);
+        // What all ranks agree on once per step is no part of the program, and has no price.
+        let wrap = |group: Group, tag: Tag| match &job.network {
+            Some(network) if tag != last => network.slow(group),
+            _ => Arc::new(group) as Arc<dyn Communicator>,
+        };
+        Self::made(job, transport, &wrap)
+    }
+
+    /// All communicators, each made from its group and number by `wrap`.
+    #[must_use]
+    pub fn made(
         job: &Job,
         transport: &Arc<dyn Transport>,
-        wrap: &dyn Fn(Group) -> Arc<dyn Communicator>,
+        wrap: &dyn Fn(Group, Tag) -> Arc<dyn Communicator>,
     ) -> Option<Self> {
         let program = &job.program;
         let mut all = Vec::new();
         for (tag, members) in tables(program, transport.rank()) {
             all.push(match members {
                 None => None,
-                Some(members) => Some(wrap(Group::new(transport.clone(), members, tag)?)),
+                Some(members) => Some(wrap(Group::new(transport.clone(), members, tag)?, tag)),
             });
         }
         let world = all.pop().flatten()?;

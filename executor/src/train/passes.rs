@@ -1,52 +1,38 @@
 //! Passes of blocks and messages between stages.
 
+use super::layer_group::{LayerGroup, LayerGroups};
 use super::rank::Rank;
 use crate::comm::{Call, Communicator, Elements, Fault, Problem, Reduction, part};
 use crate::data::Slice;
 use crate::float::Float;
 use crate::matrix::Matrix;
-use crate::model::{MicroBatch, Output, border_width};
-use crate::ops::loss::Across;
+use crate::model::{Kept, MicroBatch, Output, border_width};
 use plan::mesh::Axis;
 use plan::program::{Action, Peers, Purpose};
 use plan::work::Pass;
 use std::sync::Arc;
 
-/// The tensor-parallel group of a rank, as layers see it.
-struct TensorGroup {
-    group: Option<Arc<dyn Communicator>>,
-    call: Call,
-}
-
-impl Across<f32> for TensorGroup {
-    fn sum(&self, values: &mut [f32]) -> Result<(), Fault> {
-        let reduce = |group: &Arc<dyn Communicator>| {
-            group.all_reduce(Elements::F32(values), Reduction::Sum, &self.call)
-        };
-        self.group.as_ref().map_or(Ok(()), reduce)
-    }
-
-    fn max(&self, values: &mut [f32]) -> Result<(), Fault> {
-        let reduce = |group: &Arc<dyn Communicator>| {
-            group.all_reduce(Elements::F32(values), Reduction::Max, &self.call)
-        };
-        self.group.as_ref().map_or(Ok(()), reduce)
-    }
-}
-
 impl Rank<'_> {
-    fn tensor_group(&self, call: &Call) -> TensorGroup {
-        let group = self.links.with(Purpose::Layer(Axis::Tensor)).cloned();
-        TensorGroup { group, call: *call }
+    /// The ranks with which layers are shared.
+    fn layer_groups(&self, call: &Call) -> LayerGroups {
+        let along = |axis| {
+            let group = self.links.with(Purpose::Layer(axis)).cloned();
+            LayerGroup { group, call: *call }
+        };
+        LayerGroups {
+            tensor: along(Axis::Tensor),
+            context: along(Axis::Context),
+            expert: along(Axis::Expert),
+        }
     }
 
-    fn micro(&self, action: &Action, call: &Call) -> Result<u32, Fault> {
+    pub(super) fn micro(&self, action: &Action, call: &Call) -> Result<u32, Fault> {
         let missing = || self.unsupported(call, "a pass names no micro-batch");
         action.at.micro_batch.ok_or_else(missing)
     }
 
     /// The tokens of a micro-batch, read when they are first needed.
-    fn tokens(&mut self, micro: u32, call: &Call) -> Result<Arc<MicroBatch>, Fault> {
+    pub(super) fn tokens(&mut self, micro: u32, call: &Call) -> Result<Arc<MicroBatch>, Fault> {
         if let Some(batch) = self.now.batches.get(&micro) {
             return Ok(batch.clone());
         }
@@ -60,8 +46,15 @@ impl Rank<'_> {
         let slice = Slice {
             step: self.step,
             sequences: first..first + each,
-            piece: ((micro % pieces) as usize, pieces as usize),
-            loss_scale: self.scale.scale,
+            piece: match degrees.cp {
+                0 | 1 => ((micro % pieces) as usize, pieces as usize),
+                ranks => (self.place.context as usize, ranks as usize),
+            },
+            // Replicas that train apart have their own means.
+            loss_scale: match job.decision.local_steps {
+                Some(_) => self.scale.scale * f64::from(degrees.dp),
+                None => self.scale.scale,
+            },
             draw: u64::from(self.place.data) * seeds / u64::from(degrees.dp),
         };
         let read = job.batches.micro_batch(&slice);
@@ -74,7 +67,7 @@ impl Rank<'_> {
     pub(super) fn forward(&mut self, action: &Action, call: &Call) -> Result<(), Fault> {
         let (at, micro) = (self.block(action, call)?, self.micro(action, call)?);
         let batch = self.tokens(micro, call)?;
-        let tensor = self.tensor_group(call);
+        let groups = self.layer_groups(call);
         let sequences = micro / self.job.program.time_chunks.max(1);
         let block = &self.blocks[at];
         let x = self.now.forward.remove(&(block.span.first, micro));
@@ -85,7 +78,7 @@ impl Rank<'_> {
         let carries = self.carries.entry((at, sequences)).or_insert_with(start);
         let again = self.tables.recomputed.contains(&at);
         let (out, kept) =
-            block.stage.forward(&block.weights, &batch, &tensor, x, carries, &|_| again)?;
+            block.stage.forward(&block.weights, &batch, groups.all(), x, carries, &|_| again)?;
         match out {
             Output::Activation(y) => {
                 self.now.forward.insert((block.span.last + 1, micro), y);
@@ -94,18 +87,67 @@ impl Rank<'_> {
                 self.now.losses.insert(micro, loss);
             }
         }
-        self.now.kept.insert((at, micro), kept);
+        self.keep(at, micro, kept, batch);
+        Ok(())
+    }
+
+    /// Keeps a pass for its backward pass; where gradients are late, what becomes due is older.
+    fn keep(&mut self, at: usize, micro: u32, kept: Kept<f32>, batch: Arc<MicroBatch>) {
+        let Some(&age) = self.tables.ages.get(&at) else {
+            self.now.kept.insert((at, micro), kept);
+            return;
+        };
+        let waiting = self.late.kept.entry((at, micro)).or_default();
+        waiting.push_back((kept, batch));
+        if waiting.len() > age
+            && let Some((kept, batch)) = waiting.pop_front()
+        {
+            self.now.kept.insert((at, micro), kept);
+            self.now.older.insert((at, micro), batch);
+        }
+    }
+
+    /// The tokens that a backward pass is about.
+    fn tokens_of(&mut self, at: usize, micro: u32, call: &Call) -> Result<Arc<MicroBatch>, Fault> {
+        match self.now.older.get(&(at, micro)) {
+            Some(batch) => Ok(batch.clone()),
+            None => self.tokens(micro, call),
+        }
+    }
+
+    /// Whether no gradient has come that far yet: the first steps of a pipeline that does not wait.
+    fn is_early(&self, at: usize, micro: u32) -> bool {
+        self.tables.ages.contains_key(&at) && !self.now.kept.contains_key(&(at, micro))
+    }
+
+    pub(super) fn offload(&mut self, action: &Action, call: &Call) -> Result<(), Fault> {
+        let key = (self.block(action, call)?, self.micro(action, call)?);
+        // One copy per buffer of a pass: the first takes all that was kept of it.
+        if let Some(kept) = self.now.kept.remove(&key) {
+            self.now.away.insert(key, kept);
+        }
+        Ok(())
+    }
+
+    pub(super) fn reload(&mut self, action: &Action, call: &Call) -> Result<(), Fault> {
+        let key = (self.block(action, call)?, self.micro(action, call)?);
+        if let Some(kept) = self.now.away.remove(&key) {
+            self.now.kept.insert(key, kept);
+        }
         Ok(())
     }
 
     pub(super) fn recompute(&mut self, action: &Action, call: &Call) -> Result<(), Fault> {
         let (at, micro) = (self.block(action, call)?, self.micro(action, call)?);
-        let (batch, tensor) = (self.tokens(micro, call)?, self.tensor_group(call));
+        if self.is_early(at, micro) {
+            return Ok(());
+        }
+        let (batch, groups) = (self.tokens_of(at, micro, call)?, self.layer_groups(call));
         let kept = self.now.kept.remove(&(at, micro));
         let missing = || self.unsupported(call, "nothing was kept for this pass");
         let kept = kept.ok_or_else(missing)?;
         let block = &self.blocks[at];
-        let kept = block.stage.again(&block.weights, &batch, &tensor, kept)?;
+        let kept = block.stage.again(&block.weights, &batch, groups.all(), kept)?;
         self.now.kept.insert((at, micro), kept);
         Ok(())
     }
@@ -113,12 +155,19 @@ impl Rank<'_> {
     /// Gradient of the input; of the weights too unless they come in an action of their own.
     pub(super) fn backward(&mut self, action: &Action, call: &Call) -> Result<(), Fault> {
         let (at, micro) = (self.block(action, call)?, self.micro(action, call)?);
-        let (batch, tensor) = (self.tokens(micro, call)?, self.tensor_group(call));
+        if self.is_early(at, micro) {
+            return self.backward_of_nothing(at, micro, call);
+        }
+        let (batch, groups) = (self.tokens_of(at, micro, call)?, self.layer_groups(call));
         let kept = self.now.kept.remove(&(at, micro));
         let missing = || self.unsupported(call, "nothing was kept for this pass");
         let kept = kept.ok_or_else(missing)?;
         let block = &self.blocks[at];
-        let dy = self.now.backward.remove(&(block.span.last + 1, micro));
+        let from = match self.tables.ages.contains_key(&at) && self.ends_stage(action) {
+            true => &mut self.late.backward,
+            false => &mut self.now.backward,
+        };
+        let dy = from.remove(&(block.span.last + 1, micro));
         if block.span.last + 1 < self.job.model.layers() && dy.is_none() {
             return Err(self.unsupported(call, "no gradient is there for this pass"));
         }
@@ -126,7 +175,7 @@ impl Rank<'_> {
         let start = || block.stage.start(batch.sequences);
         let carries = self.now.carries.entry((at, sequences)).or_insert_with(start);
         let (dx, left) =
-            block.stage.backward(&block.weights, &batch, &tensor, kept, dy, carries)?;
+            block.stage.backward(&block.weights, &batch, groups.all(), kept, dy, carries)?;
         if let Some(dx) = dx {
             self.now.backward.insert((block.span.first, micro), dx);
         }
@@ -137,28 +186,90 @@ impl Rank<'_> {
         Ok(())
     }
 
+    /// Zeros, for whoever waits for a gradient that does not exist yet.
+    fn backward_of_nothing(&mut self, at: usize, micro: u32, call: &Call) -> Result<(), Fault> {
+        let batch = self.tokens(micro, call)?;
+        let block = &mut self.blocks[at];
+        let zeros = block.gradient.blank(block.stage.elements());
+        block.gradient.add(micro, zeros);
+        let first = block.span.first;
+        if self.tables.tied.is_some_and(|(table, _)| table == at) {
+            self.now.tied_first.insert(micro);
+        }
+        if first > 0 {
+            let dx = Matrix::zeros(self.border_rows(&batch), border_width(&self.job.model, first));
+            self.now.backward.insert((first, micro), Arc::new(dx));
+        }
+        Ok(())
+    }
+
+    /// Whether a pass is about the last layers of its stage.
+    fn ends_stage(&self, action: &Action) -> bool {
+        let stage = self.job.decision.stages.get(action.at.stage as usize);
+        stage.map(|s| s.layers.last) == action.at.layers.map(|span| span.last)
+    }
+
+    /// Rows of a border: the positions that a rank holds between layers.
+    fn border_rows(&self, batch: &MicroBatch) -> usize {
+        let apart = match self.job.decision.sequence_parallel {
+            true => self.job.decision.degrees.tp as usize,
+            false => 1,
+        };
+        batch.inputs.len() / apart
+    }
+
     pub(super) fn backward_weight(&mut self, action: &Action, call: &Call) -> Result<(), Fault> {
         let (at, micro) = (self.block(action, call)?, self.micro(action, call)?);
-        let batch = self.tokens(micro, call)?;
+        let batch = self.tokens_of(at, micro, call)?;
         let left = self.now.left.remove(&(at, micro));
         let missing = || self.unsupported(call, "no backward pass left anything");
         let left = left.ok_or_else(missing)?;
         let block = &mut self.blocks[at];
         let mut gradient = block.gradient.blank(block.stage.elements());
         block.stage.add(&block.weights, &batch, left, &mut gradient);
+        self.sum_positions(at, &mut gradient, call)?;
+        let copy = self.blocks[at].copy.clone();
         // Both copies of a table on one rank: one gradient, summed per micro-batch.
         match self.tables.tied {
             Some((first, second)) if at == second && first != second => {
-                self.now.tied.insert(micro, gradient[block.copy.clone()].to_vec());
+                let other = gradient[copy].to_vec();
+                if self.now.tied_first.contains(&micro) {
+                    let first = &mut self.blocks[first];
+                    let elements = first.stage.elements();
+                    crate::matrix::add(&mut first.gradient.total(elements)[..other.len()], &other);
+                } else {
+                    self.now.tied.insert(micro, other);
+                }
             }
             Some((first, _)) if at == first => {
+                self.now.tied_first.insert(micro);
                 if let Some(other) = self.now.tied.remove(&micro) {
                     crate::matrix::add(&mut gradient[..other.len()], &other);
                 }
             }
             _ => {}
         }
-        self.blocks[at].gradient.add(micro, gradient);
+        self.take_routed(at, micro, &mut gradient, call)?;
+        self.blocks[at].add_gradient(micro, gradient);
+        Ok(())
+    }
+
+    /// Sums gradients of which each tensor-parallel rank has computed a summand, from the positions
+    /// that it holds between layers.
+    fn sum_positions(&self, at: usize, gradient: &mut [f32], call: &Call) -> Result<(), Fault> {
+        let summed = || self.blocks[at].stage.placed().filter(|(p, _)| p.is_summed);
+        let Some(group) = self.links.with(Purpose::Layer(Axis::Tensor)) else { return Ok(()) };
+        let mut all: Vec<f32> = summed().flat_map(|(_, place)| gradient[place].to_vec()).collect();
+        if all.is_empty() {
+            return Ok(());
+        }
+        group.all_reduce(Elements::F32(&mut all), Reduction::Sum, call)?;
+        let mut rest = &all[..];
+        for (_, place) in summed() {
+            let (part, tail) = rest.split_at(place.len());
+            gradient[place].copy_from_slice(part);
+            rest = tail;
+        }
         Ok(())
     }
 
@@ -177,9 +288,12 @@ impl Rank<'_> {
         found.ok_or_else(|| self.unsupported(call, "a message has no channel of this rank"))
     }
 
-    /// The part of a border that this rank sends: all of it, or its share of a tensor-parallel
-    /// group, in which all hold the same.
+    /// The part of a border that this rank sends: its share of a tensor-parallel group, in which
+    /// all hold the same; all of it where each holds other positions.
     fn share(&self, elements: usize) -> std::ops::Range<usize> {
+        if self.job.decision.sequence_parallel {
+            return 0..elements;
+        }
         let tp = self.job.decision.degrees.tp as usize;
         part(elements, tp, self.place.tensor as usize)
     }
@@ -209,7 +323,8 @@ impl Rank<'_> {
         let missing = || self.unsupported(call, "a message belongs to no stage");
         let border = self.border(pass, action.at.stage, false).ok_or_else(missing)?;
         let batch = self.tokens(micro, call)?;
-        let (rows, cols) = (batch.inputs.len(), border_width(&self.job.model, border));
+        let cols = border_width(&self.job.model, border);
+        let rows = self.border_rows(&batch);
         let mut values = Matrix::zeros(rows, cols);
         let share = self.share(rows * cols);
         let message = channel.receive(0, share.len() * f32::BYTES, call)?;

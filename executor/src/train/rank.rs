@@ -1,19 +1,22 @@
 //! A rank: what each action of a program means.
 
-use super::block::{Block, place_in};
+use super::block::{Block, Special, place_in};
 use super::job::Job;
 use super::links::Links;
+use super::outer::Meeting;
 use super::place::Place;
+use super::routes::Route;
 use super::rows::{Rows, moves_rows};
 use crate::comm::{Call, Fault, Problem, Task};
 use crate::matrix::Matrix;
-use crate::model::{Carries, Kept, MicroBatch, Remainder, Stage, Unsupported};
+use crate::model::{Carries, Kept, MicroBatch, Remainder, Split, Stage, Unsupported};
 use crate::optimizer::{LossScale, SquareSum, clip_factor};
 use crate::record::Recorder;
 use plan::program::{Action, ActionId, BufferId, BufferKind, Class, LayerSpan, Op, Purpose};
+use plan::schedule::Shape;
 use plan::work::Pass;
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -47,12 +50,15 @@ pub struct Rank<'a> {
     pub(super) job: &'a Job,
     pub(super) place: Place,
     pub(super) class: &'a Class,
+    /// Its place in the program.
+    class_id: u32,
     pub(super) links: Links,
     pub(super) blocks: Vec<Block>,
     pub(super) now: Step,
     /// What pieces of text left for the next step, by block and micro-batch of sequences.
     pub(super) carries: BTreeMap<(usize, u32), Carries<f32>>,
     pub(super) tables: Tables,
+    pub(super) late: Late,
     /// Steps taken.
     pub(super) step: u64,
     /// Updates applied.
@@ -73,8 +79,26 @@ pub(super) struct Tables {
     pub recomputed: BTreeSet<usize>,
     /// Layers with a table whose gradient travels as rows.
     with_rows: BTreeSet<LayerSpan>,
+    /// Layers with a table whose rows are with their owners.
+    pub owned: BTreeSet<LayerSpan>,
+    /// Blocks of each fragment of replicas that train apart.
+    pub fragments: BTreeMap<u32, Vec<usize>>,
+    /// Steps by which the gradients of a block are late, where they are.
+    pub ages: BTreeMap<usize, usize>,
     /// Blocks of the embedding and of its second copy, where both are here.
     pub tied: Option<(usize, usize)>,
+}
+
+/// A forward pass with the tokens that it was about.
+pub(super) type KeptWithTokens = (Kept<f32>, Arc<MicroBatch>);
+
+/// What waits for a later step, where gradients are late.
+#[derive(Default)]
+pub(super) struct Late {
+    /// Forward passes by block and micro-batch, oldest first.
+    pub kept: BTreeMap<(usize, u32), VecDeque<KeptWithTokens>>,
+    /// Gradients of the step before, by border and micro-batch.
+    pub backward: BTreeMap<(u32, u32), Arc<Matrix<f32>>>,
 }
 
 /// What exists during one step.
@@ -85,6 +109,12 @@ pub(super) struct Step {
     pub forward: BTreeMap<(u32, u32), Arc<Matrix<f32>>>,
     pub backward: BTreeMap<(u32, u32), Arc<Matrix<f32>>>,
     pub kept: BTreeMap<(usize, u32), Kept<f32>>,
+    /// Activations that were copied to the host.
+    pub away: BTreeMap<(usize, u32), Kept<f32>>,
+    /// Tokens of passes whose gradients are late.
+    pub older: BTreeMap<(usize, u32), Arc<MicroBatch>>,
+    /// Micro-batches for which the first copy of a table has its gradient.
+    pub tied_first: BTreeSet<u32>,
     pub left: BTreeMap<(usize, u32), Remainder<f32>>,
     pub carries: BTreeMap<(usize, u32), Carries<f32>>,
     pub losses: BTreeMap<u32, f64>,
@@ -92,6 +122,8 @@ pub(super) struct Step {
     pub tied: BTreeMap<u32, Vec<f32>>,
     /// Rows of tables on their way between replicas, by block.
     pub rows: BTreeMap<usize, Rows>,
+    /// Rows of tables on their way to and from their owners, by block and micro-batch.
+    pub routes: BTreeMap<(usize, u32), Route>,
     /// The message that came last, where it is a part of a border.
     pub arrived: Option<(Pass, u32, u32)>,
     norm: Option<f64>,
@@ -111,14 +143,17 @@ impl<'a> Rank<'a> {
             instead: "start as many ranks as the plan has",
         };
         let (class, _) = job.program.class_of(rank).ok_or_else(missing)?;
-        let class = &job.program.classes[class];
-        let tables = Tables::new(class);
-        let mut made = Self::bare(job, place, class, links, tables);
+        let mut made = Self::bare(job, place, class, links);
         made.make_blocks()?;
         Ok(made)
     }
 
-    fn bare(job: &'a Job, place: Place, class: &'a Class, links: Links, tables: Tables) -> Self {
+    fn bare(job: &'a Job, place: Place, class: usize, links: Links) -> Self {
+        let (class, class_id) = (&job.program.classes[class], class as u32);
+        let d = &job.decision;
+        let (kind, ranks) = (d.schedule, d.degrees.pp);
+        let (micro_batches, chunks) = (d.batch.micro_batches, d.chunks);
+        let tables = Tables::new(class, &Shape { kind, ranks, micro_batches, chunks });
         let (now, carries) = (Step::default(), BTreeMap::new());
         let (step, updates, scale) = (0, 0, job.recipe.scale);
         let (blocks, recorder) = (Vec::new(), None);
@@ -126,11 +161,13 @@ impl<'a> Rank<'a> {
             job,
             place,
             class,
+            class_id,
             links,
             blocks,
             now,
             carries,
             tables,
+            late: Late::default(),
             step,
             updates,
             scale,
@@ -140,7 +177,12 @@ impl<'a> Rank<'a> {
 
     fn make_blocks(&mut self) -> Result<(), Unsupported> {
         let job = self.job;
-        let tensor = (self.place.tensor as usize, job.decision.degrees.tp as usize);
+        let degrees = job.decision.degrees;
+        let split = Split {
+            tensor: (self.place.tensor as usize, degrees.tp as usize),
+            expert: ((self.place.data % degrees.ep.max(1)) as usize, degrees.ep.max(1) as usize),
+            sequence: job.decision.sequence_parallel && degrees.tp > 1,
+        };
         let spans: Vec<LayerSpan> = self.tables.blocks.keys().copied().collect();
         let ends = |layer: u32| spans.iter().any(|s| s.first <= layer && layer <= s.last);
         let is_tied = job.model.table.is_some_and(|table| table.tied);
@@ -148,15 +190,21 @@ impl<'a> Rank<'a> {
         let copy_is_local = is_tied && ends(0) && ends(last) && last > 0;
         for span in &spans {
             let chain = span.first as usize..span.last as usize + 1;
-            let stage = Stage::new(&job.model, chain, tensor)?;
+            let stage = Stage::new(&job.model, chain, split)?;
             let group = |purpose: Purpose| place_in(self.links.with(purpose));
             let holds = |s: &&plan::document::StageDecision| {
                 s.layers.first <= span.first && span.last <= s.layers.last
             };
             let zero = job.decision.stages.iter().find(holds).map_or(0, |stage| stage.zero);
             let (rule, seed) = (&job.recipe.rule, job.recipe.seed);
-            let special = (copy_is_local, self.tables.with_rows.contains(span));
-            self.blocks.push(Block::new(stage, zero, rule, seed, special, &group));
+            let special = Special {
+                copy_is_local,
+                has_rows: self.tables.with_rows.contains(span),
+                has_owners: self.tables.owned.contains(span),
+            };
+            let mut block = Block::new(stage, zero, rule, seed, special, &group);
+            block.meeting = job.decision.local_steps.map(|_| Meeting::new(&block.weights));
+            self.blocks.push(block);
         }
         self.tables.tied = copy_is_local.then(|| (0, self.blocks.len() - 1));
         Ok(())
@@ -165,7 +213,8 @@ impl<'a> Rank<'a> {
     /// How long and as what an action may wait.
     pub(super) fn call(&self, id: usize, action: &Action) -> Call {
         let task = Task::Action(ActionId(id as u32), action.op, action.at);
-        Call { task, limit: self.job.recipe.limit }
+        let limit = self.job.watchdog.limit(self.class_id, id as u32);
+        Call { task, limit }
     }
 
     /// A fault of this rank.
@@ -200,6 +249,7 @@ impl<'a> Rank<'a> {
             }
         }
         self.refresh_copy();
+        self.late.backward = std::mem::take(&mut self.now.backward);
         self.blocks.iter_mut().for_each(Block::clear);
         if let Some(recorder) = &mut self.recorder {
             recorder.end();
@@ -232,7 +282,13 @@ impl<'a> Rank<'a> {
             Op::ReduceRows => self.reduce_rows(action, call),
             Op::GatherRows => self.gather_rows(action, call),
             Op::AddRows => self.add_rows(action, call),
-            other => Err(self.unsupported(call, &format!("{other:?} is not executed yet"))),
+            Op::RouteRows(pass) => self.route(pass, action, call),
+            Op::Offload => self.offload(action, call),
+            Op::Reload => self.reload(action, call),
+            Op::Delta => self.difference(action, call),
+            Op::ReduceDelta => self.reduce_difference(action, call),
+            Op::OuterStep => self.outer_step(action, call),
+            Op::Merge => self.merge(action, call),
         }
     }
 
@@ -284,15 +340,24 @@ impl<'a> Rank<'a> {
             let (losses, rest) = tail.as_chunks();
             let part = SquareSum::from_bytes(head).filter(|_| rest.is_empty());
             let damaged = || Problem::Damaged { from, what: "it is no norm with losses" };
-            squares.join(part.ok_or_else(|| self.fault(call, damaged()))?);
+            let part = part.ok_or_else(|| self.fault(call, damaged()))?;
+            // Replicas that train apart have a norm each.
+            let place = Place::new(from, &self.job.decision.degrees);
+            if self.job.decision.local_steps.is_none() || place.data == self.place.data {
+                squares.join(part);
+            }
             losses.iter().for_each(|raw| loss += f64::from_le_bytes(*raw));
         }
         Ok((squares, loss * self.job.batches.per_prediction()))
     }
 }
 
+fn block_of(tables: &Tables, action: &Action) -> Option<usize> {
+    action.at.layers.and_then(|span| tables.blocks.get(&span).copied())
+}
+
 impl Tables {
-    fn new(class: &Class) -> Self {
+    fn new(class: &Class, shape: &Shape) -> Self {
         let mut tables = Self::default();
         let passes = || class.actions.iter().filter(|action| action.is_pass());
         let spans: BTreeSet<LayerSpan> = passes().filter_map(|action| action.at.layers).collect();
@@ -310,6 +375,19 @@ impl Tables {
         let recomputed = again.filter_map(block).collect();
         let exchanged = class.actions.iter().filter(|action| moves_rows(action.op));
         let with_rows = exchanged.filter_map(|action| action.at.layers).collect();
-        Self { of_buffer, recomputed, with_rows, ..tables }
+        let routed = class.actions.iter().filter(|a| matches!(a.op, Op::RouteRows(_)));
+        let owned = routed.filter_map(|action| action.at.layers).collect();
+        let mut tables = Self { of_buffer, recomputed, with_rows, owned, ..tables };
+        for action in class.actions.iter().filter(|action| action.op == Op::Delta) {
+            let read = action.reads.iter().filter_map(|a| tables.of_buffer.get(&a.buffer));
+            let blocks: BTreeSet<usize> = read.copied().collect();
+            tables.fragments.insert(action.at.part, blocks.into_iter().collect());
+        }
+        for action in passes() {
+            if let (Some(at), age @ 1..) = (block_of(&tables, action), shape.age(action.at.stage)) {
+                tables.ages.insert(at, age as usize);
+            }
+        }
+        tables
     }
 }

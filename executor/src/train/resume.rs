@@ -1,6 +1,7 @@
 //! What a rank shares before it starts and when it stops: digests, and its part of a checkpoint.
 
 use super::block::Block;
+use super::outer::Meeting;
 use super::rank::Rank;
 use super::run::RunError;
 use crate::checkpoint::{Checkpoint, CheckpointError, Tensor};
@@ -95,7 +96,13 @@ impl Rank<'_> {
     /// What this rank alone contributes: its parts of weights and state, without second copies.
     fn pieces(&self) -> Vec<Piece> {
         let mut pieces = Vec::new();
+        let replica = self.replica();
         for block in &self.blocks {
+            let all = 0..block.stage.elements();
+            let meeting = block.meeting.iter().filter(|_| self.place.data == 0);
+            for (name, values) in meeting.flat_map(met) {
+                pieces.extend(self.cut(block, all.clone(), name, values));
+            }
             for (i, shared) in block.shared.iter().enumerate() {
                 if !shared.is_sharded && shared.place > 0 {
                     continue;
@@ -106,14 +113,23 @@ impl Rank<'_> {
                     _ => &block.weights[own.clone()],
                 };
                 let slots = self.job.recipe.rule.slots().iter();
-                let states =
-                    slots.zip(block.state(i)).map(|(slot, v)| (format!("{slot}/"), &v[..]));
-                for (prefix, values) in std::iter::once((String::new(), weights)).chain(states) {
+                let states = slots.zip(block.state(i));
+                let states = states.map(|(slot, v)| (format!("{replica}{slot}/"), &v[..]));
+                for (prefix, values) in std::iter::once((replica.clone(), weights)).chain(states) {
                     pieces.extend(self.cut(block, own.clone(), &prefix, values));
                 }
             }
         }
         pieces
+    }
+
+    /// In front of the names of what a replica alone holds: where replicas train apart, of all but
+    /// the first.
+    fn replica(&self) -> String {
+        match (self.job.decision.local_steps, self.place.data) {
+            (None, _) | (_, 0) => String::new(),
+            (Some(_), replica) => format!("replica/{replica}/"),
+        }
     }
 
     /// The sequences of a micro-batch of sequences, among those of a step.
@@ -126,18 +142,23 @@ impl Rank<'_> {
     /// What layers carry from text to text, one row per sequence.
     fn carried(&self) -> Vec<Piece> {
         let mut pieces = Vec::new();
-        let mine = self.carries.iter().filter(|_| self.place.tensor == 0);
-        for (&(block, number), carries) in mine {
-            let (first, sequences) = (self.blocks[block].span.first, self.sequences(number));
-            for (layer, carry) in (first..).zip(&carries.0) {
+        for (&(block, number), carries) in &self.carries {
+            let (stage, sequences) = (&self.blocks[block].stage, self.sequences(number));
+            let each = (sequences.end - sequences.start) as usize;
+            for (layer, carry) in carries.0.iter().enumerate() {
                 for (part, matrix) in carry.parts().into_iter().enumerate() {
-                    let each = (sequences.end - sequences.start) as usize;
-                    let width = matrix.data().len() / each.max(1);
-                    let start = sequences.start * width as u64;
+                    let held = matrix.data().len() / each.max(1);
+                    let split = stage.carried_columns(layer, part);
+                    if split.is_none() && self.place.tensor > 0 {
+                        continue;
+                    }
+                    let (width, columns) = split.unwrap_or((held, 0..held));
+                    let row =
+                        |row: u64| columns.clone().map(move |c| row * width as u64 + c as u64);
                     pieces.push(Piece {
-                        name: carry_name(layer, part),
+                        name: carry_name(self.blocks[block].span.first + layer as u32, part),
                         shape: [self.job.decision.batch.global_sequences as usize, width],
-                        indices: (start..).take(matrix.data().len()).collect(),
+                        indices: sequences.clone().flat_map(row).collect(),
                         values: matrix.data().to_vec(),
                     });
                 }
@@ -156,12 +177,18 @@ impl Rank<'_> {
                 let block = &self.blocks[at];
                 let each = (sequences.end - sequences.start) as usize;
                 let mut carries = block.stage.start(each);
-                for (layer, carry) in (block.span.first..).zip(&mut carries.0) {
+                for (layer, carry) in carries.0.iter_mut().enumerate() {
                     let rows = |part: usize| {
-                        let tensor = checkpoint.tensors.get(&carry_name(layer, part))?;
+                        let name = carry_name(block.span.first + layer as u32, part);
+                        let tensor = checkpoint.tensors.get(&name)?;
                         let width = *tensor.shape.get(1).filter(|_| tensor.shape[0] == all)?;
                         let rows = sequences.start as usize * width..sequences.end as usize * width;
-                        tensor.values.get(rows).map(<[f32]>::to_vec)
+                        let values = tensor.values.get(rows)?;
+                        let split = block.stage.carried_columns(layer, part);
+                        let (_, columns) = split.unwrap_or((width, 0..width));
+                        let row = |row: &[f32]| row.get(columns.clone()).map(<[f32]>::to_vec);
+                        let kept: Option<Vec<_>> = values.chunks(width.max(1)).map(row).collect();
+                        Some(kept?.concat())
                     };
                     let parts: Option<Vec<_>> = (0..carry.parts().len()).map(rows).collect();
                     if let Some(restored) = parts.and_then(|parts| carry.with(parts)) {
@@ -211,14 +238,26 @@ impl Rank<'_> {
             return Err(CheckpointError::OtherModel { ours, theirs }.into());
         }
         let slots = self.job.recipe.rule.slots();
+        let has = |prefix: &str| checkpoint.tensors.keys().any(|name| name.starts_with(prefix));
+        // Written by replicas that trained in step, all start from the same.
+        let replica = Some(self.replica()).filter(|prefix| has(prefix)).unwrap_or_default();
         for block in &mut self.blocks {
             block.unpack();
             let mut weights = std::mem::take(&mut block.weights);
-            fill(block, checkpoint, "", &mut weights)?;
+            fill(block, checkpoint, &replica, &mut weights)?;
+            if self.job.decision.local_steps.is_some() {
+                let mut meeting = Meeting::new(&weights);
+                for (name, values) in met_mut(&mut meeting) {
+                    if has(name) {
+                        fill(block, checkpoint, name, values)?;
+                    }
+                }
+                block.meeting = Some(meeting);
+            }
             block.weights = weights;
             for (number, slot) in slots.iter().enumerate() {
                 let mut whole = vec![0.0; block.stage.elements()];
-                fill(block, checkpoint, &format!("{slot}/"), &mut whole)?;
+                fill(block, checkpoint, &format!("{replica}{slot}/"), &mut whole)?;
                 for i in 0..block.shared.len() {
                     let own = block.shared[i].own.clone();
                     block.state_mut(i)[number].copy_from_slice(&whole[own]);
@@ -231,6 +270,17 @@ impl Rank<'_> {
         self.scale = checkpoint.scale.unwrap_or(self.scale);
         Ok(())
     }
+}
+
+/// What replicas that train apart have in common, with what stands before the names.
+fn met(meeting: &Meeting) -> [(&'static str, &[f32]); 3] {
+    let Meeting { anchor, velocity, delta } = meeting;
+    [("outer/anchor/", anchor), ("outer/velocity/", velocity), ("outer/delta/", delta)]
+}
+
+fn met_mut(meeting: &mut Meeting) -> [(&'static str, &mut [f32]); 3] {
+    let Meeting { anchor, velocity, delta } = meeting;
+    [("outer/anchor/", anchor), ("outer/velocity/", velocity), ("outer/delta/", delta)]
 }
 
 fn carry_name(layer: u32, part: usize) -> String {

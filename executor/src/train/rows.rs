@@ -5,14 +5,18 @@
 //! | gather | one row per token: G·K·D |
 //! | dedup-gather | one row per different token of a rank |
 //! | unique | token ids, then one row per different token of all: G·K + U·D |
+//! | sharded | ids to the rows' owners, rows back; gradients of rows to their owners: see `routes` |
 //!
 //! Rows are summed in the order of the ranks, so that every exchange gives the bits of the dense
-//! one (Patwary et al. 2018, arXiv:1810.10045).
+//! one (Patwary et al. 2018, arXiv:1810.10045) — unless numbers travel in half precision. Rows are
+//! named by their place in what is held of the table: ranks of the group hold the same words.
 
 use super::rank::Rank;
-use crate::comm::{Call, Communicator, Elements, Fault, Problem, Reduction};
-use crate::float::Float;
+use super::wire::Wire;
+use crate::comm::{Call, Communicator, Elements, Fault, Problem, Reduction, part};
 use crate::matrix::{Matrix, add};
+use crate::model::{Cut, MicroBatch};
+use crate::ops::embedding::held;
 use plan::exchange::Exchange;
 use plan::program::{Action, Cause, Op, Purpose};
 use std::collections::BTreeSet;
@@ -22,11 +26,38 @@ use std::sync::Arc;
 /// Rows on their way.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
-    /// Token ids, rising.
+    /// Rows of the table, rising.
     ids: Vec<u32>,
     values: Matrix<f32>,
     /// What came from each replica.
-    gathered: Vec<Vec<u8>>,
+    pub gathered: Vec<Vec<u8>>,
+}
+
+/// A table whose gradient travels as rows.
+#[derive(Clone, Debug)]
+pub(super) struct Table {
+    /// Its place among what a block shares.
+    pub shared: usize,
+    /// Its elements in the block.
+    pub range: Range<usize>,
+    pub width: usize,
+    /// The word of the first row that is held, and how many are.
+    pub first: u32,
+    pub rows: usize,
+}
+
+impl Table {
+    /// Elements of a row in the block.
+    pub fn row(&self, id: u32) -> Option<Range<usize>> {
+        let start = self.range.start + id as usize * self.width;
+        ((id as usize) < self.rows).then_some(start..start + self.width)
+    }
+
+    /// Elements of a row in the table alone.
+    pub fn place(&self, id: u32) -> Option<Range<usize>> {
+        let start = id as usize * self.width;
+        ((id as usize) < self.rows).then_some(start..start + self.width)
+    }
 }
 
 /// Whether an operation moves rows of a table.
@@ -43,64 +74,92 @@ pub(super) fn moves_rows(op: Op) -> bool {
     )
 }
 
-fn encode(ids: &[u32]) -> Vec<u8> {
+pub(super) fn encode(ids: &[u32]) -> Vec<u8> {
     ids.iter().flat_map(|id| id.to_le_bytes()).collect()
 }
 
-fn decode(bytes: &[u8]) -> Vec<u32> {
-    bytes.as_chunks().0.iter().map(|raw| u32::from_le_bytes(*raw)).collect()
+/// Ids of a message; `None` where it is cut.
+pub(super) fn decode(bytes: &[u8]) -> Option<Vec<u32>> {
+    let (ids, rest) = bytes.as_chunks();
+    rest.is_empty().then(|| ids.iter().map(|raw| u32::from_le_bytes(*raw)).collect())
 }
 
+const NOT_THERE: &str = "it names a token that is not in the table";
+
 impl Rank<'_> {
-    fn exchange_group(&self, call: &Call) -> Result<Arc<dyn Communicator>, Fault> {
+    pub(super) fn exchange_group(&self, call: &Call) -> Result<Arc<dyn Communicator>, Fault> {
         let group = self.links.with(Purpose::Exchange).cloned();
         group.ok_or_else(|| self.unsupported(call, "rows have nobody to go to"))
     }
 
-    /// Place of the table in a block, and the width of its rows.
-    fn table(&self, at: usize, call: &Call) -> Result<(Range<usize>, usize), Fault> {
+    pub(super) fn damaged(&self, call: &Call, from: usize, what: &'static str) -> Fault {
+        let group = self.links.with(Purpose::Exchange);
+        let from = group.map_or(from as u32, |group| group.rank(from));
+        self.fault(call, Problem::Damaged { from, what })
+    }
+
+    /// Ids that members sent.
+    pub(super) fn ids(&self, came: &[Vec<u8>], call: &Call) -> Result<Vec<Vec<u32>>, Fault> {
+        let one = |(from, bytes): (usize, &Vec<u8>)| {
+            decode(bytes).ok_or_else(|| self.damaged(call, from, "it is no list of tokens"))
+        };
+        came.iter().enumerate().map(one).collect()
+    }
+
+    /// How numbers of rows travel.
+    pub(super) fn wire(&self) -> Wire {
+        let bytes = self.job.decision.embedding.map_or(4, |e| e.wire_bytes);
+        if bytes == 2 { Wire::Half } else { Wire::Single }
+    }
+
+    /// The table of a block.
+    pub(super) fn table(&self, at: usize, call: &Call) -> Result<Table, Fault> {
         let block = &self.blocks[at];
-        let shared = block.shared.iter().find(|shared| shared.purpose == Purpose::Exchange);
-        let range = shared.map(|shared| shared.range.clone());
-        let width = range.as_ref().and_then(|range| {
-            let mut placed = block.stage.placed();
-            placed.find(|(_, place)| place == range).map(|(parameter, _)| parameter.cols)
+        let shared = block.shared.iter().position(|shared| shared.purpose == Purpose::Exchange);
+        let found = shared.and_then(|shared| {
+            let range = block.shared[shared].range.clone();
+            let parameter = block.stage.placed().find(|(_, place)| *place == range)?.0;
+            let (rows, width) = parameter.held();
+            let first = if let Cut::Rows(rows) = &parameter.cut { rows.start as u32 } else { 0 };
+            Some(Table { shared, range, width, first, rows })
         });
-        range.zip(width).ok_or_else(|| self.unsupported(call, "this block has no table of rows"))
+        found.ok_or_else(|| self.unsupported(call, "this block has no table of rows"))
+    }
+
+    /// Rows of a table that a micro-batch touches, one entry per use.
+    pub(super) fn touched_by(&self, at: usize, table: &Table, batch: &MicroBatch) -> Vec<u32> {
+        let sample = batch.sample.iter().flat_map(|sample| &sample.words);
+        let outputs = batch.targets.iter().chain(sample);
+        let is_input = self.blocks[at].span.first == 0;
+        let words: Vec<u32> =
+            if is_input { batch.inputs.clone() } else { outputs.copied().collect() };
+        let local = |word| held(word, table.first, table.rows).map(|row| row as u32);
+        words.into_iter().filter_map(local).collect()
     }
 
     /// Rows of a table that this rank's step touched, one entry per use.
-    fn touched(&self, at: usize) -> Vec<u32> {
-        let is_input = self.blocks[at].span.first == 0;
-        let mut ids = Vec::new();
-        for batch in self.now.batches.values() {
-            if is_input {
-                ids.extend_from_slice(&batch.inputs);
-                continue;
-            }
-            ids.extend_from_slice(&batch.targets);
-            ids.extend(batch.sample.iter().flat_map(|sample| &sample.words));
-        }
-        ids
+    fn touched(&self, at: usize, table: &Table) -> Vec<u32> {
+        let batches = self.now.batches.values();
+        batches.flat_map(|batch| self.touched_by(at, table, batch)).collect()
     }
 
-    /// The gradient rows of some tokens.
-    fn gradient_rows(&mut self, at: usize, ids: &[u32], call: &Call) -> Result<Matrix<f32>, Fault> {
-        let (range, width) = self.table(at, call)?;
-        let block = &mut self.blocks[at];
-        let elements = block.stage.elements();
-        let table = &block.gradient.total(elements)[range];
-        let mut rows = Matrix::zeros(ids.len(), width);
+    /// The gradient of some rows.
+    fn gradient_rows(&mut self, at: usize, table: &Table, ids: &[u32]) -> Matrix<f32> {
+        let gradient = self.blocks[at].table_gradient(table.shared);
+        let mut rows = Matrix::zeros(ids.len(), table.width);
         for (row, &id) in ids.iter().enumerate() {
-            rows.row_mut(row).copy_from_slice(&table[id as usize * width..][..width]);
+            if let Some(place) = table.place(id) {
+                rows.row_mut(row).copy_from_slice(&gradient[place]);
+            }
         }
-        Ok(rows)
+        rows
     }
 
-    /// Token ids of all replicas, one per token.
+    /// Rows that all replicas touched, one entry per use.
     pub(super) fn gather_ids(&mut self, action: &Action, call: &Call) -> Result<(), Fault> {
         let (at, group) = (self.block(action, call)?, self.exchange_group(call)?);
-        let message = encode(&self.touched(at));
+        let table = self.table(at, call)?;
+        let message = encode(&self.touched(at, &table));
         let gathered = group.all_to_all(vec![message; group.size()], call)?;
         self.now.rows.entry(at).or_default().gathered = gathered;
         Ok(())
@@ -110,27 +169,65 @@ impl Rank<'_> {
     pub(super) fn align_rows(&mut self, action: &Action, call: &Call) -> Result<(), Fault> {
         let at = self.block(action, call)?;
         let gathered = std::mem::take(&mut self.now.rows.entry(at).or_default().gathered);
-        let all: BTreeSet<u32> = gathered.iter().flat_map(|bytes| decode(bytes)).collect();
-        let ids: Vec<u32> = all.into_iter().collect();
-        let (range, width) = self.table(at, call)?;
-        if ids.last().is_some_and(|&last| (last as usize + 1) * width > range.len()) {
-            return Err(self.unsupported(call, "a token came that is not in the table"));
+        let table = self.table(at, call)?;
+        let mut all = BTreeSet::new();
+        for (from, ids) in self.ids(&gathered, call)?.into_iter().enumerate() {
+            if ids.iter().any(|&id| table.place(id).is_none()) {
+                return Err(self.damaged(call, from, NOT_THERE));
+            }
+            all.extend(ids);
         }
-        let values = self.gradient_rows(at, &ids, call)?;
+        let ids: Vec<u32> = all.into_iter().collect();
+        let values = self.gradient_rows(at, &table, &ids);
         self.now.rows.insert(at, Rows { ids, values, gathered: Vec::new() });
         Ok(())
     }
 
     pub(super) fn reduce_rows(&mut self, action: &Action, call: &Call) -> Result<(), Fault> {
         let (at, group) = (self.block(action, call)?, self.exchange_group(call)?);
-        let (range, width) = self.table(at, call)?;
+        let table = self.table(at, call)?;
         let mut rows = self.now.rows.remove(&at).unwrap_or_default();
-        group.all_reduce(Elements::F32(rows.values.data_mut()), Reduction::Sum, call)?;
-        let block = &mut self.blocks[at];
-        let elements = block.stage.elements();
-        let table = &mut block.gradient.total(elements)[range];
+        match self.wire() {
+            Wire::Single => {
+                let values = Elements::F32(rows.values.data_mut());
+                group.all_reduce(values, Reduction::Sum, call)?;
+            }
+            Wire::Half => self.reduce_halves(group.as_ref(), rows.values.data_mut(), call)?,
+        }
+        let gradient = self.blocks[at].table_gradient(table.shared);
         for (row, &id) in rows.ids.iter().enumerate() {
-            table[id as usize * width..][..width].copy_from_slice(rows.values.row(row));
+            if let Some(place) = table.place(id) {
+                gradient[place].copy_from_slice(rows.values.row(row));
+            }
+        }
+        Ok(())
+    }
+
+    /// An all-reduce whose numbers travel in half precision and are added in single precision, in
+    /// the order of the ranks. Every rank gets the same rounded sums.
+    fn reduce_halves(
+        &self,
+        group: &dyn Communicator,
+        values: &mut [f32],
+        call: &Call,
+    ) -> Result<(), Fault> {
+        let (n, wire) = (group.size(), Wire::Half);
+        let piece = |i: usize| wire.encode(&values[part(values.len(), n, i)]);
+        let came = group.all_to_all((0..n).map(piece).collect(), call)?;
+        let own = part(values.len(), n, group.place());
+        let (mut sum, mut addend) = (vec![0.0; own.len()], vec![0.0; own.len()]);
+        for (from, message) in came.iter().enumerate() {
+            if !wire.read(message, &mut addend) {
+                return Err(self.damaged(call, from, "it is no part of the rows"));
+            }
+            add(&mut sum, &addend);
+        }
+        let came = group.all_to_all(vec![wire.encode(&sum); n], call)?;
+        for (from, message) in came.iter().enumerate() {
+            let place = part(values.len(), n, from);
+            if !wire.read(message, &mut values[place]) {
+                return Err(self.damaged(call, from, "it is no part of the rows"));
+            }
         }
         Ok(())
     }
@@ -138,20 +235,20 @@ impl Rank<'_> {
     /// Rows of all replicas, with their ids.
     pub(super) fn gather_rows(&mut self, action: &Action, call: &Call) -> Result<(), Fault> {
         let (at, group) = (self.block(action, call)?, self.exchange_group(call)?);
-        let all = self.touched(at);
+        let table = self.table(at, call)?;
+        let all = self.touched(at, &table);
         let different: BTreeSet<u32> = all.iter().copied().collect();
         let mut ids: Vec<u32> = different.into_iter().collect();
-        let mut values = self.gradient_rows(at, &ids, call)?.into_vec();
+        let mut values = self.gradient_rows(at, &table, &ids).into_vec();
         if action.cause == Cause::Exchange(Exchange::Gather) {
             // One row per token: repeated tokens are already added up in the first one's row, so
             // the rows of the others are zeros.
             let extra = all.len() - ids.len();
-            let width = values.len() / ids.len().max(1);
             ids.extend(std::iter::repeat_n(ids.first().copied().unwrap_or(0), extra));
-            values.resize(ids.len() * width, 0.0);
+            values.resize(ids.len() * table.width, 0.0);
         }
         let mut message = encode(&ids);
-        f32::write(&values, &mut message);
+        self.wire().write(&values, &mut message);
         let gathered = group.all_to_all(vec![message; group.size()], call)?;
         self.now.rows.entry(at).or_default().gathered = gathered;
         Ok(())
@@ -160,28 +257,26 @@ impl Rank<'_> {
     /// Sums gathered rows, those of lower ranks first.
     pub(super) fn add_rows(&mut self, action: &Action, call: &Call) -> Result<(), Fault> {
         let at = self.block(action, call)?;
-        let (range, width) = self.table(at, call)?;
-        let rows = self.now.rows.remove(&at).unwrap_or_default();
-        let own = self.touched(at);
-        let rank = self.place.rank;
-        let block = &mut self.blocks[at];
-        let elements = block.stage.elements();
-        let table = &mut block.gradient.total(elements)[range];
-        for id in own {
-            table[id as usize * width..][..width].fill(0.0);
+        if self.tables.owned.contains(&self.blocks[at].span) {
+            return self.add_routed(at, action, call);
         }
-        for (from, message) in (0..).zip(&rows.gathered) {
-            let count = message.len() / (4 + 4 * width);
-            let (ids, raw) = message.split_at(4 * count);
-            let mut values = vec![0.0; count * width];
-            f32::read(raw, &mut values);
-            for (id, row) in decode(ids).into_iter().zip(values.chunks_exact(width)) {
-                let Some(into) = table.get_mut(id as usize * width..(id as usize + 1) * width)
-                else {
-                    let what = "it names a token that is not in the table";
-                    return Err(Fault::new(rank, call.task, Problem::Damaged { from, what }));
+        let table = self.table(at, call)?;
+        let rows = self.now.rows.remove(&at).unwrap_or_default();
+        let (own, wire) = (self.touched(at, &table), self.wire());
+        let gradient = self.blocks[at].table_gradient(table.shared);
+        for place in own.into_iter().filter_map(|id| table.place(id)) {
+            gradient[place].fill(0.0);
+        }
+        for (from, message) in rows.gathered.iter().enumerate() {
+            let came = wire.rows(message, table.width);
+            let what = "it is no list of rows";
+            let (ids, values) = came.ok_or_else(|| self.damaged(call, from, what))?;
+            let gradient = self.blocks[at].table_gradient(table.shared);
+            for (id, row) in ids.into_iter().zip(values.chunks_exact(table.width)) {
+                let Some(place) = table.place(id) else {
+                    return Err(self.damaged(call, from, NOT_THERE));
                 };
-                add(into, row);
+                add(&mut gradient[place], row);
             }
         }
         Ok(())

@@ -4,7 +4,7 @@ use super::job::Job;
 use super::links::Links;
 use super::rank::{Rank, StepReport, doing};
 use crate::checkpoint::{Checkpoint, CheckpointError};
-use crate::comm::{Communicator, Fault, Group, Ledger, Problem, Task, Threads, Transport};
+use crate::comm::{Fault, Ledger, Problem, Task, Threads, Transport};
 use crate::gemm::limit_threads;
 use crate::model::Unsupported;
 use crate::record::{Held, Recorder, Waited, Watched};
@@ -98,12 +98,11 @@ fn steps(
         None => transport.clone(),
     };
     let _turn = job.recording.turn().map(Held::take);
-    let wrap = |group: Group| Arc::new(group) as Arc<dyn Communicator>;
     let missing = || Unsupported::Decision {
         what: format!("rank {} of {}", transport.rank(), job.program.ranks),
         instead: "start as many ranks as the plan has",
     };
-    let links = Links::new(job, transport, &wrap).ok_or_else(missing)?;
+    let links = Links::new(job, transport).ok_or_else(missing)?;
     let mut rank = Rank::new(job, links, transport.rank())?;
     rank.compare_digests()?;
     if let Some(checkpoint) = from {

@@ -6,17 +6,15 @@
 
 use super::job::Job;
 use super::links::Links;
+use super::network::Network;
 use super::rank::Rank;
 use super::run::{Observer, Outcome, RunError};
-use crate::comm::{Call, Communicator, Delay, Fake, Fault, Group, LinkPrice, Tag, Transport};
+use crate::comm::{Call, Communicator, Delay, Fake, Fault, Group, Tag, Transport};
 use crate::comm::{Problem, Task};
 use crate::gemm::limit_threads;
 use crate::record::Recorder;
 use plan::record::RecordMode;
 use std::sync::Arc;
-
-/// What a message between some ranks costs.
-pub type Network<'a> = &'a (dyn Fn(&[u32]) -> LinkPrice + Sync);
 
 /// A rank without others.
 struct Alone {
@@ -58,12 +56,12 @@ pub fn run_slice(
     job: &Job,
     rank: u32,
     until: u64,
-    network: Network<'_>,
+    network: &Network,
     observe: Observer<'_>,
 ) -> Result<Outcome, RunError> {
     limit_threads(job.recipe.threads);
-    let wrap = |group: Group| -> Arc<dyn Communicator> {
-        let price = network(group.members());
+    let wrap = |group: Group, _: Tag| -> Arc<dyn Communicator> {
+        let price = network.link(group.members());
         let alone = Fake::new(group.place(), group.size());
         Arc::new(Delay::new(Arc::new(alone), price))
     };
@@ -72,7 +70,7 @@ pub fn run_slice(
         let what = format!("the plan has ranks 0 to {}", job.program.ranks.saturating_sub(1));
         Fault::new(rank, Task::Other("starting"), Problem::Unsupported(what))
     };
-    let links = Links::new(job, &transport, &wrap).ok_or_else(missing)?;
+    let links = Links::made(job, &transport, &wrap).ok_or_else(missing)?;
     let mut made = Rank::new(job, links, rank)?;
     if job.recording.mode != RecordMode::Off {
         made.recorder = Some(Recorder::new(rank, job.recording.mode, Arc::default()));

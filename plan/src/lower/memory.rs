@@ -89,6 +89,7 @@ pub(super) fn parameters(graph: &OpGraph, context: &Context<'_>) -> LocalParamet
             local.table += count;
         } else {
             local.replicated += count;
+            local.tensors += 1;
         }
     }
     local

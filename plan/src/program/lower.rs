@@ -42,7 +42,7 @@ pub enum Granularity {
     Operator,
 }
 
-/// What a plan leaves open.
+/// What a plan leaves open, or may.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// How finely passes are listed.
@@ -77,6 +77,14 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// These settings, with what a plan decides.
+    fn with(&self, decision: &Decision) -> Self {
+        let local = decision.local_steps.or(self.local);
+        Self { local, offload: self.offload || decision.offload, ..self.clone() }
+    }
+}
+
 /// Lowers a plan.
 ///
 /// The result is the same to the byte for the same arguments, is linear in time and size in the
@@ -91,6 +99,7 @@ pub fn lower(
     facts: &Facts,
     settings: &Settings,
 ) -> Result<Program, LowerError> {
+    let settings = &settings.with(decision);
     let mut draft = Draft::new(model, decision, facts, settings)?;
     passes::expand(&mut draft);
     passes::messages(&mut draft)?;

@@ -1,5 +1,9 @@
 //! Local steps: replicas that train apart and meet now and then.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
 /// When replicas meet (local SGD; DiLoCo, Douillard et al. 2023, arXiv:2311.08105; fragments and
 /// delays as in Streaming DiLoCo, Douillard et al. 2025, arXiv:2501.18512).
 ///
@@ -7,7 +11,10 @@
 /// its last synchronisation is summed over replicas, an outer optimizer applies the mean `delay`
 /// steps later, and the result is merged into the weights that train. Fragments take their turns
 /// evenly over the period.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(deny_unknown_fields)]
 pub struct LocalSteps {
     /// Steps between two synchronisations of a fragment.
     pub every: u32,
@@ -31,11 +38,28 @@ impl LocalSteps {
         (self.sent_at(fragment) + self.delay) % self.every.max(1)
     }
 
+    /// In a few words.
+    #[must_use]
+    pub fn words(self) -> String {
+        let Self { every, fragments, delay } = self;
+        match (fragments, delay) {
+            (1, 0) => format!("apart for {every} steps"),
+            _ => format!("apart for {every} steps, {fragments} fragments, delay {delay}"),
+        }
+    }
+
     /// Whether the policy can run: a period, fragments that each have a step of their own, and
     /// results that are applied before the next ones are sent.
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.every > 0 && self.fragments > 0 && self.delay < self.every
+    }
+}
+
+/// `30:3:5`: period, fragments, delay, as flags take them.
+impl fmt::Display for LocalSteps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.every, self.fragments, self.delay)
     }
 }
 

@@ -8,7 +8,8 @@ use plan::program::{
     BufferKind, DifferentTokens, Flaw, Granularity, LowerError, Op, Program, Purpose, Traffic,
     validate,
 };
-use plan::schedule::{LocalSteps, ScheduleKind, csv, in_flight};
+use plan::schedule::timetable::{Units, timetable};
+use plan::schedule::{LocalSteps, ScheduleKind, Shape, csv, in_flight};
 use plan::work::Pass;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -67,6 +68,44 @@ fn gradient_traffic_is_that_of_zero() {
     let per_step = bytes(&case, 0, replicas);
     assert!(close(per_step, shared * (w + 2.0 * c)));
     assert!(close(per_micro_batch / per_step, m));
+}
+
+/// The table of sail-sg/zero-bubble-pipeline-parallelism@3a91d0c README.md (p stages, m
+/// micro-batches, F = B = W), relative to 1F1B: time lost (p − 1)/m, a third of it for ZB1P, none
+/// for ZB2P and ZBV; activations 1, 1, 2, 1; messages 1, 1, 1, 2. ZB1P is H1 and ZB2P is H2, which
+/// holds 2p − 1 of the 2p.
+#[test]
+fn zero_bubble_loses_holds_and_sends_as_published() {
+    use ScheduleKind as K;
+    let (p, m) = (4u32, 12u32);
+    let table = [
+        (K::OneForwardOneBackward, 1, f64::from(p - 1) / f64::from(m), 1.0, 1.0),
+        (K::ZeroBubbleH1, 1, f64::from(p - 1) / f64::from(3 * m), 1.0, 1.0),
+        (K::ZeroBubbleH2, 1, 0.0, f64::from(2 * p - 1) / f64::from(p), 1.0),
+        (K::ZeroBubbleV, 2, 0.0, 1.0, 2.0),
+    ];
+    let mut plain = 0.0;
+    for (kind, chunks, lost, held, sent) in table {
+        let shape = Shape { kind, ranks: p, micro_batches: m, chunks };
+        let order = shape.order().unwrap();
+        let times = timetable(&shape, &order, Units::EVEN).unwrap();
+        // Whole backward passes end together; halves fill up what is left on each rank.
+        let waits = match kind.splits_backward() {
+            false => times.makespan - times.busy(0),
+            true => (0..p as usize).map(|rank| times.gaps(rank)).max().unwrap(),
+        };
+        let work = f64::from(3 * m * chunks);
+        assert!(close(waits as f64 / work, lost), "{kind:?}: {waits} of {work}");
+        let most = order.iter().map(|slots| in_flight(slots)).max().unwrap();
+        assert!(close(f64::from(most) / f64::from(chunks * p), held), "{kind:?}: {most}");
+        let mut case = Case::new(model("gpt2", 14), degrees(1, 1, p));
+        (case.schedule, case.chunks, case.micro_batches) = (kind, chunks, m);
+        let messages = bytes(&case, 1, Traffic::Stage(Pass::Forward));
+        if plain == 0.0 {
+            plain = messages;
+        }
+        assert!(close(messages / plain, sent), "{kind:?}: {messages}");
+    }
 }
 
 /// Patwary et al. 2018 (arXiv:1810.10045): gather moves Θ(GKD), unique Θ(GK + UD). G = 4 ranks

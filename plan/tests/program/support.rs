@@ -133,6 +133,8 @@ impl Case {
         let stages = (0..stages).map(stage).collect();
         let sequences = u64::from(d.dp) * u64::from(self.micro_batches / self.time_chunks);
         Decision {
+            local_steps: None,
+            offload: false,
             world_size: d.world_size(),
             degrees: d,
             sequence_parallel: self.sequence_parallel,

@@ -170,6 +170,8 @@ mod tests {
         Column {
             forward: Seconds::new(f),
             backward: Seconds::new(b),
+            weight: Seconds::ZERO,
+            halves: Bytes::ZERO,
             activation: Bytes::new(a),
             transient: Bytes::new(r),
         }

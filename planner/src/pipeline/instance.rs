@@ -78,9 +78,6 @@ impl<'a> Instance<'a> {
         let name = problem.schedule.name();
         let error = ProblemError::Schedule { name, stages: problem.stages };
         let ranks = u32::try_from(problem.stages).map_err(|_| error.clone())?;
-        if problem.schedule == ScheduleKind::Interleaved {
-            return Err(error);
-        }
         let (kind, m) = (problem.schedule, problem.micro_batches);
         let in_flight = schedule::in_flight_per_rank(kind, ranks, m).ok_or(error)?;
         let mut segment_of = Vec::new();

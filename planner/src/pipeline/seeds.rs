@@ -109,7 +109,9 @@ mod tests {
         let zero = Column {
             forward: Seconds::ZERO,
             backward: Seconds::ZERO,
+            weight: Seconds::ZERO,
             activation: Bytes::ZERO,
+            halves: Bytes::ZERO,
             transient: Bytes::ZERO,
         };
         Problem {
@@ -135,7 +137,8 @@ mod tests {
             let problem = problem(kind, raw.len(), m, send);
             let instance = Instance::new(&problem).unwrap();
             let stages = raw.iter().map(|(f, b, t)| StageTimes {
-                forward: Seconds::new(*f), backward: Seconds::new(*b), tail: Seconds::new(*t),
+                forward: Seconds::new(*f), backward: Seconds::new(*b), weight: Seconds::ZERO,
+                tail: Seconds::new(*t),
             });
             let times = Times::with_uniform_send(stages.collect(), problem.send);
             let makespan = instance.recurrence().unwrap().run(&times).makespan().get();

@@ -277,6 +277,7 @@ impl<'a, R: Rules> Solver<'a, R> {
         let stage = |p: &Pattern| StageTimes {
             forward: Seconds::new(p.forward),
             backward: Seconds::new(p.backward),
+            weight: Seconds::ZERO,
             tail: Seconds::new(p.tail),
         };
         let stages = plan.iter().map(stage).collect();

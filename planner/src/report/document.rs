@@ -84,6 +84,8 @@ pub fn decision(request: &Request<'_>, s: &Solution) -> Decision {
     let training = &request.model.spec.training;
     let p = &training.precision;
     Decision {
+        local_steps: request.pins.local_steps,
+        offload: request.pins.offload == Some(true),
         world_size: c.degrees.world_size(),
         degrees: c.degrees,
         sequence_parallel: c.sequence_parallel,

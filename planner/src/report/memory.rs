@@ -2,18 +2,45 @@
 
 use crate::answer::Planned;
 use crate::evaluate::RankDetail;
+use crate::ranking::FULL;
 use crate::request::Request;
 use cost_model::memory::occupied;
+use plan::Sourced;
 use plan::report::{MemoryPart, MemoryReport, StageMemory};
-use plan::units::Bytes;
+use plan::units::{Bytes, percent};
 
 pub(super) fn memory(request: &Request<'_>, planned: &Planned) -> MemoryReport {
     let stages = planned.detail.ranks.iter().zip(0u32..);
     MemoryReport {
         capacity_bytes: request.profile.memory().get(),
         limit_bytes: request.limit().get(),
+        reserve: reserve(request),
         stages: stages.map(|(rank, stage)| of_rank(request, rank, stage)).collect(),
     }
+}
+
+/// What is kept free, and why: by the limit, for the allocator, for the runtime; and from where on
+/// a plan counts as crowded.
+fn reserve(request: &Request<'_>) -> Vec<String> {
+    let stack = &request.profile.stack().memory;
+    let from = |s: &Sourced<_>| format!("{}: {}", s.grade.word(), s.source);
+    let fragmentation = &stack.fragmentation;
+    vec![
+        format!("{} of each device stays free (--max-memory)", percent(1.0 - request.max_memory)),
+        format!(
+            "{} of the tensors for fragmentation ({}: {})",
+            percent(fragmentation.value),
+            fragmentation.grade.word(),
+            fragmentation.source
+        ),
+        format!("{} for the context ({})", stack.context.value, from(&stack.context)),
+        format!("{} for communicators ({})", stack.communicators.value, from(&stack.communicators)),
+        format!(
+            "above {} of what tensors may take, steps are slower than predicted: such a plan is \
+             taken only where it is surely faster (--quantile)",
+            percent(FULL)
+        ),
+    ]
 }
 
 /// One rank; the parts add up to the total.

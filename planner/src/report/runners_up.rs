@@ -2,31 +2,41 @@
 
 use crate::answer::{Planned, detail_of};
 use crate::label::label;
+use crate::ranking::{Rule, Traits};
 use crate::request::{Effort, Pins, Request};
 use crate::search::search;
 use crate::solution::Solution;
 use cost_model::memory::{Zero, occupied};
 use plan::document::Reason;
 use plan::report::RunnerUp;
-use plan::units::Bytes;
+use plan::units::{Bytes, Seconds};
 
 /// Meshes beside the winner's that are solved for the list.
 const OTHER_MESHES: usize = 2;
 
 /// The nearest other plans: other ZeRO stages of the same configuration, plans met during the
 /// search, and the meshes whose bounds came closest.
-pub(super) fn runners_up(request: &Request<'_>, planned: &Planned, top: usize) -> Vec<RunnerUp> {
+pub(super) fn runners_up(
+    request: &Request<'_>,
+    planned: &Planned,
+    (top, rule): (usize, Option<&Rule>),
+) -> Vec<RunnerUp> {
     if top == 0 {
         return Vec::new();
     }
+    let least = planned
+        .certificate
+        .fastest
+        .as_ref()
+        .map_or(planned.solution.step, |f| Seconds::new(f.seconds));
     let mut all = zero_variants(request, planned);
     all.extend(best_of_other_meshes(request, planned));
     all.extend(planned.others.iter().cloned());
-    all.retain(|s| s.step >= planned.solution.step && *s != planned.solution);
+    all.retain(|s| s.step >= least && *s != planned.solution);
     all.sort_by(|a, b| a.step.total_cmp(&b.step));
     let mut shown: Vec<RunnerUp> = Vec::new();
     for s in all {
-        let runner = runner(request, planned, &s);
+        let runner = runner(request, planned, &s, rule);
         let is_new = shown.iter().all(|r| r.label != runner.label);
         if shown.len() < top && is_new {
             shown.push(runner);
@@ -70,17 +80,21 @@ fn best_of_other_meshes(request: &Request<'_>, planned: &Planned) -> Vec<Solutio
     meshes.into_iter().take(OTHER_MESHES).filter_map(|(_, degrees)| like(degrees)).collect()
 }
 
-fn runner(request: &Request<'_>, planned: &Planned, s: &Solution) -> RunnerUp {
+fn runner(request: &Request<'_>, planned: &Planned, s: &Solution, rule: Option<&Rule>) -> RunnerUp {
     let best = planned.solution.step;
     let memory = memory(request, s);
     let saved = occupied(planned.tensors(), request.profile) - memory;
     let slower = s.step / best - 1.0;
+    let traits = |s: &Solution| Traits::of(&s.configuration, request.per_node());
+    let (other, winner) = (traits(s), traits(&planned.solution));
+    let faster = rule.map(|r| r.particular.faster((s.step.get(), &other), (best.get(), &winner)));
     RunnerUp {
         label: difference(request, planned, s),
         seconds: s.step.get(),
         slower,
         memory_bytes: memory.get(),
-        note: note(slower, saved),
+        faster,
+        note: note(saved),
     }
 }
 
@@ -105,11 +119,10 @@ fn difference(request: &Request<'_>, planned: &Planned, s: &Solution) -> String 
 /// Savings worth a remark.
 const NOTABLE: f64 = 256.0 * 1024.0 * 1024.0;
 
-fn note(slower: f64, saved: Bytes) -> String {
-    let memory = match saved.get() {
+fn note(saved: Bytes) -> String {
+    match saved.get() {
         s if s > NOTABLE => format!("frees {saved}"),
         s if s < -NOTABLE => format!("needs {} more", -saved),
         _ => "same memory".into(),
-    };
-    if slower < 0.01 { format!("{memory}, a tie in time") } else { memory }
+    }
 }

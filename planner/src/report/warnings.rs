@@ -1,6 +1,7 @@
 //! Regimes in which predictions are known to be weak.
 
 use crate::answer::Planned;
+use crate::even::shape;
 use crate::prices::{compute, traits};
 use crate::request::Request;
 use cost_model::memory::occupied;
@@ -22,6 +23,8 @@ pub(super) fn warnings(request: &Request<'_>, planned: &Planned) -> Vec<String> 
         few_tokens_per_expert(request, planned),
         batch(request),
         mixed(request),
+        apart(request),
+        stale(planned),
     ]
     .into_iter()
     .flatten()
@@ -86,6 +89,26 @@ fn batch(request: &Request<'_>) -> Option<String> {
             "global batch {} is {ratio:.2} × the published {published}: convergence is not \
              modelled",
             request.global_sequences
+        )
+    })
+}
+
+fn apart(request: &Request<'_>) -> Option<String> {
+    let local = request.pins.local_steps?;
+    Some(format!(
+        "replicas train apart for {} steps at a time: that learns something else than training in \
+         step, and how much worse or better is not modelled; the step is the mean of a period",
+        local.every
+    ))
+}
+
+fn stale(planned: &Planned) -> Option<String> {
+    let shape = shape(&planned.solution.configuration);
+    let oldest = (0..shape.stages()).map(|stage| shape.age(stage)).max().unwrap_or(0);
+    (oldest > 0).then(|| {
+        format!(
+            "gradients are up to {oldest} steps old: that learns something else than training in \
+             step, and how much worse is not modelled"
         )
     })
 }

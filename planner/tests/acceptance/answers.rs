@@ -28,6 +28,7 @@ fn context() -> Context<'static> {
         objective: Objective::StepTime,
         hash: &hash,
         top: 3,
+        rule: None,
     }
 }
 

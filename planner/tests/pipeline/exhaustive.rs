@@ -106,6 +106,7 @@ impl<'a> Search<'a> {
                 let times = StageTimes {
                     forward: Seconds::new(sum(|c| c.forward.get())),
                     backward: Seconds::new(sum(|c| c.backward.get())),
+                    weight: Seconds::ZERO,
                     tail: sync.tail,
                 };
                 let memory = sync.resident.get() + kept + peak;
@@ -232,6 +233,7 @@ pub fn validate(instance: &Instance, assignment: &Assignment) {
     let times = assignment.stages.iter().map(|s| StageTimes {
         forward: s.forward,
         backward: s.backward,
+        weight: Seconds::ZERO,
         tail: s.tail,
     });
     let times = Times::with_uniform_send(times.collect(), Seconds::new(instance.send));

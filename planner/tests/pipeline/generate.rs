@@ -150,7 +150,9 @@ impl Instance {
         let column = |j: u64, r: &mut Random| Column {
             forward: Seconds::new(if r.chance(80) { f } else { f + r.whole(0, 30) }),
             backward: Seconds::new(b + if j == 0 { 0.0 } else { r.whole(5, f as u64 + 10) }),
+            weight: Seconds::ZERO,
             activation: Bytes::new((a / (1 + 3 * j) as f64).ceil()),
+            halves: Bytes::ZERO,
             transient: Bytes::new(r.whole(0, 40)),
         };
         (0..count).map(|j| column(j, r)).collect()

@@ -1,6 +1,6 @@
 //! `execute --slice`: one rank's share of a plan at its true shapes, on this machine.
 
-use super::job;
+use super::{job, ranks};
 use crate::analysis;
 use crate::catalog::Catalog;
 use crate::cli::{ExecuteArgs, Format, SourceArgs};
@@ -13,10 +13,8 @@ use crate::record::Before;
 use crate::render::execute;
 use crate::settings::Settings;
 use cost_model::events::{Fold, Prices};
-use executor::comm::LinkPrice;
 use executor::train::{Job, Outcome, run_slice};
 use plan::document::Plan;
-use plan::machine::{LatencyLaw, Link};
 use plan::program::{Granularity, Settings as Lowering};
 use plan::record::RecordMode;
 use plan::units::Seconds;
@@ -53,8 +51,10 @@ pub fn run(
          nothing",
         plan.decision.world_size, question.cluster.label
     ));
-    let per_node = question.cluster.groups.first().map_or(1, |g| g.devices_per_node).max(1);
-    let network = |members: &[u32]| price(question, members, per_node);
+    let network = match &flags.network {
+        Some(name) => ranks::network(&Catalog::from_environment()?, name)?,
+        None => ranks::network_of(&question.cluster)?,
+    };
     let outcome = run_slice(&job, rank, flags.steps.get(), &network, &|_| {})
         .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
     let prices = prices(question, plan)?;
@@ -86,25 +86,6 @@ fn prices(question: &Question, plan: &Plan) -> Result<Prices, Failure> {
     // A program that cannot be simulated has no prices worth showing.
     priced.prepared(Fold::classes(&priced.program)).map_err(|why| broken(why.to_string()))?;
     Ok(priced.prices)
-}
-
-/// α and β between some ranks: those between nodes where they lie on several.
-fn price(question: &Question, members: &[u32], per_node: u32) -> LinkPrice {
-    let group = question.cluster.groups.first();
-    let is_far =
-        members.iter().any(|rank| Some(rank / per_node) != members.first().map(|r| r / per_node));
-    let link = group.and_then(|g| if is_far { g.inter.as_ref() } else { Some(&g.intra) });
-    link.map_or(FREE, of_link)
-}
-
-const FREE: LinkPrice = LinkPrice {
-    latency: Seconds::ZERO,
-    bandwidth: plan::units::BytesPerSecond::new(f64::INFINITY),
-};
-
-fn of_link(link: &Link) -> LinkPrice {
-    let (LatencyLaw::PerHop { hop } | LatencyLaw::Saturating { hop, .. }) = &link.latency;
-    LinkPrice { latency: hop.value, bandwidth: link.bandwidth.value }
 }
 
 /// Part of the rank's time that went into the priced network: what is neither work nor waiting.

@@ -36,6 +36,13 @@ pub fn failure(question: &Question, request: &Request<'_>, why: &Impossible) -> 
         Impossible::Exchange { .. } => {
             failure.hint("leave --embedding out, or try `--embedding dense`, which always works")
         }
+        Impossible::Schedule { .. } => failure.hint(
+            "--stack names another one: torchtitan-eager and megatron-zero-bubble run zero-bubble \
+             schedules; a stack of your own may extend any and say which it runs",
+        ),
+        Impossible::LocalSteps { .. } => {
+            failure.hint("take --zero 0 and --cp 1, or leave them out")
+        }
         Impossible::Devices { .. } => {
             failure.hint("`meshwright scenarios list` shows how many devices a cluster has")
         }

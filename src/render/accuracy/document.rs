@@ -1,6 +1,6 @@
 //! The summary for programs.
 
-use crate::accuracy::{Errors, Flag, Group, Rows, Summary, flags, mean};
+use crate::accuracy::{Choice, Choices, Errors, Flag, Group, Rows, Summary, flags, mean};
 use crate::published::Scored;
 use serde_json::{Value, json};
 
@@ -15,21 +15,30 @@ pub fn document(summary: &Summary, rows: &Rows) -> Value {
         "ranking": summary.ranking.as_ref().map(|r| json!({
             "sweeps": r.sweeps,
             "plans": r.plans,
-            "mean_regret": r.mean,
-            "regret_95th_percentile": r.worst,
             "mean_rank_correlation": r.correlation,
             "sweeps_with_plain_data_parallel": r.with_data_parallel,
-            "slower_than_plain_data_parallel": r.losses,
+            "fastest": choices(&r.fastest),
+            "chosen": choices(&r.chosen),
+            "quantile": r.quantile,
+            "noise_of_repeated_runs": r.noise,
+            "floor_of_repeated_runs": r.repeats,
+            "floor_of_chance": r.chance.map(|(mean, worst)| json!({
+                "mean_regret": mean, "regret_95th_percentile": worst,
+            })),
+            "odds": r.odds.iter().map(|o| json!({
+                "said": o.said, "came_true": o.came_true, "pairs": o.pairs,
+            })).collect::<Vec<_>>(),
         })),
         "sweeps": summary.sweeps.iter().map(|s| json!({
             "name": s.name,
             "group": s.group,
             "plans": s.plans,
-            "regret": s.regret,
-            "choice": s.choice,
+            "fastest": choice(&s.fastest),
+            "chosen": choice(&s.chosen),
             "best": s.best,
             "rank_correlation": s.correlation,
-            "against_plain_data_parallel": s.against_data_parallel,
+            "floor_of_repeated_runs": s.repeats,
+            "floor_of_chance": s.chance,
         })).collect::<Vec<_>>(),
         "memory": summary.memory.iter().map(|line| json!({
             "name": line.name, "rows": line.rows, "errors": errors(line.errors),
@@ -57,6 +66,24 @@ pub fn document(summary: &Summary, rows: &Rows) -> Value {
         "assumed": counts(&summary.assumed),
         "rows": rows.runs.iter().map(row).collect::<Vec<_>>(),
         "limits": rows.limits.iter().map(limit).collect::<Vec<_>>(),
+    })
+}
+
+fn choices(c: &Choices) -> Value {
+    json!({
+        "mean_regret": c.mean,
+        "regret_95th_percentile": c.worst,
+        "slower_than_plain_data_parallel": c.losses,
+        "curse": c.curse,
+    })
+}
+
+fn choice(c: &Choice) -> Value {
+    json!({
+        "id": c.id,
+        "regret": c.regret,
+        "against_plain_data_parallel": c.against_data_parallel,
+        "curse": c.curse,
     })
 }
 

@@ -25,16 +25,24 @@ pub fn lock(summary: &Summary) -> String {
     if let Some(r) = &summary.ranking {
         let _infallible = writeln!(
             text,
-            "ranking sweeps {} plans {} regret-mean {} regret-95 {} correlation {:.2} \
-             slower-than-data-parallel {}/{}",
+            "ranking sweeps {} plans {} correlation {:.2} floor {} noise {}",
             r.sweeps,
             r.plans,
-            tenths(r.mean),
-            tenths(r.worst),
             r.correlation.unwrap_or(0.0),
-            r.losses,
-            r.with_data_parallel
+            r.chance.map_or("none".to_string(), |(mean, _)| tenths(mean)),
+            tenths(r.repeats),
         );
+        for (name, c) in [("fastest", &r.fastest), ("chosen", &r.chosen)] {
+            let _infallible = writeln!(
+                text,
+                "ranking {name} regret-mean {} regret-95 {} slower-than-data-parallel {}/{} curse {}",
+                tenths(c.mean),
+                tenths(c.worst),
+                c.losses,
+                r.with_data_parallel,
+                signed(c.curse)
+            );
+        }
     }
     for line in &summary.memory {
         let _infallible =

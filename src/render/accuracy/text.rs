@@ -130,16 +130,45 @@ fn unweighted(all: &[Group]) -> Vec<String> {
 
 pub(super) fn ranking(r: &Ranking) -> String {
     let correlation = r.correlation.map_or(String::new(), |c| format!(", rank correlation {c:.2}"));
-    format!(
-        "RANKING  {} of {} plans\n  regret of the predicted best: mean {} %, 95th percentile {} %\
-         {correlation}\n  slower than plain data parallelism in {} of {}\n",
+    let mut text = format!(
+        "RANKING  {} of {} plans{correlation}\n",
         counted(r.sweeps, "sweep", "sweeps"),
         grouped(r.plans as u64),
-        tenths(r.mean),
-        tenths(r.worst),
-        r.losses,
-        counted(r.with_data_parallel, "sweep that ran it", "sweeps that ran it")
-    )
+    );
+    let mut table = Table::new(&[
+        ("  regret %", Align::Left),
+        ("mean", Align::Right),
+        ("95th", Align::Right),
+        ("slower than DP", Align::Right),
+        ("curse", Align::Right),
+    ]);
+    let sure = format!("chosen at {:.0} %", r.quantile * 100.0);
+    for (name, c) in [("fastest prediction", &r.fastest), (sure.as_str(), &r.chosen)] {
+        table.row([
+            format!("    {name}"),
+            tenths(c.mean),
+            tenths(c.worst),
+            format!("{} of {}", c.losses, r.with_data_parallel),
+            signed(c.curse),
+        ]);
+    }
+    if let Some((mean, worst)) = r.chance {
+        table.row(["    floor: errors are chance".into(), tenths(mean), tenths(worst)]);
+    }
+    table.row(["    floor: no errors, runs differ".into(), tenths(r.repeats)]);
+    text += &table.text(usize::MAX);
+    text + &odds(r)
+}
+
+/// Stated probabilities against what came true.
+fn odds(r: &Ranking) -> String {
+    let all =
+        r.odds.iter().map(|o| format!("{:.0} % {:.0} %", o.said * 100.0, o.came_true * 100.0));
+    let all: Vec<String> = all.collect();
+    match all.is_empty() {
+        true => String::new(),
+        false => format!("  said to be faster, and was: {}\n", all.join(" · ")),
+    }
 }
 
 /// Every sweep, worst regret first.
@@ -149,6 +178,7 @@ pub(super) fn sweeps(summary: &Summary) -> Table {
         ("sweep", Align::Left),
         ("plans", right),
         ("regret %", right),
+        ("of fastest %", right),
         ("correlation", right),
         ("chosen", Align::Left),
         ("best", Align::Left),
@@ -157,9 +187,10 @@ pub(super) fn sweeps(summary: &Summary) -> Table {
         table.row([
             sweep.name.clone(),
             sweep.plans.to_string(),
-            tenths(sweep.regret),
+            tenths(sweep.chosen.regret),
+            tenths(sweep.fastest.regret),
             sweep.correlation.map_or(String::new(), |c| format!("{c:.2}")),
-            sweep.choice.clone(),
+            sweep.chosen.id.clone(),
             sweep.best.clone(),
         ]);
     }

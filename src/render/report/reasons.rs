@@ -29,7 +29,7 @@ fn list(title: &str, sentences: &[String], canvas: &Canvas) -> String {
 }
 
 /// Columns that the numbers of a runner-up take, and a narrow note.
-const NUMBERS: usize = 50;
+const NUMBERS: usize = 58;
 
 pub(super) fn runners_up(report: &Report, canvas: &Canvas) -> String {
     if report.runners_up.is_empty() {
@@ -40,6 +40,7 @@ pub(super) fn runners_up(report: &Report, canvas: &Canvas) -> String {
         ("  Runners-up", Align::Left),
         ("step", Align::Right),
         ("vs best", Align::Right),
+        ("faster", Align::Right),
         ("memory", Align::Right),
         ("", Align::Left),
     ]);
@@ -48,11 +49,21 @@ pub(super) fn runners_up(report: &Report, canvas: &Canvas) -> String {
             cut(&format!("    {}", against(&other.label, &report.plan.decision)), room),
             seconds(other.seconds),
             signed_percent(other.slower),
+            other.faster.map_or(String::new(), odds),
             format!("{} GiB", gib(other.memory_bytes)),
             other.note.clone(),
         ]);
     }
     table.wrapped(canvas.width)
+}
+
+/// A probability in percent; the ends are never reached.
+pub fn odds(probability: f64) -> String {
+    match (probability * 100.0).round() {
+        p if p < 1.0 => "<1 %".to_string(),
+        p if p > 99.0 => ">99 %".to_string(),
+        p => format!("{p:.0} %"),
+    }
 }
 
 pub(super) fn certificate(report: &Report, canvas: &Canvas) -> String {
@@ -93,7 +104,15 @@ pub fn proof(c: &Certificate) -> String {
         grouped(c.solved),
     );
     match c.status {
-        Status::Optimal => format!("Proven best under the model: {space}, gap 0 %."),
+        Status::Optimal => match &c.fastest {
+            None => format!("Proven best under the model: {space}, gap 0 %."),
+            Some(f) => format!(
+                "Proven under the model that nothing is faster than {}, {}: {space}, gap 0 %. \
+                 This plan was preferred to it.",
+                f.label,
+                seconds(f.seconds)
+            ),
+        },
         Status::Feasible => format!(
             "Not proven best: the search was stopped; nothing can be more than {:.1} % faster. \
              {space}.",

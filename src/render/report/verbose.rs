@@ -28,7 +28,10 @@ pub(super) fn meshes(certificate: &Certificate, canvas: &Canvas) -> String {
             format!("    {}", words.join(" · ")),
             grouped(mesh.configurations.into()),
             mesh.bound_seconds.map(seconds).unwrap_or_default(),
-            because(mesh.reason).to_string(),
+            match (mesh.reason, &certificate.fastest) {
+                (Reason::Winner, Some(_)) => "the fastest prediction".to_string(),
+                (reason, _) => because(reason).to_string(),
+            },
         ]);
     }
     table.wrapped(canvas.width)
@@ -58,6 +61,13 @@ pub(super) fn assumptions(report: &Report, canvas: &Canvas) -> String {
     };
     let lines = report.assumptions.iter().map(|a| line(&a.what, &a.source));
     format!("  Assumed\n{}", lines.collect::<String>())
+}
+
+/// What of the memory is kept free, and why.
+pub(super) fn reserve(report: &Report, canvas: &Canvas) -> String {
+    let sentences = report.memory.reserve.iter();
+    let lines: String = sentences.map(|s| format!("    {}\n", wrap(s, canvas.width, 6))).collect();
+    if lines.is_empty() { lines } else { format!("  Memory reserve\n{lines}") }
 }
 
 /// What one more of something is worth.

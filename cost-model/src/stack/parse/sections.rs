@@ -3,11 +3,13 @@
 use crate::profile::{KERNELS, POINTWISE, RULES};
 use crate::stack::{
     AttentionStack, CollectiveStack, ComputeModel, ComputeStack, HostStack, MemoryStack,
-    OptimizerStack, OverlapStack, Passes, PointwiseCost, RecurrentStack, ResidualBand, SpreadStack,
+    OptimizerStack, OverlapStack, Passes, PipelineStack, PointwiseCost, RecurrentStack,
+    ResidualBand, SpreadStack,
 };
 use plan::Sourced;
 use plan::machine::RecurrentLaw;
 use plan::scenario::{Item, Table};
+use plan::schedule::ScheduleKind;
 use plan::units::Quantity;
 use plan::work::{AttentionKernel, OptimizerRule, PointwiseKind};
 use std::collections::BTreeMap;
@@ -232,6 +234,24 @@ fn half_tiles(table: &Table<'_>, base: Option<&HalfTiles>) -> Option<HalfTiles> 
 
 type PointwiseTable = BTreeMap<PointwiseKind, Sourced<PointwiseCost>>;
 
+/// Stale gradients change what is trained, so that no stack is said to run them.
+pub(super) fn pipeline(file: &Table<'_>, base: Option<&PipelineStack>) -> Option<PipelineStack> {
+    let known: Vec<(&str, ScheduleKind)> = ScheduleKind::ALL
+        .into_iter()
+        .filter(|kind| *kind != ScheduleKind::Ouroboros)
+        .map(|kind| (kind.word(), kind))
+        .collect();
+    section(file, "pipeline", base, |table| {
+        let list = |item: &Item<'_>| -> Option<Vec<ScheduleKind>> {
+            let all: Vec<_> = item.list()?.iter().map(|i| i.choice(&known)).collect();
+            all.into_iter().collect()
+        };
+        let schedules = value(table, "schedules", base.map(|b| &b.schedules), list);
+        let ends = number((table, base), "shorter_ends", |b| &b.shorter_ends);
+        Some(PipelineStack { schedules: schedules?, shorter_ends: ends? })
+    })
+}
+
 pub(super) fn fused(file: &Table<'_>, base: Option<&Sourced<bool>>) -> Option<Sourced<bool>> {
     value(file, "fused", base, |item| item.flag())
 }
@@ -328,6 +348,8 @@ pub(super) fn collective(
         let tree_efficiency = fraction(s, "tree_efficiency", |b| &b.tree_efficiency);
         let exchange = fraction(s, "all_to_all_efficiency", |b| &b.all_to_all_efficiency);
         let send_efficiency = fraction(s, "send_efficiency", |b| &b.send_efficiency);
+        let bucket = quantity(s, "bucket", |b| &b.bucket);
+        let bucket_wait = quantity(s, "bucket_wait", |b| &b.bucket_wait);
         let deduplicates = flag(s, "deduplicates", |b| &b.deduplicates);
         Some(CollectiveStack {
             flat_shards: flat_shards?,
@@ -341,6 +363,8 @@ pub(super) fn collective(
             tree_hop_intra: tree_hop_intra?,
             tree_hop_inter: tree_hop_inter?,
             tree_efficiency: tree_efficiency?,
+            bucket: bucket?,
+            bucket_wait: bucket_wait?,
             all_to_all_efficiency: exchange?,
             deduplicates: deduplicates?,
             all_to_all_base: all_to_all_base?,
@@ -358,6 +382,7 @@ pub(super) fn overlap(file: &Table<'_>, base: Option<&OverlapStack>) -> Option<O
         let sequence = part(s, "tensor_backward_sequence", |b| &b.tensor_backward_sequence);
         let expert = part(s, "expert", |b| &b.expert);
         let data = flag(s, "data", |b| &b.data);
+        let scattered = flag(s, "scattered", |b| &b.scattered);
         let gather = flag(s, "gather", |b| &b.gather);
         let tail = part(s, "data_tail", |b| &b.data_tail);
         let send = part(s, "send", |b| &b.send);
@@ -369,6 +394,7 @@ pub(super) fn overlap(file: &Table<'_>, base: Option<&OverlapStack>) -> Option<O
             tensor_backward_sequence: sequence?,
             expert: expert?,
             data: data?,
+            scattered: scattered?,
             gather: gather?,
             data_tail: tail?,
             send: send?,
@@ -385,6 +411,7 @@ pub(super) fn host(file: &Table<'_>, base: Option<&HostStack>) -> Option<HostSta
         let operator = quantity(s, "operator", |b| &b.operator);
         let collective = quantity(s, "collective", |b| &b.collective);
         let staged = quantity(s, "staged_collective", |b| &b.staged_collective);
+        let piece = quantity(s, "piece", |b| &b.piece);
         let step = quantity(s, "step", |b| &b.step);
         let jitter = part(s, "jitter", |b| &b.jitter);
         let skew = quantity(s, "skew", |b| &b.skew);
@@ -395,6 +422,7 @@ pub(super) fn host(file: &Table<'_>, base: Option<&HostStack>) -> Option<HostSta
             operator: operator?,
             collective: collective?,
             staged_collective: staged?,
+            piece: piece?,
             step: step?,
             jitter: jitter?,
             blocking: blocking?,

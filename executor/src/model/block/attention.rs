@@ -7,6 +7,7 @@ use crate::matrix::{Matrix, View, add_rows};
 use crate::model::embedding::{SMALL, sinusoids};
 use crate::model::layer::Context;
 use crate::model::parameter::{Builder, Cut, Gradients, Init};
+use crate::ops::across::{gather_positions, scatter_positions};
 use crate::ops::attention::{self, Operands, Relative, Shape};
 use crate::ops::linear;
 use crate::ops::rope::Rope;
@@ -35,6 +36,8 @@ pub(super) struct Attention {
 pub(super) struct Saved<T> {
     x: Arc<Matrix<T>>,
     qkv: Matrix<T>,
+    /// Keys and values of all positions up to those of this rank, where ranks share a sequence.
+    shared: Option<Matrix<T>>,
     context: Matrix<T>,
     sums: Vec<T>,
     distances: Option<Distances<T>>,
@@ -70,7 +73,8 @@ impl<T: Float> Saved<T> {
         let distances =
             self.distances.as_ref().map_or(0, |d| d.waves.bytes() + d.projected.bytes());
         let sums = self.sums.len() * T::BYTES;
-        self.x.bytes() + self.qkv.bytes() + self.context.bytes() + sums + distances
+        let shared = self.shared.as_ref().map_or(0, Matrix::bytes);
+        self.x.bytes() + self.qkv.bytes() + shared + self.context.bytes() + sums + distances
     }
 }
 
@@ -124,18 +128,60 @@ impl Attention {
         Shape { batch, queries, keys: keys / batch, heads, kv_heads, head_dim, is_causal }
     }
 
-    fn rope(&self, sequence: usize) -> Rope {
-        let heads = self.heads + self.kv_heads;
-        Rope { heads, head_dim: self.head_dim, sequence, first: 0 }
+    fn rope<T>(&self, c: &Context<'_, T>) -> Rope {
+        let (heads, head_dim) = (self.heads + self.kv_heads, self.head_dim);
+        Rope { heads, head_dim, sequence: c.batch.length, first: c.batch.first }
+    }
+
+    /// Keys and values of the positions that this rank's queries may look at: all, or with causal
+    /// attention those up to its own. `None` where nobody else has any.
+    fn gather<T: Float>(
+        &self,
+        c: &Context<'_, T>,
+        qkv: &Matrix<T>,
+    ) -> Result<Option<Matrix<T>>, Fault> {
+        if c.groups.context.size() == 1 {
+            return Ok(None);
+        }
+        let [_, k, v] = self.columns();
+        let own = qkv.view().columns(k.start..v.end).to_matrix();
+        let all = gather_positions(&own, c.batch.sequences, c.groups.context)?;
+        if !self.is_causal {
+            return Ok(Some(all));
+        }
+        let (length, seen) = (all.rows() / c.batch.sequences, c.batch.first + c.batch.length);
+        let kept = all.data().chunks_exact(length * all.cols());
+        let kept: Vec<T> = kept.flat_map(|s| &s[..seen * all.cols()]).copied().collect();
+        Ok(Some(Matrix::from_vec(seen * c.batch.sequences, all.cols(), kept)))
+    }
+
+    /// Gradients of the own keys and values: those that all ranks computed, summed. Positions behind
+    /// the own ones have none from here.
+    fn scatter<T: Float>(
+        &self,
+        c: &Context<'_, T>,
+        g: &HeadGradients<T>,
+    ) -> Result<Matrix<T>, Fault> {
+        let (sequences, width) = (c.batch.sequences, g.k.cols());
+        let length = c.batch.length * c.groups.context.size();
+        let seen = g.k.rows() / sequences;
+        let mut all = Matrix::zeros(sequences * length, 2 * width);
+        for row in 0..g.k.rows() {
+            let into = all.row_mut(row / seen * length + row % seen);
+            into[..width].copy_from_slice(g.k.row(row));
+            into[width..].copy_from_slice(g.v.row(row));
+        }
+        scatter_positions(&all, sequences, c.groups.context)
     }
 
     /// Queries of present positions: with a cache, rows of `qkv` include cached ones.
     fn queries<T: Float>(&self, qkv: &Matrix<T>, shape: &Shape) -> Matrix<T> {
         let columns = self.columns()[0].clone();
-        let cached = shape.keys - shape.queries;
+        let present = qkv.rows() / shape.batch;
+        let cached = present - shape.queries;
         let row = |i: usize| {
             let (sequence, position) = (i / shape.queries, i % shape.queries);
-            sequence * shape.keys + cached + position
+            sequence * present + cached + position
         };
         Matrix::from_fn(shape.batch * shape.queries, columns.len(), |i, j| qkv.row(row(i))[j])
     }
@@ -151,7 +197,7 @@ impl Attention {
     fn operands<'a, T: Float>(
         &self,
         c: &Context<'a, T>,
-        qkv: &'a Matrix<T>,
+        (qkv, shared): (&'a Matrix<T>, Option<&'a Matrix<T>>),
         q: &'a Matrix<T>,
         distances: Option<&'a Distances<T>>,
     ) -> Operands<'a, T> {
@@ -161,7 +207,11 @@ impl Attention {
             content: c.weights.vector(u),
             position: c.weights.vector(w),
         });
-        let columns = |range| qkv.view().columns(range);
+        let start = k.start;
+        let columns = |range: Range<usize>| match shared {
+            Some(kv) => kv.view().columns(range.start - start..range.end - start),
+            None => qkv.view().columns(range),
+        };
         Operands { q: q.view(), k: columns(k), v: columns(v), relative }
     }
 
@@ -170,22 +220,23 @@ impl Attention {
         c: &Context<'_, T>,
         x: Arc<Matrix<T>>,
     ) -> Result<(Matrix<T>, Saved<T>), Fault> {
-        let shape = self.shape(c, x.rows());
+        let x = c.enter(&x)?;
         let bias = self.qkv_bias.map(|place| c.weights.vector(place));
         let mut qkv = linear::forward(x.view(), c.weights.matrix(self.qkv), bias);
         if self.turns {
-            self.rope(shape.keys).forward(qkv.view_mut());
+            self.rope(c).forward(qkv.view_mut());
         }
+        let shared = self.gather(c, &qkv)?;
+        let shape = self.shape(c, shared.as_ref().map_or(x.rows(), Matrix::rows));
         let q = self.queries(&qkv, &shape);
         let distances = self.distances(c, shape.keys);
-        let operands = self.operands(c, &qkv, &q, distances.as_ref());
+        let operands = self.operands(c, (&qkv, shared.as_ref()), &q, distances.as_ref());
         let (context, sums) = attention::forward(&shape, &operands);
-        let mut y = product(context.view(), c.weights.matrix(self.out));
-        c.tensor.sum(y.data_mut())?;
+        let mut y = c.leave(product(context.view(), c.weights.matrix(self.out)))?;
         if let Some(bias) = self.out_bias {
             linear::add_bias(&mut y, c.weights.vector(bias));
         }
-        Ok((y, Saved { x, qkv, context, sums, distances }))
+        Ok((y, Saved { x, qkv, shared, context, sums, distances }))
     }
 
     pub fn backward<T: Float>(
@@ -194,20 +245,24 @@ impl Attention {
         saved: Saved<T>,
         dy: Arc<Matrix<T>>,
     ) -> Result<(Matrix<T>, Pending<T>), Fault> {
-        let Saved { x, qkv, context, sums, distances } = saved;
-        let shape = self.shape(c, x.rows());
+        let Saved { x, qkv, shared, context, sums, distances } = saved;
+        let dy = c.enter(&dy)?;
+        let shape = self.shape(c, shared.as_ref().map_or(x.rows(), Matrix::rows));
         let dcontext = linear::backward_input(c.weights.matrix(self.out), dy.view());
         let q = self.queries(&qkv, &shape);
-        let operands = self.operands(c, &qkv, &q, distances.as_ref());
+        let operands = self.operands(c, (&qkv, shared.as_ref()), &q, distances.as_ref());
         let mut gradients = HeadGradients::new(&shape, distances.as_ref());
         let into = gradients.views();
         attention::backward(&shape, &operands, (&context, &sums), &dcontext, into);
-        let mut dqkv = self.join(&shape, &gradients);
+        let mut dqkv = match &shared {
+            Some(_) => self.beside(&gradients.q, &self.scatter(c, &gradients)?),
+            None => self.join(&shape, &gradients),
+        };
         if self.turns {
-            self.rope(shape.keys).backward(dqkv.view_mut());
+            self.rope(c).backward(dqkv.view_mut());
         }
-        let mut dx = linear::backward_input(c.weights.matrix(self.qkv), dqkv.view());
-        c.tensor.sum(dx.data_mut())?;
+        let dx = linear::backward_input(c.weights.matrix(self.qkv), dqkv.view());
+        let dx = c.leave(dx)?;
         let relative = distances.map(|d| RelativeGradients {
             waves: d.waves,
             distances: gradients.distances,
@@ -230,6 +285,18 @@ impl Attention {
             if let Some(position) = position.checked_sub(cached) {
                 into[q.clone()].copy_from_slice(g.q.row(sequence * shape.queries + position));
             }
+        }
+        all
+    }
+
+    /// Gradients of queries beside those of keys and values.
+    fn beside<T: Float>(&self, q: &Matrix<T>, kv: &Matrix<T>) -> Matrix<T> {
+        let [queries, _, v] = self.columns();
+        let mut all = Matrix::zeros(q.rows(), v.end);
+        for row in 0..q.rows() {
+            let (left, right) = all.row_mut(row).split_at_mut(queries.end);
+            left.copy_from_slice(q.row(row));
+            right.copy_from_slice(kv.row(row));
         }
         all
     }

@@ -8,6 +8,7 @@ use crate::matrix::{Matrix, add_rows};
 use crate::model::embedding::SMALL;
 use crate::model::layer::Context;
 use crate::model::parameter::{Builder, Cut, Gradients, Init};
+use crate::model::split::Split;
 use crate::ops::activation::Activation;
 use crate::ops::linear;
 use crate::ops::mixture::{self, Routing};
@@ -69,12 +70,8 @@ impl<T: Float> Saved<T> {
 }
 
 impl FeedForward {
-    pub fn new(
-        b: &mut Builder,
-        t: &Transformer,
-        experts: Option<&Experts>,
-        tensor: (usize, usize),
-    ) -> Self {
+    pub fn new(b: &mut Builder, t: &Transformer, experts: Option<&Experts>, split: Split) -> Self {
+        let tensor = split.tensor;
         let Some(e) = experts else {
             let dense = Dense::new(b, t, "", t.d_ff as usize, tensor);
             let zero = Init::Constant(0.0);
@@ -85,7 +82,7 @@ impl FeedForward {
         let dense = (e.d_shared > 0)
             .then(|| Dense::new(b, &unbiased, "shared.", e.d_shared as usize, tensor));
         // Last, so that the experts' parameters end the layer's.
-        let mixture = Mixture::new(b, t, e);
+        let mixture = Mixture::new(b, t, e, split);
         Self { dense, mixture: Some(mixture), bias: None }
     }
 
@@ -94,21 +91,19 @@ impl FeedForward {
         c: &Context<'_, T>,
         x: Arc<Matrix<T>>,
     ) -> Result<(Matrix<T>, Saved<T>), Fault> {
-        let dense = self.dense.as_ref().map(|layer| layer.forward(c, &x));
-        let mixture = self.mixture.as_ref().map(|layer| layer.forward(c, &x));
-        let (mut y, dense) = dense.map_or((None, None), |(y, saved)| (Some(y), Some(saved)));
-        if let Some(y) = &mut y {
-            c.tensor.sum(y.data_mut())?;
+        let x = c.enter(&x)?;
+        let mut y = Matrix::zeros(x.rows(), x.cols());
+        let (mut dense, mut mixture) = (None, None);
+        if let Some(layer) = &self.dense {
+            let (part, saved) = layer.forward(c, &x);
+            (y, dense) = (part, Some(saved));
         }
-        let (routed, mixture) = mixture.map_or((None, None), |(y, saved)| (Some(y), Some(saved)));
-        let mut y = match (y, routed) {
-            (Some(mut y), Some(routed)) => {
-                y.add(&routed);
-                y
-            }
-            (Some(y), None) | (None, Some(y)) => y,
-            (None, None) => Matrix::zeros(x.rows(), x.cols()),
-        };
+        if let Some(layer) = &self.mixture {
+            let (part, saved) = layer.routing.forward(&layer.weights(c), &x, ranks(c))?;
+            y.add(&part);
+            mixture = Some(saved);
+        }
+        let mut y = c.leave(y)?;
         if let Some(bias) = self.bias {
             linear::add_bias(&mut y, c.weights.vector(bias));
         }
@@ -122,19 +117,27 @@ impl FeedForward {
         dy: Arc<Matrix<T>>,
     ) -> Result<(Matrix<T>, Pending<T>), Fault> {
         let Saved { x, dense, mixture } = saved;
+        let dy = c.enter(&dy)?;
         let mut dx = Matrix::zeros(x.rows(), x.cols());
         let mut pending = Pending { x, dy: dy.clone(), dense: None, mixture: None };
         if let (Some(layer), Some(saved)) = (&self.dense, dense) {
             let dinner = linear::backward_input(c.weights.matrix(layer.down), dy.view());
             let dup = layer.activation.backward(&saved.up, &dinner);
             dx = linear::backward_input(c.weights.matrix(layer.up), dup.view());
-            c.tensor.sum(dx.data_mut())?;
             pending.dense = Some((saved.inner, dup));
         }
+        let mut through_router = None;
         if let (Some(layer), Some(saved)) = (&self.mixture, mixture) {
-            let (dinner, left) = layer.routing.backward(&layer.weights(c), saved, dy.view());
-            dx.add(&dinner);
-            pending.mixture = Some(left);
+            let weights = layer.weights(c);
+            let (through, whole, left) =
+                layer.routing.backward(&weights, saved, dy.view(), ranks(c))?;
+            dx.add(&through);
+            (through_router, pending.mixture) = (Some(whole), Some(left));
+        }
+        let mut dx = c.leave(dx)?;
+        // Every rank of a tensor-parallel group has computed this whole.
+        if let Some(whole) = through_router {
+            dx.add(&c.own(whole));
         }
         Ok((dx, pending))
     }
@@ -154,6 +157,11 @@ impl FeedForward {
             add_rows(g.vector(bias), dy.view());
         }
     }
+}
+
+/// The ranks that share experts.
+fn ranks<'a, T>(c: &Context<'a, T>) -> mixture::Ranks<'a, T> {
+    mixture::Ranks { tensor: c.groups.tensor, expert: c.groups.expert }
 }
 
 fn activation(t: &Transformer) -> Activation {
@@ -194,13 +202,26 @@ impl Dense {
 }
 
 impl Mixture {
-    fn new(b: &mut Builder, t: &Transformer, e: &Experts) -> Self {
+    fn new(b: &mut Builder, t: &Transformer, e: &Experts, split: Split) -> Self {
         let (width, experts) = (t.d_model as usize, e.count as usize);
         let (inner, activation) = (e.d_expert as usize, activation(t));
         let wide = activation.widening() * inner;
+        let own = part(experts, split.expert.1, split.expert.0);
+        let mine = part(inner, split.tensor.1, split.tensor.0);
+        let is_whole = split.expert.1 == 1 && split.tensor.1 == 1;
+        let cut = |rows, columns| if is_whole { Cut::Whole } else { Cut::Both(rows, columns) };
+        let halves = (0..activation.widening()).map(|half| {
+            let from = half * inner;
+            from + mine.start..from + mine.end
+        });
+        let rows = own.clone().map(|e| e * width..(e + 1) * width);
+        let up_cut = cut(rows.collect(), halves.collect());
+        let down = own.map(|e| e * inner + mine.start..e * inner + mine.end);
+        let all = std::iter::once(0..width).collect();
+        let down_cut = cut(down.collect(), all);
         let router = b.add("w_router", (width, experts), Cut::Whole, SMALL);
-        let up = b.add("experts.w_up", (experts * width, wide), Cut::Whole, SMALL);
-        let down = b.add("experts.w_down", (experts * inner, width), Cut::Whole, deep(t));
+        let up = b.add("experts.w_up", (experts * width, wide), up_cut, SMALL);
+        let down = b.add("experts.w_down", (experts * inner, width), down_cut, deep(t));
         let routing = Routing { experts, top_k: e.top_k as usize, activation };
         Self { places: [router, up, down], routing }
     }
@@ -208,13 +229,5 @@ impl Mixture {
     fn weights<'a, T: Float>(&self, c: &Context<'a, T>) -> mixture::Weights<'a, T> {
         let [router, up, down] = self.places.map(|place| c.weights.matrix(place));
         mixture::Weights { router, up, down }
-    }
-
-    fn forward<T: Float>(
-        &self,
-        c: &Context<'_, T>,
-        x: &Arc<Matrix<T>>,
-    ) -> (Matrix<T>, mixture::Saved<T>) {
-        self.routing.forward(&self.weights(c), x)
     }
 }

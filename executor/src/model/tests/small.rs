@@ -5,8 +5,8 @@ use crate::ops::sampled::Sample;
 use plan::model::{Family, Model, Positions};
 use plan::scenario::parse_model;
 
-pub(crate) const ALL: [&str; 9] =
-    ["gpt", "llama", "bert", "txl", "mixture", "lstm", "sampled", "mlstm", "rhn"];
+pub(crate) const ALL: [&str; 10] =
+    ["gpt", "llama", "bert", "txl", "mixture", "experts", "lstm", "sampled", "mlstm", "rhn"];
 
 const TRANSFORMER: &str = "layers = 2\nd_model = 4\nheads = 2\nd_ff = 4\nvocab = 6\n";
 
@@ -35,6 +35,11 @@ fn shape(name: &str) -> (&'static str, String) {
              norm = \"rms-norm\"\nbias = false\ngated = true\n[shape.experts]\ncount = 3\n\
              top_k = 2\nd_expert = 2\nd_shared = 2\ndense_layers = 1\nimbalance = 1.0",
         ),
+        "experts" => transformer(
+            "stacks = \"decoder\"\ntied = false\npositions = \"learned\"\nmax_positions = 8\n\
+             norm = \"layer-norm\"\nbias = false\ngated = true\n[shape.experts]\ncount = 4\n\
+             top_k = 2\nd_expert = 2\nd_shared = 2\ndense_layers = 0\nimbalance = 1.0",
+        ),
         "lstm" => (
             "lstm",
             "layers = 2\nhidden = 3\nembedding = 3\nvocab = 6\nsoftmax = \"full\"\ntied = true"
@@ -52,8 +57,18 @@ fn shape(name: &str) -> (&'static str, String) {
     }
 }
 
+/// An LSTM with a vocabulary as real text has it.
+pub(crate) fn words() -> Model {
+    let shape = "layers = 1\nhidden = 16\nembedding = 16\nvocab = 3000\nsoftmax = \"full\"\n\
+                 tied = false";
+    build("words", ("lstm", shape.to_string()))
+}
+
 pub(crate) fn model(name: &str) -> Model {
-    let (family, shape) = shape(name);
+    build(name, shape(name))
+}
+
+fn build(name: &str, (family, shape): (&str, String)) -> Model {
     let text = format!(
         "schema = 1\nname = \"{name}\"\nfamily = \"{family}\"\nsource = \"a test\"\n\
          [training]\nsequence = \"4 tokens\"\nbatch = {{ global = 2 }}\nprecision = \

@@ -4,7 +4,8 @@ use super::*;
 use crate::comm::{
     Call, Communicator, Elements, Fault, Group, Reduction, Tag, Task, Threads, Transport,
 };
-use crate::ops::loss::Across;
+use crate::float::Float;
+use crate::ops::across::Across;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +46,37 @@ struct Ranks(Group);
 const CALL: Call = Call { task: Task::Other("testing"), limit: Duration::from_secs(60) };
 
 impl Across<f64> for Ranks {
+    fn place(&self) -> usize {
+        self.0.place()
+    }
+
+    fn size(&self) -> usize {
+        self.0.size()
+    }
+
+    fn gather(&self, parts: &mut [f64]) -> Result<(), Fault> {
+        self.0.all_gather(Elements::F64(parts), &CALL)
+    }
+
+    fn scatter(&self, parts: &mut [f64]) -> Result<(), Fault> {
+        self.0.reduce_scatter(Elements::F64(parts), &CALL)
+    }
+
+    fn exchange(&self, messages: Vec<Vec<f64>>) -> Result<Vec<Vec<f64>>, Fault> {
+        let encode = |values: Vec<f64>| {
+            let mut bytes = Vec::new();
+            f64::write(&values, &mut bytes);
+            bytes
+        };
+        let came = self.0.all_to_all(messages.into_iter().map(encode).collect(), &CALL)?;
+        let decode = |bytes: Vec<u8>| {
+            let mut values = vec![0.0; bytes.len() / f64::BYTES];
+            f64::read(&bytes, &mut values);
+            values
+        };
+        Ok(came.into_iter().map(decode).collect())
+    }
+
     fn sum(&self, values: &mut [f64]) -> Result<(), Fault> {
         self.0.all_reduce(Elements::F64(values), Reduction::Sum, &CALL)
     }

@@ -2,7 +2,8 @@
 
 use super::plans::{Plan, job};
 use crate::comm::{Call, Fault, Problem, Tag, Task, Threads, Transport};
-use crate::train::{Job, Links, RunError, run_rank};
+use crate::train::{Job, Links, RunError, Watchdog, run_rank};
+use plan::exchange::Exchange;
 use plan::program::Op;
 use plan::schedule::ScheduleKind;
 use std::mem::{Discriminant, discriminant};
@@ -107,6 +108,11 @@ fn strike(job: &Job, victim: u32, wrong: Wrong, op: Op, at: u32) -> Vec<Result<(
     })
 }
 
+fn shares_layers(job: &Job) -> bool {
+    let degrees = job.decision.degrees;
+    degrees.tp * degrees.cp * degrees.ep > 1
+}
+
 /// Operations of a rank that talk, one of each kind.
 fn talking(job: &Job, rank: u32) -> Vec<Op> {
     let (class, _) = job.program.class_of(rank).unwrap();
@@ -114,7 +120,7 @@ fn talking(job: &Job, rank: u32) -> Vec<Op> {
     for action in &job.program.classes[class].actions {
         let talks = !matches!(action.peers, plan::program::Peers::Nobody)
             || action.op == Op::Optimizer
-            || (job.decision.degrees.tp > 1 && action.is_pass() && action.op != Op::BackwardWeight);
+            || (shares_layers(job) && action.is_pass() && action.op != Op::BackwardWeight);
         let is_new = found.iter().all(|op| discriminant(op) != discriminant(&action.op));
         if talks && is_new && !matches!(action.op, Op::WaitSend(_)) {
             found.push(action.op);
@@ -143,7 +149,9 @@ fn check(ends: &[Result<(), RunError>], victim: u32, wrong: Wrong, what: &str) {
         // The next message stands in for the lost one, if it comes in time.
         (Wrong::Lose, Problem::Mismatch { from, .. })
         | (Wrong::Cut, Problem::Mismatch { from, .. }) => assert_eq!(*from, victim, "{what}"),
-        (Wrong::Cut, Problem::Damaged { from, .. }) => assert_eq!(*from, victim, "{what}"),
+        (Wrong::Lose | Wrong::Cut, Problem::Damaged { from, .. }) => {
+            assert_eq!(*from, victim, "{what}")
+        }
         (_, problem) => panic!("{what}: {problem}"),
     }
 }
@@ -157,12 +165,18 @@ fn every_fault_ends_every_rank_with_one_message() {
         (Plan { dp: 2, pp: 2, micro_batches: 2, schedule: pipeline, ..Plan::default() }, "mlstm"),
         (Plan { tp: 2, pp: 2, micro_batches: 2, ..Plan::default() }, "llama"),
         (Plan { pp: 2, micro_batches: 2, ..Plan::default() }, "gpt"),
+        (Plan { dp: 2, exchange: Some(Exchange::Sharded), ..Plan::default() }, "mlstm"),
+        (Plan { dp: 2, exchange: Some(Exchange::Unique), ..Plan::default() }, "llama"),
+        (Plan { cp: 2, ..Plan::default() }, "gpt"),
+        (Plan { dp: 2, ep: 2, ..Plan::default() }, "experts"),
+        (Plan { tp: 3, ..Plan::default() }, "mlstm"),
+        (Plan { pp: 2, schedule: ScheduleKind::Ouroboros, ..Plan::default() }, "mlstm"),
     ];
     let mut cases = Vec::new();
     for (plan, name) in plans {
         let waiting = |limit| {
             let mut job = job(&plan, name);
-            job.recipe.limit = limit;
+            (job.recipe.limit, job.watchdog) = (limit, Watchdog::flat(limit));
             Arc::new(job)
         };
         let (job, hasty) = (waiting(LONG), waiting(SHORT));

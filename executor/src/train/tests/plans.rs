@@ -1,7 +1,7 @@
 //! Plans for small models.
 
 use crate::data::{Batches, Source};
-use crate::model::tests::small::model;
+use crate::model::tests::small::{model, words};
 use crate::optimizer::{Adam, LossScale, Rule, Schedule};
 use crate::train::{Job, Recipe};
 use plan::document::{
@@ -12,7 +12,7 @@ use plan::exchange::{Exchange, SamplingSeeds};
 use plan::lower::{Recompute, Traits};
 use plan::mesh::Degrees;
 use plan::model::Model;
-use plan::program::Facts;
+use plan::program::{DifferentTokens, Facts};
 use plan::schedule::{ScheduleKind, Shape};
 use plan::work::OptimizerRule;
 use std::sync::Arc;
@@ -24,6 +24,9 @@ pub struct Plan {
     pub dp: u32,
     pub tp: u32,
     pub pp: u32,
+    pub cp: u32,
+    pub ep: u32,
+    pub sequence_parallel: bool,
     pub micro_batches: u32,
     pub schedule: ScheduleKind,
     pub chunks: u32,
@@ -31,6 +34,7 @@ pub struct Plan {
     pub recompute: bool,
     pub time_chunks: u32,
     pub exchange: Option<Exchange>,
+    pub wire_bytes: u64,
 }
 
 impl Default for Plan {
@@ -39,6 +43,9 @@ impl Default for Plan {
             dp: 1,
             tp: 1,
             pp: 1,
+            cp: 1,
+            ep: 1,
+            sequence_parallel: false,
             micro_batches: 1,
             schedule: ScheduleKind::OneForwardOneBackward,
             chunks: 1,
@@ -46,6 +53,7 @@ impl Default for Plan {
             recompute: false,
             time_chunks: 1,
             exchange: None,
+            wire_bytes: 4,
         }
     }
 }
@@ -62,7 +70,8 @@ impl Plan {
     }
 
     fn decision(&self, model: &Model) -> Decision {
-        let degrees = Degrees { dp: self.dp, tp: self.tp, pp: self.pp, cp: 1, ep: 1 };
+        let Self { dp, tp, pp, cp, ep, .. } = *self;
+        let degrees = Degrees { dp, tp, pp, cp, ep };
         let global_sequences = u64::from(self.dp * self.micro_batches) * 2;
         let batch = BatchDecision {
             global_sequences,
@@ -80,20 +89,31 @@ impl Plan {
             optimizer: OptimizerRule::Adam,
         };
         Decision {
+            local_steps: None,
+            offload: false,
             world_size: degrees.world_size(),
             degrees,
-            sequence_parallel: false,
+            sequence_parallel: self.sequence_parallel,
             batch,
             schedule: self.schedule,
             chunks: self.chunks,
             stages: self.stages(model),
             embedding: self.exchange.map(|exchange| EmbeddingDecision {
                 exchange,
-                wire_bytes: 4,
+                wire_bytes: self.wire_bytes,
                 pieces: 1,
             }),
             precision,
         }
+    }
+
+    /// A job whose decision was changed.
+    pub fn job_but(&self, name: &str, change: impl Fn(&mut Decision)) -> Job {
+        let Job { model, batches, recipe, .. } = job(self, name);
+        let mut decision = self.decision(&model);
+        change(&mut decision);
+        Job::new(model, decision, &facts(), batches, recipe)
+            .unwrap_or_else(|e| panic!("{name} {self:?}: {e}"))
     }
 
     fn stages(&self, model: &Model) -> Vec<StageDecision> {
@@ -102,9 +122,9 @@ impl Plan {
             .iter()
             .flat_map(|run| (0..run.layers).map(|_| model.kinds[run.kind].name))
             .collect();
-        let count = self.pp * self.chunks;
         let (kind, micro_batches) = (self.schedule, self.micro_batches * self.time_chunks);
         let shape = Shape { kind, ranks: self.pp, micro_batches, chunks: self.chunks };
+        let count = shape.stages();
         let stage = |i: u32| {
             let range = crate::comm::part(kinds.len(), count as usize, i as usize);
             let level = if self.recompute { Recompute::Full } else { Recompute::None };
@@ -128,10 +148,29 @@ impl Plan {
     }
 }
 
+/// The text that ships.
+pub const TEXT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/text/alice.txt");
+
+/// An LSTM of 3000 words of width 16, over 4 replicas with the unique exchange.
+pub fn word_job(
+    batches: &Batches,
+    (micro_sequences, length): (u64, usize),
+    different: DifferentTokens,
+) -> Job {
+    let plan = Plan { dp: 4, exchange: Some(Exchange::Unique), ..Plan::default() };
+    let model = words();
+    let mut decision = plan.decision(&model);
+    decision.batch.micro_sequences = micro_sequences;
+    decision.batch.tokens_per_sequence = length as u64;
+    decision.batch.global_sequences = micro_sequences * 4;
+    let recipe = job(&Plan::default(), "lstm").recipe;
+    let facts = Facts { different: Some(different), ..facts() };
+    Job::new(model, decision, &facts, batches.clone(), recipe).unwrap()
+}
+
 /// A job on the shipped text, its bytes folded into six words.
 pub fn job_with(plan: &Plan, name: &str, rate: f64) -> Job {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/text/alice.txt");
-    let text = std::fs::read(path).unwrap();
+    let text = std::fs::read(TEXT).unwrap();
     let tokens = text[1000..4000].iter().map(|&byte| u32::from(byte) % 6).collect();
     let model = model(name);
     let decision = plan.decision(&model);

@@ -3,7 +3,7 @@
 use super::plans::{Plan, job};
 use super::{losses, quiet, state};
 use crate::comm::LinkPrice;
-use crate::train::{run_slice, run_threads};
+use crate::train::{Network, run_slice, run_threads};
 use plan::record::RecordMode;
 use plan::units::{BytesPerSecond, Seconds};
 
@@ -52,10 +52,9 @@ fn a_recorded_run_trains_the_same() {
 /// A rank by itself runs its whole list and sends what it would send among others.
 #[test]
 fn a_slice_runs_every_action_of_one_rank() {
-    let free = |_: &[u32]| LinkPrice {
-        latency: Seconds::ZERO,
-        bandwidth: BytesPerSecond::new(f64::INFINITY),
-    };
+    let bandwidth = BytesPerSecond::new(f64::INFINITY);
+    let inside = LinkPrice { latency: Seconds::ZERO, bandwidth };
+    let free = Network { per_node: 2, inside, between: inside };
     for plan in [plan(), Plan { dp: 3, zero: 2, ..Plan::default() }] {
         let job = job(&plan, "mlstm").recorded(RecordMode::Full);
         let together = run_threads(&job, 2, None, &quiet).unwrap();

@@ -4,14 +4,14 @@ use super::draft::{ClassDraft, Draft};
 use crate::document::StageDecision;
 use crate::layout::Layout;
 use crate::lower::{
-    Context, LocalParameters, LoweredLayer, Recompute, Step, check_divisible, lower,
+    Context, Half, LocalParameters, LoweredLayer, Recompute, Step, check_divisible, half, lower,
 };
 use crate::mesh::{Degrees, Mesh};
 use crate::model::{LayerRole, Model};
 use crate::program::lower::Granularity;
 use crate::program::{BufferId, Charge, ChargeId, LayerSpan, LayerWork, LowerError};
 use crate::units::Bytes;
-use crate::work::{Pass, Work};
+use crate::work::Pass;
 use std::collections::BTreeMap;
 
 /// Layers of a stage that are listed together.
@@ -279,33 +279,8 @@ fn charges(draft: &mut Draft<'_>, layers: &[(u32, LoweredLayer)]) -> Charges {
     Charges {
         forward: charge(Pass::Forward, &|l| l.forward.clone()),
         backward: charge(Pass::Backward, &|l| l.backward.clone()),
-        input: charge(Pass::Backward, &|l| half(&l.backward, false)),
-        weight: charge(Pass::Backward, &|l| half(&l.backward, true)),
+        input: charge(Pass::Backward, &|l| half(&l.backward, Half::Input)),
+        weight: charge(Pass::Backward, &|l| half(&l.backward, Half::Weight)),
         recompute: Some(again).filter(|id| *id != ChargeId::default()),
     }
-}
-
-/// One half of a backward pass: gradients of weights, or everything else.
-///
-/// The lowering of layers lists the two products of an operator one after the other, input first.
-fn half(steps: &[Step], weights: bool) -> Vec<Step> {
-    let mut second = false;
-    let mut half = Vec::new();
-    for (i, step) in steps.iter().enumerate() {
-        let is_weight = match step.work {
-            Work::RecurrentWeightGradient(_) => true,
-            Work::Gemm(_) => {
-                let before = i.checked_sub(1).map(|j| &steps[j]);
-                let follows =
-                    before.is_some_and(|b| b.op == step.op && matches!(b.work, Work::Gemm(_)));
-                follows && !second
-            }
-            _ => false,
-        };
-        second = is_weight;
-        if is_weight == weights {
-            half.push(step.clone());
-        }
-    }
-    half
 }

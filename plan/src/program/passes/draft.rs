@@ -76,6 +76,24 @@ pub(crate) struct Tables {
     joins: BTreeMap<(u32, u32), ChannelId>,
     charges: Vec<Charge>,
     known: BTreeMap<String, ChargeId>,
+    /// Charges of one plain item, which most actions have, by a key that is cheap to make.
+    plain: BTreeMap<Plain, ChargeId>,
+}
+
+/// Work that is a size and little else.
+type Plain = (u8, Option<CollectiveOp>, u64, u64);
+
+fn plain(work: &Work) -> Option<Plain> {
+    Some(match work {
+        Work::Collective(c) => {
+            let group = u64::from(c.group.size) << 32 | u64::from(c.group.nodes);
+            (0, Some(c.op), c.bytes.get().to_bits(), group)
+        }
+        Work::Send(send) => (1, None, send.bytes.get().to_bits(), u64::from(send.crosses_nodes)),
+        Work::HostCopy(bytes) => (2, None, bytes.get().to_bits(), 0),
+        Work::Traffic(bytes) => (3, None, bytes.get().to_bits(), 0),
+        _ => return None,
+    })
 }
 
 impl Tables {
@@ -92,7 +110,13 @@ impl Tables {
     }
 
     pub fn work(&mut self, work: Work) -> ChargeId {
-        self.charge(Charge::Items(vec![work]))
+        let Some(key) = plain(&work) else { return self.charge(Charge::Items(vec![work])) };
+        if let Some(&id) = self.plain.get(&key) {
+            return id;
+        }
+        let id = self.charge(Charge::Items(vec![work]));
+        self.plain.insert(key, id);
+        id
     }
 
     pub fn get(&self, id: ChargeId) -> &Charge {

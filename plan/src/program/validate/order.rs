@@ -25,10 +25,40 @@ struct Walk<'a> {
     clocks: Clocks,
     /// Place in the list of each action that was taken.
     taken: Vec<usize>,
-    tokens: BTreeMap<Token, usize>,
+    signals: Signals,
     buffers: Vec<State>,
     under_way: BTreeMap<u32, VecDeque<usize>>,
     owners: super::memory::Owners,
+}
+
+/// Who signals each token, among the taken actions. Tokens are dense in what was lowered; a program
+/// from elsewhere may number them as it likes.
+struct Signals {
+    dense: Vec<Option<u32>>,
+    others: BTreeMap<Token, u32>,
+}
+
+impl Signals {
+    fn new(actions: usize) -> Self {
+        Self { dense: vec![None; actions + 1], others: BTreeMap::new() }
+    }
+
+    fn get(&self, token: Token) -> Option<usize> {
+        let found = match self.dense.get(token.0 as usize) {
+            Some(dense) => *dense,
+            None => self.others.get(&token).copied(),
+        };
+        found.map(|id| id as usize)
+    }
+
+    /// Whether the token is new.
+    fn insert(&mut self, token: Token, id: usize) -> bool {
+        let id = id as u32;
+        match self.dense.get_mut(token.0 as usize) {
+            Some(dense) => dense.replace(id).is_none(),
+            None => self.others.insert(token, id).is_none(),
+        }
+    }
 }
 
 /// What a buffer holds, and who made and used it (places among the taken actions).
@@ -46,7 +76,7 @@ impl<'a> Walk<'a> {
             class,
             clocks: Clocks::new(class.actions.len()),
             taken: Vec::new(),
-            tokens: BTreeMap::new(),
+            signals: Signals::new(class.actions.len()),
             buffers: vec![State::default(); class.buffers.len()],
             under_way: BTreeMap::new(),
             owners: super::memory::Owners::new(class),
@@ -62,8 +92,8 @@ impl<'a> Walk<'a> {
         let me = place(self.class, at);
         let mut clock = self.clocks.before(action);
         for &token in &action.waits {
-            match self.tokens.get(&token) {
-                Some(&taken) => later(&mut clock, self.clocks.of(taken)),
+            match self.signals.get(token) {
+                Some(taken) => later(&mut clock, self.clocks.of(taken)),
                 None if self.is_left_out(token, at, &runs) => {}
                 None => return Err(Flaw::NeverSignalled { place: me, token }),
             }
@@ -86,7 +116,7 @@ impl<'a> Walk<'a> {
             self.owners.used(access.buffer, self.clocks.place(id));
         }
         if let Some(token) = action.signals
-            && self.tokens.insert(token, id).is_some()
+            && !self.signals.insert(token, id)
         {
             return Err(Flaw::SignalledTwice { place: me, token });
         }
@@ -183,7 +213,8 @@ impl<'a> Walk<'a> {
         }
         for access in &action.writes {
             let state = &mut self.buffers[access.buffer.0 as usize];
-            *state = State { version: access.version, writer: Some(id), readers: Vec::new() };
+            (state.version, state.writer) = (access.version, Some(id));
+            state.readers.clear();
         }
     }
 }

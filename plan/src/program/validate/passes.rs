@@ -19,39 +19,54 @@ fn span(action: &Action) -> LayerSpan {
     action.at.layers.unwrap_or(LayerSpan { first: 0, last: 0 })
 }
 
+/// What a pass is about, and its place.
+type Key = (Op, LayerSpan, Option<u32>, u32, usize);
+
 /// No pass, and no piece of a pass, runs twice.
 fn once(class: &Class) -> Result<(), Flaw> {
-    let mut seen = BTreeSet::new();
-    for (at, action) in class.actions.iter().enumerate().filter(|(_, a)| a.is_pass()) {
-        let key = (action.op, span(action), action.at.micro_batch, action.at.part);
-        if !seen.insert(key) {
+    let passes = class.actions.iter().enumerate().filter(|(_, a)| a.is_pass());
+    let key = |(at, action): (usize, &Action)| {
+        (action.op, span(action), action.at.micro_batch, action.at.part, at)
+    };
+    // Sorted lists are several times as fast as sets here, and there may be millions.
+    let mut seen: Vec<_> = passes.map(key).collect();
+    seen.sort_unstable();
+    let is_same = |pair: &&[Key]| {
+        let (a, b) = (pair[0], pair[1]);
+        (a.0, a.1, a.2, a.3) == (b.0, b.1, b.2, b.3)
+    };
+    match seen.windows(2).filter(is_same).map(|pair| pair[1].4).min() {
+        None => Ok(()),
+        Some(at) => {
+            let action = &class.actions[at];
             let (stage, micro_batch) = (action.at.stage, action.at.micro_batch.unwrap_or(0));
-            return Err(Flaw::Twice { place: place(class, at), stage, micro_batch });
+            Err(Flaw::Twice { place: place(class, at), stage, micro_batch })
         }
     }
-    Ok(())
 }
 
 /// All layers of a stage run forward, hand gradients back and get their own, per micro-batch.
 fn complete(program: &Program, class: &Class) -> Result<(), Flaw> {
-    let mut found: BTreeMap<(u32, u32, usize), BTreeSet<LayerSpan>> = BTreeMap::new();
+    let mut found: Vec<(u32, u32, usize, LayerSpan)> = Vec::new();
     let mut layers: BTreeMap<u32, LayerSpan> = BTreeMap::new();
     for action in class.actions.iter().filter(|a| a.is_pass()) {
         let (stage, span) = (action.at.stage, span(action));
         let all = layers.entry(stage).or_insert(span);
         *all = LayerSpan { first: all.first.min(span.first), last: all.last.max(span.last) };
         for &kind in kinds(action.op) {
-            let key = (stage, action.at.micro_batch.unwrap_or(0), kind);
-            found.entry(key).or_default().insert(span);
+            found.push((stage, action.at.micro_batch.unwrap_or(0), kind, span));
         }
     }
+    found.sort_unstable();
+    found.dedup();
     for &stage in &class.stages {
         let needed = layers.get(&stage).map_or(1, |all| all.last - all.first + 1);
         for micro_batch in 0..program.micro_batches {
             for (kind, pass) in PASSES.into_iter().enumerate() {
-                let spans = found.get(&(stage, micro_batch, kind));
-                let length = |s: &LayerSpan| s.last - s.first + 1;
-                let found = spans.map_or(0, |spans| spans.iter().map(length).sum());
+                let wanted = (stage, micro_batch, kind);
+                let first = found.partition_point(|f| (f.0, f.1, f.2) < wanted);
+                let mine = found[first..].iter().take_while(|f| (f.0, f.1, f.2) == wanted);
+                let found = mine.map(|(.., s)| s.last - s.first + 1).sum();
                 if found != needed {
                     let rank = class.first_rank;
                     return Err(Flaw::Missing { rank, stage, pass, micro_batch, found, needed });
