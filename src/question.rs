@@ -4,12 +4,13 @@ mod rebuild;
 
 pub use rebuild::rebuild;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, LOCAL};
 use crate::cli::values::MemoryLimit;
 use crate::cli::{PlanArgs, SearchArgs};
 use crate::diagnostics::Failure;
 use crate::exit::Exit;
 use crate::fingerprint;
+use crate::local::{self, calibrated};
 use crate::published::{self, Kind, Knowledge, Regime};
 use crate::render::number::grouped;
 use crate::settings::{Origin, Settings};
@@ -39,6 +40,8 @@ pub struct Question {
     pub cluster_from: String,
     /// Vocabulary statistics, where flag or recipe name some.
     pub corpus: Option<Corpus>,
+    /// The software on it.
+    pub stack: Stack,
     /// Constants of device, links and software stack.
     pub profile: Profile,
     /// What is pinned.
@@ -103,12 +106,39 @@ impl Question {
         settings: &Settings,
     ) -> Result<Self, Failure> {
         let spec = catalog.model(&flags.model)?;
-        let (name, cluster_from) = cluster_name(&spec, settings);
-        let cluster = catalog.cluster(&name)?;
-        fits_cluster(&cluster, flags.gpus.counts())?;
+        let cluster = cluster_name(&spec, settings);
+        Self::on(catalog, flags, spec, cluster)
+    }
+
+    /// The same for the machine at hand.
+    ///
+    /// # Errors
+    /// As [`Self::resolve`].
+    pub fn local(catalog: &Catalog, flags: &PlanArgs) -> Result<Self, Failure> {
+        let spec = catalog.model(&flags.model)?;
+        Self::on(catalog, flags, spec, (LOCAL.to_string(), String::new()))
+    }
+
+    fn on(
+        catalog: &Catalog,
+        flags: &PlanArgs,
+        spec: ModelSpec,
+        (name, cluster_from): (String, String),
+    ) -> Result<Self, Failure> {
+        let mut cluster = catalog.cluster(&name)?;
+        let ranks = flags.gpus.counts().last().copied().unwrap_or(1);
+        // Ranks beyond the cores of this machine share them.
+        if !calibrated::is_of_cores(&cluster) {
+            fits_cluster(&cluster, flags.gpus.counts())?;
+        }
         let corpus = flags.data.corpus.as_ref().or(spec.training.corpus.as_ref());
         let corpus = corpus.map(|name| catalog.corpus(name)).transpose()?;
-        let stack = stack(catalog, flags.data.stack.as_deref(), &spec, &cluster)?;
+        let mut stack = stack(catalog, flags.data.stack.as_deref(), &spec, &cluster)?;
+        let cluster_from = match flags.data.stack {
+            None => calibrated::apply(&mut cluster, &mut stack, ranks)?.unwrap_or(cluster_from),
+            Some(_) => cluster_from,
+        };
+        local::shared(&mut cluster, ranks);
         let read = Read { spec, cluster, stack, corpus };
         let names = read.names();
         let mut spec = read.spec;
@@ -121,6 +151,7 @@ impl Question {
             max_memory: max_memory(search, profile.memory(), reserve.as_ref())?,
             limit_from: reserve.filter(|_| search.max_memory.is_none()).map(|r| r.words),
             profile,
+            stack: read.stack,
             cluster: read.cluster,
             cluster_from,
             corpus: read.corpus,
@@ -296,7 +327,9 @@ fn stack(
     model: &ModelSpec,
     cluster: &Cluster,
 ) -> Result<Stack, Failure> {
-    let recipe = model.training.default_stack.as_deref();
+    // A recipe's software runs on accelerators.
+    let on_cores = calibrated::is_of_cores(cluster);
+    let recipe = model.training.default_stack.as_deref().filter(|_| !on_cores);
     let name = flag.or(recipe).or(cluster.default_stack.as_deref());
     match name {
         Some(name) => catalog.stack(name),

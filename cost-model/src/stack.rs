@@ -76,6 +76,8 @@ impl Stack {
 pub enum ComputeModel {
     /// Tiles, waves and split-K with the device's constants.
     Tiles,
+    /// One thread that packs its operands into a cache and multiplies blocks of them.
+    Blocks,
     /// `max(FLOPs/(compute·peak), bytes/(memory·bandwidth))`; no tiles, no gaps between kernels.
     Roofline {
         /// Fraction of the peak.

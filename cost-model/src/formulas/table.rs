@@ -137,6 +137,16 @@ pub(super) const ALL: &[Formula] = &[
         test: "misaligned_extents_are_slower",
     },
     Formula {
+        id: "gemm.blocks",
+        title: "matrix product by one thread of a processor",
+        equation: "t = gap + 2b(k + k₀)·(m̂n̂ + 64c(m̂ + n̂))/(η·P)",
+        letters: "b, k batch and depth, m̂, n̂ extents rounded up to 8, k₀ what the result costs to \
+                  write, c what operands cost to pack, η sustained part of the peak P of a core",
+        source: "the structure of a packed product (Goto and van de Geijn, ACM TOMS 34(3), 2008); \
+                 constants are measured by `calibrate --node`",
+        test: "blocks_by_hand",
+    },
+    Formula {
         id: "gemm.roofline",
         title: "matrix product under two roofs",
         equation: "t = max(2bmnk/(η·P), size·b·(mk + kn + mn)/(e·BW))",

@@ -161,10 +161,13 @@ fn compute_model(table: &Table<'_>, base: Option<&ComputeModel>) -> Option<Compu
     if let Some(base) = base.filter(|_| !table.has("model")) {
         return silent(table, "model", base);
     }
-    let roofline =
-        table.required("model", |item| item.choice(&[("tiles", false), ("roofline", true)]))?;
-    if !roofline {
-        return Some(ComputeModel::Tiles);
+    let words = [
+        ("tiles", Some(ComputeModel::Tiles)),
+        ("blocks", Some(ComputeModel::Blocks)),
+        ("roofline", None),
+    ];
+    if let Some(model) = table.required("model", |item| item.choice(&words))? {
+        return Some(model);
     }
     let compute = table.sourced("compute_efficiency", Item::fraction);
     let memory = table.sourced("memory_efficiency", Item::fraction);
