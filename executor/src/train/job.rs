@@ -96,7 +96,9 @@ impl Job {
         }
         check_apart(&model, &decision)?;
         let settings = Settings { granularity: Granularity::Layer, ..Settings::default() };
-        let program = lower(&model, &decision, facts, &settings)?;
+        // Hosts may differ in the memory that they have left; their programs must not.
+        let facts = Facts { capacity: None, ..*facts };
+        let program = lower(&model, &decision, &facts, &settings)?;
         check_program(&model, &decision, &program)?;
         batches.in_time = runs_in_time(&model);
         match &model.spec.family {
