@@ -28,8 +28,8 @@ const ROWS: [Row; 14] = [
     ("DP · TP · PP", degrees),
     ("sharding", |p| plan_line::zero(&p.decision.stages)),
     ("micro-batches", micro_batches),
-    ("schedule", |p| plan_line::schedule(&p.decision)),
-    ("recompute", |p| plan_line::recompute(&p.decision.stages)),
+    ("schedule", schedule),
+    ("recompute", recompute),
     ("embedding", |p| p.decision.embedding.map_or("–".into(), |e| e.exchange.to_string())),
     ("step time", |p| seconds(p.prediction.step.value)),
     ("tokens/s", |p| count(p.prediction.tokens_per_second.value)),
@@ -45,6 +45,21 @@ fn degrees(plan: &Plan) -> String {
 fn micro_batches(plan: &Plan) -> String {
     let batch = plan.decision.batch;
     format!("{} × {}", batch.micro_batches, batch.micro_sequences)
+}
+
+/// The schedule, and how long replicas train apart.
+fn schedule(plan: &Plan) -> String {
+    let schedule = plan_line::schedule(&plan.decision);
+    match plan.decision.local_steps {
+        Some(local) => format!("{schedule}, {} steps apart", local.every),
+        None => schedule,
+    }
+}
+
+/// What is computed again, and whether activations leave the device.
+fn recompute(plan: &Plan) -> String {
+    let recompute = plan_line::recompute(&plan.decision.stages);
+    if plan.decision.offload { format!("{recompute}, offload") } else { recompute }
 }
 
 /// How the first plan stands to each other one; `odds`: the probability that it is faster.
