@@ -44,7 +44,9 @@ pub fn run(flags: &ExecuteArgs, settings: &Settings, output: &mut Output) -> Res
     let plan = planfile::parse(name, &files::read(&flags.plan)?)?;
     let catalog = Catalog::from_environment()?;
     let question = rebuild(&catalog, &plan, &flags.sources)?;
-    fits_here(&plan)?;
+    if flags.network.is_none() {
+        fits_here(&plan)?;
+    }
     let ranks = Ranks::find(flags, &plan)?;
     if matches!(ranks, Ranks::Started) {
         return started(&plan, flags, output);
