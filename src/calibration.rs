@@ -5,6 +5,7 @@
 //! and judged on the rest, so that it says something about models that were not seen.
 
 mod file;
+pub mod machine;
 
 pub use file::overlay;
 

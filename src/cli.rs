@@ -17,7 +17,7 @@ pub use execute::{ExecuteArgs, RankKind};
 pub use global::{Format, Global};
 pub use gpus::{Gpus, GpusError};
 pub use pins::{Choice, read as read_pins};
-pub use plan::PlanArgs;
+pub use plan::{PlanArgs, SearchArgs};
 pub use simulate::{Change, ChangeKind, Detail, SimulateArgs};
 pub use training::TrainingArgs;
 
@@ -91,7 +91,8 @@ pub enum Command {
   meshwright explain plan.json
   meshwright explain plan.json --why-not tp=2
   meshwright explain --formula comm.hierarchical
-  meshwright explain plan.json --program rank=3",
+  meshwright explain plan.json --program rank=3
+  meshwright explain plan.json --analyze run.json",
     after_help = "Next: `meshwright compare --help` puts plans side by side."
 )]
 pub struct ExplainArgs {
@@ -125,6 +126,12 @@ pub struct ExplainArgs {
         conflicts_with_all = ["path", "why_not", "ids", "formula", "binds"]
     )]
     pub program: Option<u32>,
+    /// Hold the record of a run against the prediction, action by action.
+    #[arg(
+        long, value_name = "RECORD", value_hint = clap::ValueHint::FilePath,
+        conflicts_with_all = ["path", "why_not", "ids", "formula", "binds", "program"]
+    )]
+    pub analyze: Option<String>,
     /// Files that the plan was made from, where they are not in the catalog.
     #[command(flatten)]
     pub sources: SourceArgs,
@@ -193,6 +200,8 @@ pub struct ValidateArgs {
     before_help = "Examples:
   meshwright calibrate --corpus text.txt -o corpus.toml
   meshwright calibrate --corpus text.txt --tokens byte
+  meshwright calibrate --node
+  meshwright calibrate --from run.json
   meshwright calibrate --published llm-foundry -o mine.toml
   zcat text.gz | meshwright calibrate --corpus - -o corpus.toml
   meshwright calibrate --intervals -o scenarios/published/intervals.toml",
@@ -201,10 +210,21 @@ pub struct ValidateArgs {
 pub struct CalibrateArgs {
     /// Fit how many different tokens a batch holds, from this text (`-` for stdin).
     #[arg(
-        long, value_name = "FILE", required_unless_present_any = ["published", "intervals"],
+        long, value_name = "FILE",
+        required_unless_present_any = ["published", "intervals", "node", "from"],
         value_hint = clap::ValueHint::FilePath
     )]
     pub corpus: Option<String>,
+    /// Measure this machine: products, memory, messages, and short runs of small models.
+    #[arg(long, conflicts_with_all = ["corpus", "published", "intervals", "from"])]
+    pub node: bool,
+    /// Fit the constants of this machine to recorded runs.
+    #[arg(
+        long, value_name = "RECORD", num_args = 1..,
+        conflicts_with_all = ["corpus", "published", "intervals"],
+        value_hint = clap::ValueHint::FilePath
+    )]
+    pub from: Vec<String>,
     /// Fit how far measured steps lie from predictions, from the shipped tuning rows.
     #[arg(long, conflicts_with_all = ["corpus", "published"])]
     pub intervals: bool,
@@ -354,6 +374,34 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Asked, Failure> {
     };
     let cli = Cli::from_arg_matches(&matches).map_err(|e| usage::failure(&e, &path))?;
     Ok(Asked::Run(Box::new(Parsed { cli, matches })))
+}
+
+/// The flags of `plan` and `execute` for a short run of a small model, as a person would type them:
+/// decisions that ranks cannot run yet are pinned away.
+pub fn small_run(model: &str, ranks: u32, steps: u64) -> Result<(PlanArgs, ExecuteArgs), Failure> {
+    let bug = |e: clap::Error| Failure::new(crate::exit::Exit::Bug, e.to_string());
+    let of = |words: String| {
+        let words = std::iter::once("meshwright").chain(words.split_whitespace());
+        Cli::try_parse_from(words).map(|cli| cli.command).map_err(bug)
+    };
+    let plan = of(format!(
+        "plan -m {model} -g {ranks} -c local --dp {ranks} --zero 0 --embedding dense --stack meshwright-cpu"
+    ))?;
+    let execute = of(format!("execute - --steps {steps} --record -"))?;
+    match (plan, execute) {
+        (Command::Plan(plan), Command::Execute(execute)) => Ok((*plan, execute)),
+        _ => Err(Failure::new(crate::exit::Exit::Bug, "plan is not plan")),
+    }
+}
+
+/// The flags of a `plan` command, from its words.
+pub fn parse_plan(words: &str) -> Result<PlanArgs, Failure> {
+    let words = std::iter::once("meshwright").chain(words.split_whitespace());
+    match Cli::try_parse_from(words).map(|cli| cli.command) {
+        Ok(Command::Plan(plan)) => Ok(*plan),
+        Ok(_) => Err(Failure::usage("this is no `plan`")),
+        Err(error) => Err(Failure::usage(error.to_string())),
+    }
 }
 
 /// The subcommands that the arguments name, as far as they can be told.

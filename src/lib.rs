@@ -4,6 +4,7 @@
 //! this crate prints, reads the environment or exits.
 
 mod accuracy;
+mod analysis;
 mod bug;
 mod calibration;
 mod catalog;
@@ -20,6 +21,7 @@ pub mod planfile;
 mod progress;
 mod published;
 mod question;
+mod record;
 pub mod render;
 mod schemas;
 mod settings;

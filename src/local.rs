@@ -2,10 +2,11 @@
 //!
 //! What a device can do is data, never a guess from its name: an unknown GPU is an error.
 
+pub mod calibrated;
 mod processor;
 mod recognise;
 
-pub use processor::cluster as processor_cluster;
+pub use processor::{STACK, cluster as processor_cluster};
 pub use recognise::device_name;
 
 use crate::catalog::{Catalog, Kind};
@@ -28,6 +29,20 @@ pub fn cluster(catalog: &Catalog, machine: &Machine) -> Result<Cluster, Failure>
             .evidence(said.clone())
             .hint("name a cluster with --cluster; `meshwright scenarios list clusters` shows all")),
         GpuProbe::Found(..) | GpuProbe::NoDriver => processor_cluster(machine),
+    }
+}
+
+/// The cluster of this machine's cores for more ranks than it has: ranks share cores in equal parts.
+/// Any other cluster stays as it is.
+pub fn shared(cluster: &mut Cluster, ranks: u32) {
+    let on_cores = calibrated::is_of_cores(cluster);
+    let Some(group) = cluster.groups.first_mut().filter(|_| on_cores) else { return };
+    let cores = group.devices_per_node;
+    if ranks > cores {
+        processor::share(group, f64::from(ranks) / f64::from(cores));
+        group.devices_per_node = ranks;
+        let word = if cores == 1 { "core" } else { "cores" };
+        cluster.label = format!("this machine, {ranks} ranks on {cores} {word}");
     }
 }
 

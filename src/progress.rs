@@ -50,3 +50,48 @@ impl Drop for Progress {
         self.bar.finish_and_clear();
     }
 }
+
+/// Steps of a run: one line that changes on a terminal, one line each everywhere else.
+pub struct Steps<'a> {
+    bar: Option<ProgressBar>,
+    output: &'a Output,
+    last: String,
+}
+
+impl<'a> Steps<'a> {
+    /// Of so many steps.
+    pub fn new(total: u64, output: &'a Output) -> Self {
+        let is_watched = output.talk >= Talk::Normal && io::stderr().is_terminal();
+        let bar = is_watched.then(|| {
+            let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+            if let Ok(style) = ProgressStyle::with_template("{bar:20} {msg}") {
+                let glyphs = if output.err.is_ascii { "##." } else { "█▌░" };
+                bar.set_style(style.progress_chars(glyphs));
+            }
+            bar
+        });
+        Self { bar, output, last: String::new() }
+    }
+
+    /// A step has ended.
+    pub fn ended(&mut self, line: &str) {
+        match &self.bar {
+            Some(bar) => {
+                bar.set_message(line.to_string());
+                bar.inc(1);
+            }
+            None => self.output.note(line),
+        }
+        self.last = line.to_string();
+    }
+}
+
+impl Drop for Steps<'_> {
+    /// The last step stays on the screen.
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+            self.output.note(&self.last);
+        }
+    }
+}

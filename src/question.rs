@@ -4,12 +4,13 @@ mod rebuild;
 
 pub use rebuild::rebuild;
 
-use crate::catalog::Catalog;
-use crate::cli::PlanArgs;
+use crate::catalog::{Catalog, LOCAL};
 use crate::cli::values::MemoryLimit;
+use crate::cli::{PlanArgs, SearchArgs};
 use crate::diagnostics::Failure;
 use crate::exit::Exit;
 use crate::fingerprint;
+use crate::local::{self, calibrated};
 use crate::published::{self, Kind, Knowledge, Regime};
 use crate::render::number::grouped;
 use crate::settings::{Origin, Settings};
@@ -39,12 +40,16 @@ pub struct Question {
     pub cluster_from: String,
     /// Vocabulary statistics, where flag or recipe name some.
     pub corpus: Option<Corpus>,
+    /// The software on it.
+    pub stack: Stack,
     /// Constants of device, links and software stack.
     pub profile: Profile,
     /// What is pinned.
     pub pins: Pins,
     /// Share of the device memory that a plan may fill.
     pub max_memory: f64,
+    /// Where that share comes from, where nobody set it.
+    pub limit_from: Option<String>,
     /// What best means.
     pub objective: Objective,
     /// Solver of integer programmes.
@@ -101,22 +106,52 @@ impl Question {
         settings: &Settings,
     ) -> Result<Self, Failure> {
         let spec = catalog.model(&flags.model)?;
-        let (name, cluster_from) = cluster_name(&spec, settings);
-        let cluster = catalog.cluster(&name)?;
-        fits_cluster(&cluster, flags.gpus.counts())?;
+        let cluster = cluster_name(&spec, settings);
+        Self::on(catalog, flags, spec, cluster)
+    }
+
+    /// The same for the machine at hand.
+    ///
+    /// # Errors
+    /// As [`Self::resolve`].
+    pub fn local(catalog: &Catalog, flags: &PlanArgs) -> Result<Self, Failure> {
+        let spec = catalog.model(&flags.model)?;
+        Self::on(catalog, flags, spec, (LOCAL.to_string(), String::new()))
+    }
+
+    fn on(
+        catalog: &Catalog,
+        flags: &PlanArgs,
+        spec: ModelSpec,
+        (name, cluster_from): (String, String),
+    ) -> Result<Self, Failure> {
+        let mut cluster = catalog.cluster(&name)?;
+        let ranks = flags.gpus.counts().last().copied().unwrap_or(1);
+        // Ranks beyond the cores of this machine share them.
+        if !calibrated::is_of_cores(&cluster) {
+            fits_cluster(&cluster, flags.gpus.counts())?;
+        }
         let corpus = flags.data.corpus.as_ref().or(spec.training.corpus.as_ref());
         let corpus = corpus.map(|name| catalog.corpus(name)).transpose()?;
-        let stack = stack(catalog, flags.data.stack.as_deref(), &spec, &cluster)?;
+        let mut stack = stack(catalog, flags.data.stack.as_deref(), &spec, &cluster)?;
+        let cluster_from = match flags.data.stack {
+            None => calibrated::apply(&mut cluster, &mut stack, ranks)?.unwrap_or(cluster_from),
+            Some(_) => cluster_from,
+        };
+        local::shared(&mut cluster, ranks);
         let read = Read { spec, cluster, stack, corpus };
         let names = read.names();
         let mut spec = read.spec;
         override_training(&mut spec, flags);
         let profile = profile(&read.cluster, &read.stack)?;
         let search = &flags.search;
+        let reserve = Reserve::of(&names.stack.name);
         Ok(Self {
             model: build(&spec)?,
-            max_memory: max_memory(search.max_memory, search.reserve, profile.memory())?,
+            max_memory: max_memory(search, profile.memory(), reserve.as_ref())?,
+            limit_from: reserve.filter(|_| search.max_memory.is_none()).map(|r| r.words),
             profile,
+            stack: read.stack,
             cluster: read.cluster,
             cluster_from,
             corpus: read.corpus,
@@ -177,6 +212,14 @@ impl Question {
 
     /// The report of a plan.
     pub fn report(&self, request: &Request<'_>, planned: &Planned) -> Report {
+        let mut report = self.measured_report(request, planned);
+        if let (Some(from), Some(limit)) = (&self.limit_from, report.memory.reserve.first_mut()) {
+            *limit += &format!(": {from}");
+        }
+        report
+    }
+
+    fn measured_report(&self, request: &Request<'_>, planned: &Planned) -> Report {
         fn pair(input: &Input) -> (&str, &str) {
             (&input.name, &input.fingerprint)
         }
@@ -284,7 +327,9 @@ fn stack(
     model: &ModelSpec,
     cluster: &Cluster,
 ) -> Result<Stack, Failure> {
-    let recipe = model.training.default_stack.as_deref();
+    // A recipe's software runs on accelerators.
+    let on_cores = calibrated::is_of_cores(cluster);
+    let recipe = model.training.default_stack.as_deref().filter(|_| !on_cores);
     let name = flag.or(recipe).or(cluster.default_stack.as_deref());
     match name {
         Some(name) => catalog.stack(name),
@@ -313,14 +358,40 @@ fn override_training(model: &mut ModelSpec, flags: &PlanArgs) {
     }
 }
 
+/// What a plan leaves free where nobody says otherwise, by what published runs took beyond their
+/// predictions.
+struct Reserve {
+    share: f64,
+    words: String,
+}
+
+impl Reserve {
+    fn of(stack: &str) -> Option<Self> {
+        let intervals = published::shipped_intervals().ok()?;
+        let entry = intervals.memory(stack)?;
+        // Whole percents: the quantile knows no more.
+        let share = (100.0 / entry.most).floor().min(99.0) / 100.0;
+        let whose = if entry.stack.is_some() { " of this software" } else { "" };
+        let words = format!(
+            "{:.0} % of {} published runs{whose} that fill half of a device took at most {:.2} \
+             times the memory predicted",
+            intervals.level * 100.0,
+            grouped(entry.rows),
+            entry.most
+        );
+        Some(Self { share, words })
+    }
+}
+
 /// The share of the memory that a limit and a reserve leave.
 fn max_memory(
-    limit: Option<MemoryLimit>,
-    reserve: Option<Bytes>,
+    flags: &SearchArgs,
     memory: Bytes,
+    measured: Option<&Reserve>,
 ) -> Result<f64, Failure> {
+    let (limit, reserve) = (flags.max_memory, flags.reserve);
     let share = match limit {
-        None => MAX_MEMORY,
+        None => measured.map_or(MAX_MEMORY, |r| r.share),
         Some(MemoryLimit::Fraction(share)) => share,
         Some(MemoryLimit::Amount(size)) if size > memory => {
             return Err(Failure::usage(format!("--max-memory {size} is more than a device has"))

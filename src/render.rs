@@ -1,6 +1,7 @@
 //! Pieces that screens are made of: bars, tables, numbers.
 
 pub mod accuracy;
+pub mod analyze;
 pub mod bar;
 pub mod compare;
 pub mod execute;

@@ -1,6 +1,8 @@
 //! The published schemas of what programs read.
 
+use plan::calibration::Calibration;
 use plan::document::Plan;
+use plan::record::{RunRecord, StepSamples};
 use plan::report::{Binding, InfeasibleReport, Report, SweepRow, TrainingReport, WhyNot};
 use plan::timeline::Simulation;
 use schemars::JsonSchema;
@@ -11,16 +13,21 @@ pub type Schema = (&'static str, &'static str, fn() -> Value);
 
 /// All schemas, by name.
 pub const ALL: &[Schema] = &[
+    ("analysis", "explain --analyze run.json --json", analysis),
     ("answer", "plan --why-not … --json, explain --binds --json", answer),
+    ("calibration", "calibrate --node, calibrate --from run.json", derived::<Calibration>),
     ("compare", "compare --json", compare),
     ("doctor", "doctor --json", doctor),
     ("execute", "execute --json", execute),
     ("formulas", "explain --formula ID --json", formulas),
     ("infeasible", "plan --json, where nothing fits (exit code 1)", derived::<InfeasibleReport>),
+    ("launch", "execute --dry-run --json", launch),
     ("plan", "plan -o plan.json", derived::<Plan>),
     ("report", "plan --json and explain --json", derived::<Report>),
     ("request", "plan --dry-run --json", request),
     ("run", "plan --objective time-to-loss --json", run),
+    ("run-record", "execute --record run.json", derived::<RunRecord>),
+    ("samples", "a line of the samples beside run.json", derived::<StepSamples>),
     ("scenarios", "scenarios list --json", scenarios),
     ("simulation", "simulate --json", derived::<Simulation>),
     ("sweep", "plan -g A,B,C --json", sweep),
@@ -51,6 +58,60 @@ fn answer() -> Value {
         "bindings": {"type": "array", "items": part::<Binding>()},
     });
     object("meshwright.answer/1", &properties, &["schema", "report", "why_not", "bindings"])
+}
+
+fn analysis() -> Value {
+    let seconds = || json!({"type": ["number", "null"]});
+    let row = json!({
+        "type": "object",
+        "properties": {
+            "what": text(),
+            "actions": {"type": "integer"},
+            "predicted_seconds": {"type": "number"},
+            "measured_seconds": {"type": "number"},
+        },
+        "required": ["what", "actions", "predicted_seconds", "measured_seconds"],
+    });
+    let properties = json!({
+        "schema": {"const": "meshwright.analysis/1"},
+        "plan": text(),
+        "predicted_seconds": {"type": "number"},
+        "simulated_seconds": {"type": "number"},
+        "undisturbed_seconds": seconds(),
+        "replayed_seconds": seconds(),
+        "measured_seconds": {"type": "number"},
+        "structure": seconds(),
+        "cost": seconds(),
+        "others": seconds(),
+        "form": {"type": "number"},
+        "processor_share": seconds(),
+        "rows": {"type": "array", "items": row},
+    });
+    let required = ["schema", "plan", "predicted_seconds", "measured_seconds", "form", "rows"];
+    object("meshwright.analysis/1", &properties, &required)
+}
+
+fn launch() -> Value {
+    let class = json!({
+        "type": "object",
+        "properties": {
+            "first_rank": {"type": "integer"},
+            "ranks": {"type": "integer"},
+            "nodes": text(),
+            "stages": {"type": "array", "items": {"type": "integer"}},
+            "actions": {"type": "integer"},
+            "arena_bytes": {"type": "number"},
+            "sent_bytes": {"type": "number"},
+        },
+        "required": ["first_rank", "ranks", "nodes", "stages", "arena_bytes", "sent_bytes"],
+    });
+    let properties = json!({
+        "schema": {"const": "meshwright.launch/1"},
+        "plan": text(),
+        "classes": {"type": "array", "items": class},
+        "launch": text(),
+    });
+    object("meshwright.launch/1", &properties, &["schema", "plan", "classes", "launch"])
 }
 
 fn compare() -> Value {

@@ -61,7 +61,7 @@ fn the_same_question_writes_the_same_bytes() {
     let printed = folder.run("plan -g 192 -m mlstm4096 -o -");
     assert_eq!(folder.text("a.json"), folder.text("b.json"));
     assert_eq!(folder.text("a.json"), String::from_utf8(printed.stdout).unwrap());
-    assert!(folder.text("a.json").contains("\"schema\": \"meshwright.plan/1\""));
+    assert!(folder.text("a.json").contains("\"schema\": \"meshwright.plan/2\""));
     let quiet = folder.run("plan -g 192 -m mlstm4096 -o b.json -q");
     assert!(quiet.stdout.is_empty() && quiet.stderr.is_empty());
 }
@@ -163,5 +163,48 @@ fn a_plan_for_this_machine_is_trained_and_goes_on() {
     assert_contains(&next, &["\"step\": 2", "meshwright.execute/1"]);
     folder.said("plan -g 192 -m mlstm4096 -o other.json -q", 0);
     let refused = folder.said("execute other.json", 1);
-    assert_contains(&refused, &["192 GPUs of dgx1v", "-c local"]);
+    assert_contains(&refused, &["192 GPUs of dgx1v", "missing: 192 × V100", "-c local"]);
+    let ranks = folder.said("execute other.json --dry-run", 0);
+    assert_contains(&ranks, &["0 – 191", "0 – 23", "Launch: not yet"]);
+    // Every command that a refusal names works, but for those that take long.
+    let named = refused.lines().filter_map(|line| line.strip_prefix("hint: meshwright "));
+    let named: Vec<&str> = named.filter_map(|line| line.split("   ").next()).collect();
+    assert!(named.len() >= 3, "{refused}");
+    for command in named.iter().filter(|c| !c.contains("--slice")) {
+        folder.said(command, 0);
+    }
+}
+
+/// The loop: a run is recorded, held against its prediction, fitted, and the next plan uses it.
+#[test]
+fn what_is_measured_makes_the_next_plan() {
+    let folder = Folder::new("loop");
+    let plan = "plan -m mlstm-tiny -g 2 -c local --dp 2 --zero 0 --embedding dense --local-batch 4";
+    folder.said(&format!("{plan} -o plan.json -q"), 0);
+    let ran = folder.said("execute plan.json --steps 4 --record run.json", 0);
+    assert_contains(&ran, &["in 4 steps", "wrote run.json"]);
+    let again = folder.said("execute plan.json --steps 2 --record two.json --profile serial", 0);
+    assert_contains(&again, &["in 2 steps"]);
+    let analysis = folder.said("explain plan.json --analyze run.json", 0);
+    let terms = ["forward, mLSTM layer", "form ", "cost ", "others ", "structure ", "closed form"];
+    assert_contains(&analysis, &terms);
+    let fitted = folder.said("calibrate --from run.json two.json -o meshwright.cal.json", 0);
+    assert_contains(&fitted, &["optimizer.adam", "wrote meshwright.cal.json", "whole steps"]);
+    let next = folder.said(&format!("{plan} -o next.json"), 0);
+    assert_contains(&next, &["meshwright.cal.json", "MESHWRIGHT_CALIBRATION=off"]);
+    folder.said("explain next.json", 0);
+    let other = folder.said("explain next.json --analyze run.json", 3);
+    assert_contains(&other, &["run.json records plan"]);
+}
+
+/// A rank of a plan for 4 GPUs of another machine, alone.
+#[test]
+fn a_slice_of_a_plan_for_elsewhere_runs_here() {
+    let folder = Folder::new("slice");
+    let plan = "plan -m mlstm-tiny -g 4 -c dgx1v --dp 4 --zero 0 --embedding dense --local-batch 2";
+    folder.said(&format!("{plan} -o far.json -q"), 0);
+    let said = folder.said("execute far.json --slice rank=3 --steps 2", 0);
+    assert_contains(&said, &["on dgx1v, predicted", "forward, mLSTM layer", "the priced network"]);
+    let beyond = folder.said("execute far.json --slice rank=4", 2);
+    assert_contains(&beyond, &["ranks 0 to 3"]);
 }

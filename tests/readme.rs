@@ -65,3 +65,23 @@ fn every_command_answers_what_is_printed() {
     }
     assert_eq!(readme.len(), today.len(), "README.md ends differently");
 }
+
+/// The tour prints times, which differ from run to run: each of its commands runs, in order, in one
+/// folder, and says what the README says it is about.
+#[test]
+fn the_tour_runs() {
+    const SAID: [&str; 5] =
+        ["mlstm-tiny", "in 20 steps", "structure", "kinds of actions", "meshwright.cal.json"];
+    let folder = std::env::temp_dir().join(format!("meshwright-tour-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let readme = fs::read_to_string(path()).unwrap();
+    let tour = readme.split("## The loop\n").nth(1).expect("the README has the loop");
+    let tour = tour.split("\n## ").next().unwrap_or_default();
+    let commands: Vec<&str> = tour.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
+    let answers: Vec<String> = commands.iter().map(|c| answer(c, &folder)).collect();
+    fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(commands.len(), SAID.len(), "{commands:?}");
+    for ((command, answer), said) in commands.iter().zip(&answers).zip(SAID) {
+        assert!(answer.contains(said) && !answer.contains("error:"), "{command}\n{answer}");
+    }
+}

@@ -10,7 +10,7 @@
 //! From there it runs at a rate that depends on what runs beside it ([`engine`]): computation and
 //! collectives slow each other down by the stack's contention constant, transfers share links.
 //! Durations alone are prices of [`crate::price()`], one per [`plan::program::ChargeId`], or times
-//! of a run ([`Durations::Measured`]). Ranks to which the same happens are simulated once
+//! of a run ([`Durations::Measured`], [`Durations::Recorded`]). Ranks to which the same happens are simulated once
 //! ([`Fold`]).
 //!
 //! Where [`crate::simulate`] evaluates an order of passes, this evaluates everything that a plan
@@ -38,7 +38,7 @@ pub use fold::Fold;
 pub use memory::{MemoryCurve, memory};
 pub use noise::{Noise, percentile};
 pub use path::{Link, PathAction};
-pub use prices::{ChargePrice, Durations, Gradients, Host, Prices};
+pub use prices::{ChargePrice, Durations, Gradients, Host, Prices, Recorded};
 
 use compile::{Compiled, compile};
 use engine::Run;
@@ -57,11 +57,23 @@ pub enum Messages {
     Buffered,
 }
 
+/// What runs the lanes of a rank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lanes {
+    /// Each runs by itself, as the queues of an accelerator do.
+    Parallel,
+    /// One thread runs all of them in the order of issue, and all ranks meet before each update to
+    /// agree on the norm of the gradients: ranks on processors.
+    OneThread,
+}
+
 /// How to simulate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// When messages move.
     pub messages: Messages,
+    /// What runs the lanes of a rank.
+    pub lanes: Lanes,
     /// Whether transfers on the same link of a rank slow each other down.
     pub shares_links: bool,
     /// Whether computation and collectives of the same device slow each other down.
@@ -72,10 +84,18 @@ pub struct Options {
 
 impl Options {
     /// As on a cluster: rendezvous, shared links, contention.
-    pub const CLUSTER: Self =
-        Self { messages: Messages::Rendezvous, shares_links: true, contends: true, steps: 0..1 };
+    pub const CLUSTER: Self = Self {
+        messages: Messages::Rendezvous,
+        lanes: Lanes::Parallel,
+        shares_links: true,
+        contends: true,
+        steps: 0..1,
+    };
     /// As in closed forms: nothing disturbs anything.
     pub const FREE: Self = Self { shares_links: false, contends: false, ..Self::CLUSTER };
+    /// As ranks on processors run: one thread each, messages handed over at once.
+    pub const PROCESSORS: Self =
+        Self { messages: Messages::Buffered, lanes: Lanes::OneThread, ..Self::FREE };
 }
 
 /// Why a program cannot be simulated.

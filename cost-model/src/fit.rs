@@ -17,8 +17,10 @@
 
 mod constants;
 mod linear;
+mod local;
 
 pub use constants::{CONSTANTS, FreeConstant};
+pub use local::{LOCAL_CONSTANTS, LocalConstant, LocalMachine};
 
 /// What a residual is by chance: repeated runs of one configuration differ by 3 to 5 %.
 const CHANCE: f64 = 0.03;

@@ -62,6 +62,10 @@ pub(crate) fn a100() -> Profile {
     a100_with(&stack())
 }
 
+pub(crate) fn a100_group() -> NodeGroup {
+    group(a100_device(), a100_latency(), 232e9, 21e9)
+}
+
 pub(crate) fn a100_with(stack: &Stack) -> Profile {
     let links = group(a100_device(), a100_latency(), 232e9, 21e9);
     Profile::new(&a100_device(), &links, stack).unwrap()

@@ -41,6 +41,7 @@ pub fn find(id: &str) -> Option<&'static Formula> {
 #[must_use]
 pub fn id_of(work: &Work, profile: &Profile) -> &'static str {
     match work {
+        Work::Gemm(_) if profile.gemm.blocks => "gemm.blocks",
         Work::Gemm(_) if !profile.gemm.tiles => "gemm.roofline",
         Work::Gemm(_) => "gemm.tiles",
         Work::Attention(item) if item.kernel == AttentionKernel::Unfused => "attention.unfused",

@@ -21,7 +21,7 @@
 //! the device.
 
 use crate::constant::{term, unsupported};
-use crate::profile::{Profile, dtype_index};
+use crate::profile::{GemmConstants, Profile, dtype_index};
 use plan::units::Seconds;
 use plan::work::Gemm;
 use plan::{Dtype, Estimate, Grade};
@@ -79,8 +79,13 @@ impl GemmCost {
 pub fn cost(gemm: &Gemm, profile: &Profile) -> Option<GemmCost> {
     let index = dtype_index(gemm.dtype);
     let rate = profile.peaks[index]?.value * profile.gemm.efficiency[index].value;
-    let alignment = if profile.gemm.tiles { alignment(gemm) } else { 1.0 };
-    let best = if profile.gemm.tiles {
+    let alignment = match profile.gemm {
+        GemmConstants { tiles: true, blocks: false, .. } => alignment(gemm),
+        _ => 1.0,
+    };
+    let best = if profile.gemm.blocks {
+        blocked(gemm, profile, rate)
+    } else if profile.gemm.tiles {
         tiled(gemm, profile, rate)
     } else {
         Candidate {
@@ -171,6 +176,28 @@ struct Candidate {
     waves: f64,
     compute: f64,
     traffic: f64,
+}
+
+/// Edge of the blocks that a processor's kernel keeps in registers.
+const BLOCK: u64 = 8;
+
+/// One thread of a processor: `2b·(k + k₀)·(m̂·n̂ + 64c·(m̂ + n̂))/(η·P)` with `m̂`, `n̂` rounded up to
+/// whole blocks. Operands are packed once per product, which is the term of `c`; the result is
+/// written once, which is that of `k₀`. Memory is not a roof of its own: what fits caches is read
+/// from there, and what does not is read while packing. Checked by `blocks_by_hand`.
+fn blocked(gemm: &Gemm, profile: &Profile, rate: f64) -> Candidate {
+    let whole = |extent: u64| (extent.div_ceil(BLOCK) * BLOCK) as f64;
+    let (m, n) = (whole(gemm.m), whole(gemm.n));
+    let format = dtype_index(gemm.dtype);
+    let depth = gemm.k as f64 + profile.gemm.prologue[format];
+    let feed = m * n + 64.0 * profile.gemm.tile_penalty[format] * (m + n);
+    Candidate {
+        tile: None,
+        split: 1,
+        waves: 1.0,
+        compute: 2.0 * gemm.batch as f64 * depth * feed / rate,
+        traffic: 0.0,
+    }
 }
 
 /// The fastest tile and split; ties keep the first in the order of [`TILES`] and [`SPLITS`].

@@ -46,6 +46,8 @@ pub struct Profile {
 pub(crate) struct GemmConstants {
     /// False: the roofline, which knows no tiles.
     pub(crate) tiles: bool,
+    /// Blocks of one thread instead of tiles of many processors.
+    pub(crate) blocks: bool,
     /// Sustained fraction of the peak, per format.
     pub(crate) efficiency: [Constant; 4],
     /// The same order of formats.

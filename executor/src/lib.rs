@@ -3,8 +3,10 @@
 //! From the bottom up: [`float`] and [`matrix`] hold numbers, [`gemm`] multiplies them, [`ops`] are
 //! operators with their gradients, [`model`] chains them as `plan` says, [`optimizer`] updates what
 //! they learn, [`comm`] lets ranks talk, [`data`] feeds them text, [`checkpoint`] keeps what was
-//! learnt, [`train`] runs ranks. [`machine`] says what the machine at hand is.
+//! learnt, [`train`] runs ranks, [`record`] measures them, [`bench`]
+//! measures the machine. [`machine`] says what the machine at hand is.
 
+pub mod bench;
 pub mod checkpoint;
 pub mod comm;
 pub mod data;
@@ -16,4 +18,5 @@ pub mod model;
 pub mod ops;
 pub mod optimizer;
 pub mod random;
+pub mod record;
 pub mod train;

@@ -9,6 +9,7 @@ mod memory;
 
 pub use cpu::{Cpu, Simd};
 pub use gpu::{Gpu, GpuLink, GpuProbe};
+pub use memory::{ProcessMemory, process_memory};
 
 use plan::units::Bytes;
 use std::fs;

@@ -21,10 +21,12 @@ mod outer;
 mod passes;
 mod place;
 mod rank;
+mod recorded;
 mod resume;
 mod routes;
 mod rows;
 mod run;
+mod slice;
 mod watchdog;
 mod wire;
 
@@ -36,6 +38,7 @@ pub use outer::Outer;
 pub use place::Place;
 pub use rank::{Rank, StepReport};
 pub use run::{Observer, Outcome, RunError, run_rank, run_threads};
+pub use slice::run_slice;
 pub use watchdog::{PATIENCE, Watchdog};
 
 #[cfg(test)]

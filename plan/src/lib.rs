@@ -4,6 +4,7 @@
 //! Pure: no I/O, no clock, no randomness. Every other crate speaks in these types, and only the
 //! types of this crate are ever serialised.
 
+pub mod calibration;
 pub mod corpus;
 pub mod document;
 pub mod dtype;
@@ -17,6 +18,7 @@ pub mod mesh;
 pub mod model;
 pub mod program;
 pub mod quantity;
+pub mod record;
 pub mod report;
 pub mod scenario;
 pub mod schedule;

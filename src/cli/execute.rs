@@ -3,6 +3,7 @@
 use super::values;
 use super::{SourceArgs, TokenKind};
 use clap::{Args, ValueEnum, ValueHint};
+use plan::record::RecordMode;
 use plan::units::Seconds;
 use std::num::NonZeroU64;
 
@@ -12,11 +13,16 @@ use std::num::NonZeroU64;
     before_help = "Examples:
   meshwright plan -m mlstm-tiny -g 2 -c local -o plan.json
   meshwright execute plan.json --steps 20
-  meshwright execute plan.json --text book.txt --steps 200 --save book.safetensors",
+  meshwright execute plan.json --text book.txt --steps 200 --save book.safetensors
+  meshwright execute plan.json --record run.json
+  meshwright execute plan.json --dry-run
+  meshwright execute big.json --slice rank=0",
     after_help = "Ranks are CPU threads of this process, or processes: those that torchrun, srun \
                   or mpirun started, or with `--ranks processes` those that this command starts. \
                   Plans for other machines are refused: `plan --cluster local` makes one for this \
-                  machine."
+                  machine.
+
+Next: `meshwright explain plan.json --analyze run.json` holds a record against the prediction."
 )]
 pub struct ExecuteArgs {
     /// The plan, `-` for stdin.
@@ -46,6 +52,21 @@ pub struct ExecuteArgs {
     /// Go on from a state, of any plan of the same model.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub resume: Option<String>,
+    /// Write what was measured: a record for people and programs, with raw samples beside it.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub record: Option<String>,
+    /// How much is measured; default: every action with --record, else nothing.
+    #[arg(long, value_enum, value_name = "MODE")]
+    pub profile: Option<ProfileMode>,
+    /// Threads that each rank computes with; plans count on one.
+    #[arg(long, value_parser = values::positive, value_name = "N", default_value = "1")]
+    pub threads: NonZeroU64,
+    /// Show ranks, memory and the command that launches them, and run nothing.
+    #[arg(long, conflicts_with_all = ["record", "save", "resume", "slice"])]
+    pub dry_run: bool,
+    /// Run one rank's share of the plan here at its true shapes, with the network priced.
+    #[arg(long, value_parser = values::rank, value_name = "RANK", conflicts_with = "resume")]
+    pub slice: Option<u32>,
     /// What ranks are; default: the processes that a launcher started, else threads.
     #[arg(long, value_enum, value_name = "WHAT")]
     pub ranks: Option<RankKind>,
@@ -72,4 +93,56 @@ pub enum RankKind {
     Threads,
     /// Processes on this host that talk over TCP.
     Processes,
+}
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProfileMode {
+    /// Whole steps only.
+    Off,
+    /// Every action of every tenth step.
+    Sampled,
+    /// Every action of every step.
+    Full,
+    /// Every action, and one rank computes at a time: what actions cost alone.
+    Serial,
+}
+
+impl ExecuteArgs {
+    /// The flags of a short slice.
+    #[must_use]
+    pub fn slice_of(rank: u32) -> Self {
+        Self {
+            plan: "-".into(),
+            text: None,
+            tokens: None,
+            steps: NonZeroU64::MIN,
+            rate: 0.001,
+            clip: 1.0,
+            seed: 1,
+            save: None,
+            resume: None,
+            record: None,
+            profile: None,
+            threads: NonZeroU64::MIN,
+            dry_run: false,
+            slice: Some(rank),
+            ranks: Some(RankKind::Threads),
+            deadline: Seconds::new(60.0),
+            network: None,
+            ranks_per_node: None,
+            sources: SourceArgs::default(),
+        }
+    }
+
+    /// How much is measured.
+    #[must_use]
+    pub fn mode(&self) -> RecordMode {
+        match (self.profile, &self.record) {
+            (Some(ProfileMode::Off), _) | (None, None) => RecordMode::Off,
+            (Some(ProfileMode::Sampled), _) => RecordMode::Sampled,
+            (Some(ProfileMode::Full), _) | (None, Some(_)) => RecordMode::Full,
+            (Some(ProfileMode::Serial), _) => RecordMode::Serial,
+        }
+    }
 }

@@ -1,7 +1,11 @@
 //! `calibrate`: constants from data. `--corpus`: how many different tokens a batch of a text holds;
-//! `--published`: constants of stacks; `--intervals`: how far measured steps lie from predictions.
+//! `--published`: constants of stacks; `--intervals`: how far measured steps lie from predictions;
+//! `--node` and `--from`: constants of this machine.
 
+mod from;
 mod intervals;
+mod machine;
+mod node;
 mod published;
 
 use crate::cli::{CalibrateArgs, TokenKind};
@@ -28,6 +32,12 @@ pub fn run(
     settings: &Settings,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
+    if flags.node {
+        return node::run(settings, output);
+    }
+    if !flags.from.is_empty() {
+        return from::run(&flags.from, settings, output);
+    }
     match (&flags.corpus, &flags.published) {
         (Some(path), _) => corpus(path, flags, settings, output),
         (None, Some(word)) => published::run(word, flags, settings, output),

@@ -1,40 +1,50 @@
 //! `execute`: trains a plan on the ranks of this machine.
 
+mod drift;
+mod dry_run;
+mod elsewhere;
 mod processes;
 mod ranks;
+mod slice;
 
-use crate::catalog::{Catalog, LOCAL};
-use crate::cli::{ExecuteArgs, Format, TokenKind};
+use crate::analysis;
+use crate::catalog::Catalog;
+use crate::cli::{ExecuteArgs, Format, PlanArgs, TokenKind};
 use crate::diagnostics::Failure;
 use crate::exit::Exit;
 use crate::files;
 use crate::output::{Output, Talk};
 use crate::planfile;
+use crate::progress::Steps;
 use crate::question::{Question, rebuild};
+use crate::record::{self, Before};
 use crate::render::execute;
 use crate::settings::Settings;
 use cost_model::events::Fold;
 use executor::checkpoint::Checkpoint;
 use executor::data::{Batches, Source, Tokens, Vocabulary};
 use executor::optimizer::{LossScale, Rule, Schedule};
-use executor::train::{Job, Outcome, Recipe, RunError, StepReport};
+use executor::train::{Job, Outcome, Recipe, RunError, StepReport, run_threads};
 use plan::document::Plan;
 use plan::exchange::SamplingSeeds;
 use plan::program::Settings as Lowering;
+use plan::record::{RunRecord, StepSamples};
 use plan::timeline::Timeline;
 use plan::units::Seconds;
+use planner::answer::Answer;
 use planner::events::Priced;
 use ranks::Ranks;
-use std::num::NonZero;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
-use std::thread::{self, available_parallelism};
+use std::thread;
 use std::time::Duration;
 
 /// The text that is trained on where none is named.
 const SAMPLE: &[u8] = include_bytes!("../../scenarios/text/alice.txt");
 /// Vocabularies up to this are of bytes.
 const MOST_BYTES: u64 = 512;
+/// Tokens that a repeated text has at most.
+const MOST_REPEATED: usize = 1 << 27;
 /// How long a rank may wait for the others; ranks share processors, so this is generous.
 const LIMIT: Duration = Duration::from_secs(300);
 
@@ -44,8 +54,14 @@ pub fn run(flags: &ExecuteArgs, settings: &Settings, output: &mut Output) -> Res
     let plan = planfile::parse(name, &files::read(&flags.plan)?)?;
     let catalog = Catalog::from_environment()?;
     let question = rebuild(&catalog, &plan, &flags.sources)?;
+    if flags.dry_run {
+        return dry_run::run(&question, &plan, name, settings, output);
+    }
+    if let Some(rank) = flags.slice {
+        return slice::run(&question, &plan, rank, flags, settings, output);
+    }
     if flags.network.is_none() {
-        fits_here(&plan)?;
+        elsewhere::fits_here(&catalog, &plan, name)?;
     }
     let ranks = Ranks::find(flags, &plan)?;
     if matches!(ranks, Ranks::Started) {
@@ -56,28 +72,83 @@ pub fn run(flags: &ExecuteArgs, settings: &Settings, output: &mut Output) -> Res
     let named = flags.network.as_deref();
     let network = named.map(|c| ranks::network(&catalog, c, flags.ranks_per_node));
     job.network = network.transpose()?;
+    if ranks.speaks()
+        && let Some(warning) = drift::warning(&plan)?
+    {
+        output.note(&warning);
+    }
     let from = flags.resume.as_deref().map(load).transpose()?;
     let first = from.as_ref().map_or(0, |checkpoint| checkpoint.step);
     if output.talk > Talk::Quiet && ranks.speaks() {
         output.note(&execute::headline(&plan, &job, first));
     }
+    let before = flags.record.is_some().then(|| Before::look(job.program.ranks));
     let until = first + flags.steps.get();
-    let outcome = match train(&ranks, &job, until, from.as_ref(), output) {
+    let predicted = Seconds::new(plan.prediction.step.value);
+    let outcome = match train(&ranks, &job, (until, predicted), from.as_ref(), output) {
         Ok(outcome) if ranks.speaks() => outcome,
         Ok(_) => return Ok(Exit::Done),
         Err(RunError::Fault(fault)) if !ranks.reports(&fault) => return Ok(Exit::Failed),
         Err(error) => return Err(broken(error)),
     };
+    if let (Some(path), Some(before)) = (flags.record.as_deref(), &before) {
+        write_record(path, &record::record(&plan, &job, &outcome, before), &outcome, output)?;
+    }
     if let Some(path) = flags.save.as_deref() {
         save(path, &outcome)?;
     }
-    let predicted = Seconds::new(plan.prediction.step.value);
     let text = match settings.format {
         Format::Json => execute::json(&plan, &outcome, predicted),
-        _ => output.out.text(&execute::summary(&outcome, predicted, flags.save.as_deref())),
+        _ => {
+            let share = analysis::share(&outcome.samples);
+            let done = execute::summary(&outcome, predicted, share, flags.save.as_deref());
+            output.out.text(&done)
+        }
     };
+    if let Some(path) = flags.record.as_deref().filter(|_| output.talk > Talk::Quiet) {
+        output.note(&format!("\nNext: meshwright explain {name} --analyze {path}"));
+    }
     files::write(output, settings.output.as_deref(), &text)?;
     Ok(Exit::Done)
+}
+
+/// Plans with some flags and trains with others, in this process: the record and its samples.
+///
+/// # Errors
+/// As `plan` and `execute`.
+pub fn recorded(
+    catalog: &Catalog,
+    plan: &PlanArgs,
+    execute: &ExecuteArgs,
+) -> Result<(RunRecord, Vec<StepSamples>), Failure> {
+    let question = Question::local(catalog, plan)?;
+    let ranks = plan.gpus.counts().last().copied().unwrap_or(1);
+    let request = question.request(ranks, &|| false)?;
+    let Answer::Plan(planned) = question.answer(&request) else {
+        let what = format!("{} does not fit this machine", question.model.spec.name);
+        return Err(Failure::new(Exit::NoPlan, what));
+    };
+    let plan = question.report(&request, &planned).plan;
+    let job = job(&question, &plan, execute)?;
+    let before = Before::look(job.program.ranks);
+    let outcome = run_threads(&job, execute.steps.get(), None, &|_| {})
+        .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+    Ok((record::record(&plan, &job, &outcome, &before), outcome.samples))
+}
+
+/// Raw samples first: a record never names lines that are not there.
+fn write_record(
+    path: &str,
+    record: &RunRecord,
+    outcome: &Outcome,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let samples = record::append(path, &outcome.samples)?;
+    let record = RunRecord { samples, ..record.clone() };
+    let bug = |e| Failure::new(Exit::Bug, format!("the record cannot be written: {e}"));
+    let mut text = serde_json::to_string_pretty(&record).map_err(bug)?;
+    text.push('\n');
+    files::write(output, Some(path), &text)
 }
 
 /// Starts a process per rank.
@@ -98,26 +169,6 @@ fn simulated(question: &Question, plan: &Plan) -> Option<Timeline> {
     Some(prepared.run().ok()?.timeline(&plan.id))
 }
 
-/// Plans for other machines say what would work here.
-fn fits_here(plan: &Plan) -> Result<(), Failure> {
-    let cluster = &plan.inputs.cluster.name;
-    if cluster == LOCAL {
-        return Ok(());
-    }
-    let ranks = plan.decision.world_size;
-    let here = available_parallelism().map_or(1, NonZero::get);
-    let model = &plan.inputs.model.name;
-    Err(Failure::new(
-        Exit::NoPlan,
-        format!("plan {} is for {ranks} GPUs of {cluster}, not for this machine", plan.id),
-    )
-    .hint(format!(
-        "meshwright plan -m {model} -c local -g {here} -o local.json   a plan for this machine"
-    ))
-    .hint("meshwright simulate PLAN   its step in simulated time")
-    .hint("meshwright explain PLAN --program rank=0   what a rank of it does"))
-}
-
 fn job(question: &Question, plan: &Plan, flags: &ExecuteArgs) -> Result<Job, Failure> {
     let request = question.request(plan.decision.world_size, &|| false)?;
     let facts = planner::program::facts(&request, &plan.decision);
@@ -135,17 +186,11 @@ fn job(question: &Question, plan: &Plan, flags: &ExecuteArgs) -> Result<Job, Fai
         seed: flags.seed,
         seeds: SamplingSeeds::Shared,
         limit: LIMIT,
-        threads: threads(plan.decision.world_size),
+        threads: usize::try_from(flags.threads.get()).unwrap_or(usize::MAX),
     };
     let batches = batches(question, plan, flags)?;
-    Job::new(question.model.clone(), plan.decision.clone(), &facts, batches, recipe)
-        .map_err(|why| refused(why.to_string()))
-}
-
-/// Processors over ranks: more threads than processors would only wait for each other.
-fn threads(ranks: u32) -> usize {
-    let processors = available_parallelism().map_or(1, NonZero::get);
-    (processors / ranks.max(1) as usize).max(1)
+    let job = Job::new(question.model.clone(), plan.decision.clone(), &facts, batches, recipe);
+    Ok(job.map_err(|why| refused(why.to_string()))?.recorded(flags.mode()))
 }
 
 fn batches(question: &Question, plan: &Plan, flags: &ExecuteArgs) -> Result<Batches, Failure> {
@@ -161,6 +206,12 @@ fn batches(question: &Question, plan: &Plan, flags: &ExecuteArgs) -> Result<Batc
     let source = source(flags.text.as_deref(), tokens, vocab)?;
     let batch = &plan.decision.batch;
     let length = usize::try_from(batch.tokens_per_sequence).unwrap_or(usize::MAX);
+    let source = match (flags.slice, source) {
+        (Some(_), Source::Memory(text)) => {
+            Source::Memory(Arc::new(repeated(&text, batch.global_sequences, length)))
+        }
+        (_, source) => source,
+    };
     Batches::new(source, batch.global_sequences, length, flags.seed).map_err(|e| {
         broken(e.to_string()).hint("plan with a smaller batch: --global-batch and --seq set it")
     })
@@ -187,11 +238,19 @@ fn source(text: Option<&str>, tokens: Tokens, vocab: u64) -> Result<Source, Fail
     Ok(Source::Memory(Arc::new(encoded)))
 }
 
+/// The text over and over, until it is long enough for a step: of a slice only its shapes matter.
+fn repeated(text: &[u32], sequences: u64, length: usize) -> Vec<u32> {
+    let each = length as u64 + 1;
+    let needed = usize::try_from(sequences.saturating_mul(2 * each)).unwrap_or(usize::MAX);
+    let long = needed.min(MOST_REPEATED).max(text.len());
+    text.iter().copied().cycle().take(long).collect()
+}
+
 /// One line per step on stderr as it ends.
 fn train(
     ranks: &Ranks,
     job: &Job,
-    until: u64,
+    (until, predicted): (u64, Seconds),
     from: Option<&Checkpoint>,
     output: &Output,
 ) -> Result<Outcome, RunError> {
@@ -199,14 +258,14 @@ fn train(
     let result = thread::scope(|scope| {
         let running = scope.spawn(move || {
             let observe = |step: &StepReport| {
-                let _nobody_listens = send.send(execute::step(step, job));
+                let line = execute::step(step, job, until, predicted);
+                let _nobody_listens = send.send(line);
             };
             ranks.run(job, until, from, &observe)
         });
+        let mut shown = Steps::new(until, output);
         for line in steps {
-            if output.talk > Talk::Quiet {
-                output.note(&line);
-            }
+            shown.ended(&line);
         }
         running.join()
     });

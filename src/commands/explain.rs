@@ -1,5 +1,7 @@
 //! `explain`: every number of a plan, and the formulas behind them.
 
+mod analyze;
+
 use super::plan::Answered;
 use crate::catalog::Catalog;
 use crate::cli::{ExplainArgs, Format};
@@ -48,6 +50,9 @@ fn plan(flags: &ExplainArgs, settings: &Settings, output: &mut Output) -> Result
     let request = question.request(plan.decision.world_size, &|| false)?;
     if let Some(rank) = flags.program {
         return program(&request, &plan, rank, settings, output);
+    }
+    if let Some(record) = flags.analyze.as_deref() {
+        return analyze::run(record, &request, &plan, settings, output);
     }
     let planned = planned_again(&request, &plan)?;
     let choice = flags.why_not.map(|choice| choice.0);

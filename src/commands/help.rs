@@ -32,6 +32,9 @@ applies and where it came from.
 const ENVIRONMENT: &str = "\
 Every flag --some-flag can be given as MESHWRIGHT_SOME_FLAG, except --output.
 
+  MESHWRIGHT_CALIBRATION the constants of this machine, as `calibrate` writes them; `off` plans
+                         without; default: meshwright.cal.json here, else local.cal.json in the
+                         user's configuration folder
   MESHWRIGHT_SCENARIOS   a folder with models/, clusters/, devices/, profiles/ and corpora/ of
                          your own; it comes before what is shipped
   NO_COLOR               no colours

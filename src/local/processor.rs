@@ -13,6 +13,9 @@ use std::collections::BTreeMap;
 /// last ten years. Some cores have one.
 const VECTOR_UNITS: u32 = 2;
 
+/// The software that runs on cores.
+pub const STACK: &str = "meshwright-cpu";
+
 /// The cluster of one node whose devices are its cores.
 ///
 /// # Errors
@@ -32,8 +35,7 @@ pub fn cluster(machine: &Machine) -> Result<Cluster, Failure> {
             inter: None,
             host_memory: None,
         }],
-        // No stack is calibrated for processors; the roofline assumes least.
-        default_stack: Some("roofline".into()),
+        default_stack: Some(STACK.into()),
     })
 }
 
@@ -68,11 +70,32 @@ fn core(cpu: &Cpu, memory: Bytes, cores: u32) -> Result<Device, Failure> {
     })
 }
 
+/// Ranks that share each core: `ranks_per_core` of them, each with its part of the core's time and of
+/// the memory.
+pub fn share(group: &mut NodeGroup, ranks_per_core: f64) {
+    let device = &mut group.device;
+    for peak in device.peak.values_mut() {
+        peak.value = peak.value / ranks_per_core;
+    }
+    device.memory.value = device.memory.value / ranks_per_core;
+    device.memory_bandwidth.value = device.memory_bandwidth.value / ranks_per_core;
+    device.gemm.kernel_gap.value = device.gemm.kernel_gap.value * ranks_per_core;
+    if let Some(law) = &mut device.recurrent {
+        law.step_overhead.value = law.step_overhead.value * ranks_per_core;
+    }
+    let link = &mut group.intra;
+    link.bandwidth.value = link.bandwidth.value / ranks_per_core;
+    if let LatencyLaw::PerHop { hop } = &mut link.latency {
+        hop.value = hop.value * ranks_per_core;
+    }
+    device.label = format!("1/{ranks_per_core:.1} of a {}", device.label);
+}
+
 fn gemm_law() -> GemmLaw {
     GemmLaw {
         efficiency: assumed(0.7, "a good library on large products"),
-        tile_penalty: assumed(0.0, "tiles of a core fit its cache"),
-        prologue: assumed(0.0, "tiles of a core fit its cache"),
+        tile_penalty: assumed(0.05, "packing an element of an operand takes as long as 6 FLOPs"),
+        prologue: assumed(4.0, "writing an element of the result takes as long as 8 FLOPs"),
         kernel_gap: assumed(Seconds::new(1e-6), "a function call and its bookkeeping"),
         formats: BTreeMap::new(),
     }
@@ -129,6 +152,20 @@ mod tests {
         assert!(peak.source.contains("2.50 GHz × 32 FLOP per cycle"), "{}", peak.source);
         assert_eq!(group.device.memory.value, Bytes::new(2.0 * 1_073_741_824.0));
         assert_eq!(cluster.capacity(), Some(4));
+    }
+
+    /// 8 ranks on 4 cores: half a core each, and messages take twice as long.
+    #[test]
+    fn ranks_beyond_the_cores_share_them() {
+        let mut shared = cluster(&machine(Some(2.5e9))).unwrap();
+        crate::local::shared(&mut shared, 4);
+        assert_eq!(shared.capacity(), Some(4));
+        crate::local::shared(&mut shared, 8);
+        let group = &shared.groups[0];
+        assert_eq!(group.device.peak[&Dtype::Fp32].value, FlopsPerSecond::new(40e9));
+        assert_eq!(group.device.memory.value, Bytes::new(1_073_741_824.0));
+        assert_eq!(shared.capacity(), Some(8));
+        assert_eq!(shared.label, "this machine, 8 ranks on 4 cores");
     }
 
     #[test]

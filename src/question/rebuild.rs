@@ -6,6 +6,7 @@ use crate::catalog::{Catalog, LOCAL};
 use crate::cli::{SourceArgs, read_pins};
 use crate::diagnostics::Failure;
 use crate::exit::Exit;
+use crate::local::{self, calibrated};
 use plan::document::{Input, Plan};
 use plan::model::Batch;
 use planner::pipeline::Backend;
@@ -16,7 +17,13 @@ use planner::request::Objective;
 /// # Errors
 /// Inputs that cannot be found or read, or that are not what they were.
 pub fn rebuild(catalog: &Catalog, plan: &Plan, sources: &SourceArgs) -> Result<Question, Failure> {
-    let read = read(catalog, plan, sources)?;
+    let mut read = read(catalog, plan, sources)?;
+    if plan.inputs.stack.name == LOCAL {
+        // Where no constants of this machine are found any more, those that ship stand for them.
+        calibrated::apply(&mut read.cluster, &mut read.stack, plan.decision.world_size)?;
+        read.stack.name = LOCAL.into();
+    }
+    local::shared(&mut read.cluster, plan.decision.world_size);
     let names = read.names();
     unchanged(plan, &names)?;
     let mut spec = read.spec;
@@ -34,11 +41,13 @@ pub fn rebuild(catalog: &Catalog, plan: &Plan, sources: &SourceArgs) -> Result<Q
     Ok(Question {
         model: build(&spec)?,
         profile: profile(&read.cluster, &read.stack)?,
+        stack: read.stack,
         cluster: read.cluster,
         cluster_from: String::new(),
         corpus: read.corpus,
         pins,
         max_memory: plan.inputs.max_memory,
+        limit_from: None,
         objective,
         backend: Backend::Microlp,
         top: 4,

@@ -3,10 +3,16 @@
 use super::json;
 use super::number::signed_percent;
 use super::plan_line;
+use super::table::{Align, Table};
+use crate::analysis::Row;
 use executor::train::{Job, Outcome, StepReport};
 use plan::document::Plan;
-use plan::units::{Seconds, count, significant};
+use plan::record::RunRecord;
+use plan::units::{Bytes, Seconds, count, percent, significant};
 use serde_json::json;
+
+/// A share of the processors below this is said to be the fault of other programs.
+pub const UNDISTURBED: f64 = 0.9;
 
 /// What starts.
 pub fn headline(plan: &Plan, job: &Job, first: u64) -> String {
@@ -26,21 +32,28 @@ pub fn headline(plan: &Plan, job: &Job, first: u64) -> String {
 }
 
 /// A step in a line.
-pub fn step(report: &StepReport, job: &Job) -> String {
+pub fn step(report: &StepReport, job: &Job, until: u64, predicted: Seconds) -> String {
     let batch = &job.decision.batch;
     let tokens = batch.global_sequences as f64 * batch.tokens_per_sequence as f64;
     let norm = report.norm.map_or("overflow".to_string(), |norm| significant(norm, 3));
+    let time = Seconds::new(report.time.as_secs_f64());
+    let step = format!("{}/{until}", report.step + 1);
     format!(
-        "step {:>5}   loss {:.4}   norm {norm:<8}   {:<8}   {} tokens/s",
-        report.step,
+        "step {step:>7}   loss {:.4}   norm {norm:<8}   {:<8} {:<17}   {} tokens/s",
         report.loss,
-        Seconds::new(report.time.as_secs_f64()).to_string(),
+        time.to_string(),
+        format!("({} of plan)", signed_percent(time / predicted - 1.0)),
         count(tokens / report.time.as_secs_f64()),
     )
 }
 
 /// What came of it: loss, time beside the prediction, bytes sent.
-pub fn summary(outcome: &Outcome, predicted: Seconds, saved: Option<&str>) -> String {
+pub fn summary(
+    outcome: &Outcome,
+    predicted: Seconds,
+    share: Option<f64>,
+    saved: Option<&str>,
+) -> String {
     let (Some(first), Some(last)) = (outcome.steps.first(), outcome.steps.last()) else {
         return "nothing was left to train\n".into();
     };
@@ -52,10 +65,41 @@ pub fn summary(outcome: &Outcome, predicted: Seconds, saved: Option<&str>) -> St
         outcome.steps.len(),
         signed_percent(predicted / measured - 1.0),
     );
+    if let Some(share) = share.filter(|share| *share < UNDISTURBED) {
+        text += &format!(
+            "ranks had their processors for {} of the time they wanted them: other programs ran\n",
+            percent(share)
+        );
+    }
     if let Some(path) = saved {
         text += &format!("saved to {path}; `meshwright execute PLAN --resume {path}` goes on\n");
     }
     text
+}
+
+/// What one rank did by itself.
+pub fn slice(plan: &Plan, record: &RunRecord, rows: &[Row], network: f64) -> String {
+    let cluster = &plan.inputs.cluster.name;
+    let there = format!("on {cluster}, predicted");
+    let mut table =
+        Table::new(&[("", Align::Left), (&there, Align::Right), ("here, measured", Align::Right)]);
+    for row in rows {
+        let times = if row.actions > 1 { format!(" × {}", row.actions) } else { String::new() };
+        table.row([
+            format!("  {}{times}", row.what),
+            Seconds::new(row.predicted).to_string(),
+            Seconds::new(row.measured).to_string(),
+        ]);
+    }
+    let grew = record.memory.peak_bytes.zip(record.memory.before_bytes).map(|(a, b)| a - b);
+    let step = Seconds::new(record.median_seconds().unwrap_or(f64::NAN));
+    format!(
+        "{}\nstep {step} here; {} of it the priced network. The process grew by {}; in 32 bit, \
+         which is what processors compute in\n",
+        table.text(100),
+        percent(network),
+        grew.map_or("an unknown amount".to_string(), |b| Bytes::new(b.max(0.0)).to_string()),
+    )
 }
 
 /// For programs.

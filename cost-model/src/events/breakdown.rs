@@ -123,7 +123,7 @@ impl Simulation<'_> {
         }
         let price = match self.prepared.durations {
             Durations::Prices(prices) => prices.of(action),
-            Durations::Measured(_) => None,
+            Durations::Measured(_) | Durations::Recorded(_) => None,
         };
         sums.work(action, t.work, price);
     }

@@ -2,8 +2,8 @@
 
 use super::fold::{Fold, other_end};
 use super::graph::{Graph, NONE, Origin, Task, link};
-use super::prices::Durations;
-use super::{EventError, Messages, Options};
+use super::prices::{Durations, Whose};
+use super::{EventError, Lanes, Messages, Options};
 use plan::program::{Action, Channel, Class, Lane, Op, Peers, Program};
 use std::collections::BTreeMap;
 
@@ -59,6 +59,8 @@ struct Builder<'a> {
     /// Sets of simulated ranks that form a group, by communicator and rank.
     groups: BTreeMap<(u32, u32), u32>,
     sets: BTreeMap<(u32, Vec<u32>), u32>,
+    /// Where all ranks meet, by step and how many times before: where they do.
+    meetings: BTreeMap<(u32, usize), u32>,
     /// Messages of each channel and, within it, each sender.
     messages: Vec<Queue>,
     /// Tasks with several places, with the others.
@@ -90,7 +92,8 @@ impl<'a> Builder<'a> {
         let mut places = Vec::new();
         for (instance, &class) in (0u32..).zip(&fold.classes) {
             graph.first_place.push(graph.instance_of.len() as u32);
-            places.push(place_lanes(&program.classes[class as usize], instance, &mut graph));
+            let class = &program.classes[class as usize];
+            places.push(place_lanes(class, instance, options.lanes, &mut graph));
         }
         graph.first_place.push(graph.instance_of.len() as u32);
         let steps = options.steps.clone().count();
@@ -115,6 +118,7 @@ impl<'a> Builder<'a> {
             collectives: BTreeMap::new(),
             groups: BTreeMap::new(),
             sets: BTreeMap::new(),
+            meetings: BTreeMap::new(),
             messages: vec![Queue::default(); program.channels.len() * fold.len()],
             joined: Vec::new(),
             tasks: Vec::new(),
@@ -151,12 +155,13 @@ impl<'a> Builder<'a> {
     fn action(&mut self, action: &Action, origin: Origin) -> Result<u32, EventError> {
         let instance = origin.instance as usize;
         let class = self.fold.classes[instance];
+        let whose = Whose { class, rank: self.fold.ranks[instance], step: origin.step };
         let begin = self.host[instance];
         let end = begin + self.durations.launch(action);
         self.host[instance] = end;
         let place = self.places[instance][action.lane as usize];
         let task = Task {
-            work: self.durations.work(class, origin.action, action)?,
+            work: self.durations.work(whose, origin.action, action)?,
             launch: if end > begin { begin } else { 0.0 },
             launched: if end > begin { end } else { 0.0 },
             place,
@@ -313,8 +318,13 @@ impl<'a> Builder<'a> {
         let tasks = std::mem::take(&mut self.tasks[at][instance]);
         self.signals(class, instance, &tasks);
         let last_backward = last_backward(class, &tasks);
+        let mut met = 0;
         for (action, &task) in class.actions.iter().zip(&tasks).filter(|(_, t)| **t != NONE) {
             let place = self.places[instance][action.lane as usize] as usize;
+            if action.op == Op::Optimizer && self.options.lanes == Lanes::OneThread {
+                self.meet_all(step as u32, met, place);
+                met += 1;
+            }
             if self.last[place] != NONE {
                 self.edges.push((self.last[place], task));
             }
@@ -332,6 +342,24 @@ impl<'a> Builder<'a> {
         self.tasks[at][instance] = tasks;
         self.end_step(step, instance);
         Ok(())
+    }
+
+    /// What the place did before ends before a meeting of all ranks, and what it does next begins
+    /// after it.
+    fn meet_all(&mut self, step: u32, n: usize, place: usize) {
+        let meeting = match self.meetings.get(&(step, n)) {
+            Some(&meeting) => meeting,
+            None => {
+                let origin = Origin { instance: 0, action: NONE, step };
+                let made = self.push(end_task(self.places[0][LANES - 1]), origin);
+                self.meetings.insert((step, n), made);
+                made
+            }
+        };
+        if self.last[place] != NONE {
+            self.edges.push((self.last[place], meeting));
+        }
+        self.last[place] = meeting;
     }
 
     fn signals(&mut self, class: &Class, instance: usize, tasks: &[u32]) {
@@ -352,12 +380,13 @@ impl<'a> Builder<'a> {
     fn end_step(&mut self, step: u64, instance: usize) {
         let place = self.places[instance][LANES - 1];
         let origin = Origin { instance: instance as u32, action: NONE, step: step as u32 };
-        let end = self.push(end_task(place), origin);
+        let after = self.durations.after(step as u32, self.fold.ranks[instance]);
+        let end = self.push(Task { work: after, ..end_task(place) }, origin);
         for lane in Lane::ALL.into_iter().filter(|&lane| lane != Lane::Outer) {
             let place = self.places[instance][lane as usize];
             if place != NONE {
                 let last = &mut self.last[place as usize];
-                if *last != NONE {
+                if *last != NONE && *last != end {
                     self.edges.push((*last, end));
                 }
                 *last = end;
@@ -423,8 +452,15 @@ fn end_task(place: u32) -> Task {
     }
 }
 
-/// Gives every lane that a class uses a place.
-fn place_lanes(class: &Class, instance: u32, graph: &mut Graph) -> [u32; LANES] {
+/// Gives every lane that a class uses a place: its own, or one for all.
+fn place_lanes(class: &Class, instance: u32, lanes: Lanes, graph: &mut Graph) -> [u32; LANES] {
+    if lanes == Lanes::OneThread {
+        let place = graph.instance_of.len() as u32;
+        graph.instance_of.extend([instance, instance]);
+        let mut places = [place; LANES];
+        places[LANES - 1] = place + 1;
+        return places;
+    }
     let mut is_used = [false; LANES];
     is_used[LANES - 1] = true;
     for action in &class.actions {

@@ -81,6 +81,15 @@ impl Prices {
         Self { charges, gradients: Vec::new(), contention, overlaps_gradients: true }
     }
 
+    /// How long an action takes alone, by its class and place in the list: its price, and what the
+    /// stack does with gradients.
+    #[must_use]
+    pub fn time(&self, class: u32, at: u32, action: &Action) -> Option<Seconds> {
+        let own = self.gradients.get(class as usize).and_then(|c| c.get(at as usize));
+        let own = Seconds::new(own.copied().unwrap_or(0.0));
+        self.of(action).map(|price| price.parts.total().value + own)
+    }
+
     /// The price of an action.
     #[must_use]
     pub fn of(&self, action: &Action) -> Option<&ChargePrice> {
@@ -96,27 +105,69 @@ pub enum Durations<'a> {
     /// From a run, by class and place in its list, contention and waiting for the host included:
     /// replaying them asks whether the schedule is modelled right, whatever the prices.
     Measured(&'a [Vec<Seconds>]),
+    /// From a run, by step, rank and place in the list of the rank's class: no two steps or ranks
+    /// have to be alike. Ranks are simulated one by one ([`super::Fold::nobody`]).
+    Recorded(&'a Recorded),
+}
+
+/// Times of a run, without waiting for other ranks.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Recorded {
+    /// The first step.
+    pub first: u64,
+    /// By step, rank and action.
+    pub times: Vec<Vec<Vec<Seconds>>>,
+    /// By step and rank: what comes after the last action of a step; nothing where there is none.
+    pub after: Vec<Vec<Seconds>>,
+}
+
+impl Recorded {
+    fn of(&self, step: u32, rank: u32, action: u32) -> Option<Seconds> {
+        let step = u64::from(step).checked_sub(self.first)?;
+        let rank = self.times.get(usize::try_from(step).ok()?)?.get(rank as usize)?;
+        rank.get(action as usize).copied()
+    }
+
+    fn after(&self, step: u32, rank: u32) -> Option<Seconds> {
+        let step = u64::from(step).checked_sub(self.first)?;
+        self.after.get(usize::try_from(step).ok()?)?.get(rank as usize).copied()
+    }
+}
+
+/// Whose action.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Whose {
+    pub class: u32,
+    pub rank: u32,
+    pub step: u32,
 }
 
 impl Durations<'_> {
-    pub(super) fn work(&self, class: u32, at: u32, action: &Action) -> Result<f64, EventError> {
+    pub(super) fn work(&self, whose: Whose, at: u32, action: &Action) -> Result<f64, EventError> {
+        let class = whose.class;
         let time = match self {
-            Self::Prices(prices) => prices.of(action).map(|p| {
-                let own = prices.gradients.get(class as usize).and_then(|c| c.get(at as usize));
-                p.parts.total().value + Seconds::new(own.copied().unwrap_or(0.0))
-            }),
+            Self::Prices(prices) => prices.time(class, at, action),
             Self::Measured(all) => {
                 all.get(class as usize).and_then(|c| c.get(at as usize)).copied()
             }
+            Self::Recorded(all) => all.of(whose.step, whose.rank, at),
         };
         let time = time.map(Seconds::get).filter(|t| t.is_finite() && *t >= 0.0);
         time.ok_or(EventError::NoTime { class, action: at })
     }
 
+    /// What a rank does after the last action of a step.
+    pub(super) fn after(&self, step: u32, rank: u32) -> f64 {
+        match self {
+            Self::Recorded(all) => all.after(step, rank).map_or(0.0, |t| t.get().max(0.0)),
+            Self::Prices(_) | Self::Measured(_) => 0.0,
+        }
+    }
+
     pub(super) fn launch(&self, action: &Action) -> f64 {
         match self {
             Self::Prices(prices) => prices.of(action).map_or(0.0, |p| p.launch.get()),
-            Self::Measured(_) => 0.0,
+            Self::Measured(_) | Self::Recorded(_) => 0.0,
         }
     }
 
@@ -124,7 +175,7 @@ impl Durations<'_> {
     pub(super) fn contentions(&self) -> Vec<f64> {
         let gamma = match self {
             Self::Prices(prices) => prices.contention,
-            Self::Measured(_) => 0.0,
+            Self::Measured(_) | Self::Recorded(_) => 0.0,
         };
         vec![0.0, gamma / 2.0, gamma]
     }
@@ -145,7 +196,7 @@ impl Durations<'_> {
     pub(super) fn delays(&self, action: &Action) -> bool {
         let overlaps = match self {
             Self::Prices(prices) => prices.overlaps_gradients,
-            Self::Measured(_) => true,
+            Self::Measured(_) | Self::Recorded(_) => true,
         };
         !overlaps && matches!(action.op, Op::Reduce(_)) && self.contention(action) == 1
     }

@@ -137,6 +137,16 @@ pub(super) const ALL: &[Formula] = &[
         test: "misaligned_extents_are_slower",
     },
     Formula {
+        id: "gemm.blocks",
+        title: "matrix product by one thread of a processor",
+        equation: "t = gap + 2b(k + k₀)·(m̂n̂ + 64c(m̂ + n̂))/(η·P)",
+        letters: "b, k batch and depth, m̂, n̂ extents rounded up to 8, k₀ what the result costs to \
+                  write, c what operands cost to pack, η sustained part of the peak P of a core",
+        source: "the structure of a packed product (Goto and van de Geijn, ACM TOMS 34(3), 2008); \
+                 constants are measured by `calibrate --node`",
+        test: "blocks_by_hand",
+    },
+    Formula {
         id: "gemm.roofline",
         title: "matrix product under two roofs",
         equation: "t = max(2bmnk/(η·P), size·b·(mk + kn + mn)/(e·BW))",
@@ -191,6 +201,16 @@ pub(super) const ALL: &[Formula] = &[
                   sustain, gap time between kernels on the device",
         source: "bytes counted tensor by tensor; data of the stack",
         test: "pointwise_traffic_by_hand",
+    },
+    Formula {
+        id: "memory.device",
+        title: "what a device shows as used",
+        equation: "M = (states + buffers + max(q·A + R, U))·(1 + f) + context + communicators",
+        letters: "q micro-batches in flight, A activations that each keeps, R what exists only \
+                  while a layer runs, U what exists only during the update, f what the allocator \
+                  reserves beyond tensors; communicators only of several devices",
+        source: "arXiv:2205.05198 for A, arXiv:1910.02054 for states; data of the stack",
+        test: "what_is_usable_is_what_would_be_occupied",
     },
     Formula {
         id: "optimizer.update",

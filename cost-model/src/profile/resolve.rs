@@ -56,8 +56,12 @@ impl Owner<'_> {
     fn roofline(&self) -> Option<(&Sourced<f64>, &Sourced<f64>)> {
         match &self.stack.compute.model {
             ComputeModel::Roofline { compute, memory } => Some((compute, memory)),
-            ComputeModel::Tiles => None,
+            ComputeModel::Tiles | ComputeModel::Blocks => None,
         }
+    }
+
+    fn has_blocks(&self) -> bool {
+        self.stack.compute.model == ComputeModel::Blocks
     }
 
     fn stream_efficiency(&self) -> Result<Constant, ProfileError> {
@@ -81,6 +85,7 @@ impl Owner<'_> {
         let none = Constant::ZERO;
         let mut law = GemmConstants {
             tiles,
+            blocks: self.has_blocks(),
             efficiency: [none; 4],
             tile_penalty: [0.0; 4],
             prologue: [0.0; 4],
@@ -194,7 +199,12 @@ impl Owner<'_> {
         let read = Constant::of(&law.weight_read_efficiency);
         let read = self.fraction("the weight read efficiency", read)?;
         let step = self.not_negative("the overhead of a recurrent step", step)?;
-        Ok(Some(RecurrentConstants { step, weight_stream: bandwidth.times(read) }))
+        let mut weight_stream = bandwidth.times(read);
+        if self.has_blocks() {
+            // A thread reads weights from its caches, at a rate that is part of its products'.
+            weight_stream.value = f64::INFINITY;
+        }
+        Ok(Some(RecurrentConstants { step, weight_stream }))
     }
 
     fn intra(&self, group: &NodeGroup) -> Result<Intra, ProfileError> {

@@ -3,7 +3,8 @@
 use crate::close;
 use crate::programs::{Single, Stage, Timed, access, pipeline};
 use cost_model::events::{
-    Durations, EventError, Fold, Link, Noise, Options, Prepared, Prices, Simulation, memory,
+    Durations, EventError, Fold, Link, Noise, Options, Prepared, Prices, Recorded, Simulation,
+    memory,
 };
 use plan::program::{BufferKind, Cause, Lane, Op, Peers, Token};
 use plan::schedule::{ScheduleKind, order};
@@ -250,4 +251,50 @@ fn jitter_is_common() {
         assert!(noisy <= calm * slowest * (1.0 + 1e-12));
         assert!(noisy >= calm * quickest * (1.0 - 1e-12));
     }
+}
+
+/// One thread: F 2, B 4, reduction 3 on another lane that waits for F only, optimizer 1. In
+/// parallel 2 + max(4, 3) + 1 = 7, one after the other 10.
+#[test]
+fn one_thread_runs_all_lanes_in_the_order_of_issue() {
+    let mut rank = Single::new(8);
+    let forward = rank.add(Op::Forward, Lane::Compute, 2.0, &[]);
+    rank.add(Op::Reduce(CollectiveOp::AllReduce), Lane::Data, 3.0, &[forward]);
+    rank.add(Op::Backward, Lane::Compute, 4.0, &[]);
+    rank.add(Op::Optimizer, Lane::Compute, 1.0, &[]);
+    let timed = rank.finish();
+    let prices = Prices::given(timed.charges.clone(), 0.0);
+    let makespan = |options: &Options| {
+        let durations = Durations::Prices(&prices);
+        let fold = Fold::nobody(&timed.program);
+        let prepared = Prepared::new(&timed.program, durations, fold, options).unwrap();
+        prepared.run().unwrap().makespan().get()
+    };
+    assert!(close(makespan(&Options::FREE), 7.0));
+    assert!(close(makespan(&Options::PROCESSORS), 10.0));
+}
+
+/// Two stages, one micro-batch, F 1 and I + W 2 each, messages free: 1 + 1 + 2 + 2 = 6 a step. The
+/// second step of the first rank is twice as slow, so it takes 2 + 1 + 2 + 4 = 9.
+#[test]
+fn recorded_times_differ_by_step_and_rank() {
+    let stage = Stage { forward: 1.0, input: 1.0, weight: 1.0, send: (0.0, 0.0), reduce: 0.0 };
+    let order = order(ScheduleKind::GPipe, 2, 1, 1).unwrap();
+    let timed = pipeline(&order, &[stage; 2], 1);
+    let times = |class: usize| -> Vec<Seconds> {
+        let actions = timed.program.classes[class].actions.iter();
+        actions.map(|a| timed.charges[a.charge.0 as usize]).collect()
+    };
+    let slow = times(0).into_iter().map(|t| t * 2.0).collect();
+    let first = vec![times(0), times(1)];
+    let times = vec![first, vec![slow, times(1)]];
+    // The first rank needs half a second more after the second step.
+    let after = vec![vec![Seconds::ZERO; 2], vec![Seconds::new(0.5), Seconds::ZERO]];
+    let recorded = Recorded { first: 4, times, after };
+    let options = Options { steps: 4..6, ..Options::PROCESSORS };
+    let fold = Fold::nobody(&timed.program);
+    let durations = Durations::Recorded(&recorded);
+    let prepared = Prepared::new(&timed.program, durations, fold, &options).unwrap();
+    let steps: Vec<f64> = prepared.run().unwrap().steps().iter().map(|s| s.get()).collect();
+    assert!(close(steps[0], 6.0) && close(steps[1], 9.5), "{steps:?}");
 }

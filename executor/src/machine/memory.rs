@@ -24,6 +24,22 @@ pub fn limited(available: Bytes, read: &dyn Fn(&str) -> Option<String>) -> Bytes
     })
 }
 
+/// Memory of this process.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ProcessMemory {
+    /// What it holds now.
+    pub now: Option<Bytes>,
+    /// The most that it ever held.
+    pub peak: Option<Bytes>,
+}
+
+/// Memory of this process, as the system counts it.
+#[must_use]
+pub fn process_memory() -> ProcessMemory {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    ProcessMemory { now: field(&status, "VmRSS"), peak: field(&status, "VmHWM") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

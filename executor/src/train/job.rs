@@ -7,11 +7,13 @@ use super::watchdog::Watchdog;
 use crate::data::{Batches, DataError, Objective};
 use crate::model::{Unsupported, check, runs_in_time};
 use crate::optimizer::{LossScale, Rule, Schedule};
+use crate::record::Recording;
 use plan::Dtype;
 use plan::document::Decision;
 use plan::exchange::SamplingSeeds;
 use plan::model::{Family, Model, Positions, Stacks, Transformer};
 use plan::program::{Facts, Granularity, LowerError, Program, Settings, lower};
+use plan::record::RecordMode;
 use plan::schedule::ScheduleKind;
 use std::time::Duration;
 use thiserror::Error;
@@ -50,6 +52,8 @@ pub struct Job {
     pub batches: Batches,
     /// Recipe.
     pub recipe: Recipe,
+    /// What is measured.
+    pub recording: Recording,
     /// How long each action may wait for other ranks.
     pub watchdog: Watchdog,
     /// What replicas that train apart do when they meet.
@@ -108,7 +112,14 @@ impl Job {
         batches.sampled = table;
         let watchdog = Watchdog::flat(recipe.limit);
         let (outer, network) = (Outer::default(), None);
-        Ok(Self { model, decision, program, batches, recipe, watchdog, outer, network })
+        let recording = Recording::default();
+        Ok(Self { model, decision, program, batches, recipe, recording, watchdog, outer, network })
+    }
+
+    /// The same, measured.
+    #[must_use]
+    pub fn recorded(self, mode: RecordMode) -> Self {
+        Self { recording: Recording::new(mode), ..self }
     }
 
     /// Whether weights and what goes from layer to layer are kept in bfloat16. Sums, gradients of

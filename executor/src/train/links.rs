@@ -54,6 +54,17 @@ impl Links {
             Some(network) if tag != last => network.slow(group),
             _ => Arc::new(group) as Arc<dyn Communicator>,
         };
+        Self::made(job, transport, &wrap)
+    }
+
+    /// All communicators, each made from its group and number by `wrap`.
+    #[must_use]
+    pub fn made(
+        job: &Job,
+        transport: &Arc<dyn Transport>,
+        wrap: &dyn Fn(Group, Tag) -> Arc<dyn Communicator>,
+    ) -> Option<Self> {
+        let program = &job.program;
         let mut all = Vec::new();
         for (tag, members) in tables(program, transport.rank()) {
             all.push(match members {

@@ -11,6 +11,7 @@ use crate::comm::{Call, Fault, Problem, Task};
 use crate::matrix::Matrix;
 use crate::model::{Carries, Kept, MicroBatch, Remainder, Split, Stage, Unsupported};
 use crate::optimizer::{LossScale, SquareSum, clip_factor};
+use crate::record::Recorder;
 use plan::program::{Action, ActionId, BufferId, BufferKind, Class, LayerSpan, Op, Purpose};
 use plan::schedule::Shape;
 use plan::work::Pass;
@@ -63,6 +64,8 @@ pub struct Rank<'a> {
     /// Updates applied.
     pub(super) updates: u64,
     pub(super) scale: LossScale,
+    /// Measures actions, where that is asked for.
+    pub(super) recorder: Option<Recorder>,
 }
 
 /// What is looked up while actions run.
@@ -153,7 +156,7 @@ impl<'a> Rank<'a> {
         let tables = Tables::new(class, &Shape { kind, ranks, micro_batches, chunks });
         let (now, carries) = (Step::default(), BTreeMap::new());
         let (step, updates, scale) = (0, 0, job.recipe.scale);
-        let blocks = Vec::new();
+        let (blocks, recorder) = (Vec::new(), None);
         Self {
             job,
             place,
@@ -168,6 +171,7 @@ impl<'a> Rank<'a> {
             step,
             updates,
             scale,
+            recorder,
         }
     }
 
@@ -231,16 +235,26 @@ impl<'a> Rank<'a> {
         let start = Instant::now();
         self.now = Step::default();
         let class = self.class;
+        if let Some(recorder) = &mut self.recorder {
+            recorder.begin(self.step, class.actions.len());
+        }
         for (id, action) in class.actions.iter().enumerate() {
             if action.cadence.includes(self.step) {
                 let call = self.call(id, action);
                 DOING.set(call.task);
+                let mark = self.recorder.as_ref().and_then(Recorder::mark);
                 self.execute(action, &call)?;
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.note(id, mark);
+                }
             }
         }
         self.refresh_copy();
         self.late.backward = std::mem::take(&mut self.now.backward);
         self.blocks.iter_mut().for_each(Block::clear);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.end();
+        }
         let Step { loss, norm, rate, .. } = self.now;
         let report = StepReport { step: self.step, loss, norm, rate, time: start.elapsed() };
         self.step += 1;

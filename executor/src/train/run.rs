@@ -7,7 +7,9 @@ use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::comm::{Fault, Ledger, Problem, Task, Threads, Transport};
 use crate::gemm::limit_threads;
 use crate::model::Unsupported;
+use crate::record::{Held, Recorder, Waited, Watched};
 use plan::program::Purpose;
+use plan::record::StepSamples;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use thiserror::Error;
@@ -24,6 +26,8 @@ pub struct Outcome {
     pub ledgers: Vec<(Purpose, Ledger)>,
     /// State after the last step; rank 0 alone has it.
     pub checkpoint: Option<Checkpoint>,
+    /// What was measured on all ranks, where something was; rank 0 alone has it.
+    pub samples: Vec<StepSamples>,
 }
 
 /// Why a run did not end well.
@@ -84,6 +88,16 @@ fn steps(
     observe: Observer<'_>,
 ) -> Result<Outcome, RunError> {
     limit_threads(job.recipe.threads);
+    let waited = Arc::new(Waited::default());
+    let watched = job
+        .recording
+        .is_on()
+        .then(|| Watched::new(transport.clone(), waited.clone(), job.recording.turn()));
+    let transport = &match watched {
+        Some(watched) => Arc::new(watched) as Arc<dyn Transport>,
+        None => transport.clone(),
+    };
+    let _turn = job.recording.turn().map(Held::take);
     let missing = || Unsupported::Decision {
         what: format!("rank {} of {}", transport.rank(), job.program.ranks),
         instead: "start as many ranks as the plan has",
@@ -94,6 +108,9 @@ fn steps(
     if let Some(checkpoint) = from {
         rank.restore(checkpoint)?;
     }
+    if job.recording.is_on() {
+        rank.recorder = Some(Recorder::new(transport.rank(), job.recording.mode, waited));
+    }
     let mut steps = Vec::new();
     while rank.steps() < until {
         let report = rank.run_step()?;
@@ -103,7 +120,9 @@ fn steps(
         steps.push(report);
     }
     let checkpoint = rank.checkpoint()?;
-    Ok(Outcome { steps, ledgers: rank.ledgers(), checkpoint })
+    let ledgers = rank.ledgers();
+    let samples = rank.collect_samples()?;
+    Ok(Outcome { steps, ledgers, checkpoint, samples })
 }
 
 /// Runs all ranks as threads of this process.

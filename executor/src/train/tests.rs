@@ -5,6 +5,7 @@ mod bytes;
 mod drawn;
 mod faults;
 mod plans;
+mod recorded;
 
 use super::*;
 use crate::checkpoint::Checkpoint;

@@ -10,7 +10,7 @@ use executor::comm::{Endpoint, Fault, LinkPrice, Place, Tcp, Transport};
 use executor::train::{Job, Links, Network, Outcome, RunError, StepReport, Watchdog};
 use executor::train::{run_rank, run_threads};
 use plan::document::Plan;
-use plan::machine::{LatencyLaw, Link};
+use plan::machine::{Cluster, LatencyLaw, Link};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,8 +119,16 @@ pub fn network(
     name: &str,
     per_node: Option<NonZeroU64>,
 ) -> Result<Network, Failure> {
-    let cluster = catalog.cluster(name)?;
+    network_of(&catalog.cluster(name)?, per_node)
+}
+
+/// The network of a cluster that is known.
+///
+/// # Errors
+/// A cluster without nodes.
+pub fn network_of(cluster: &Cluster, per_node: Option<NonZeroU64>) -> Result<Network, Failure> {
     let group = cluster.groups.first();
+    let name = &cluster.name;
     let empty = || Failure::new(Exit::InvalidInput, format!("cluster {name} has no nodes"));
     let group = group.ok_or_else(empty)?;
     let inside = price(&group.intra);

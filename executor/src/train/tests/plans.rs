@@ -201,6 +201,6 @@ pub fn job(plan: &Plan, name: &str) -> Job {
 /// What lowering knows besides the plan.
 pub fn facts() -> Facts {
     let attention = plan::work::AttentionKernel::Flash2;
-    let traits = Traits { attention, early_stop: false, eager: false, views: false };
+    let traits = Traits::fused(attention);
     Facts { per_node: 8, traits, different: None, capacity: None }
 }
