@@ -74,7 +74,8 @@ pub struct ExecuteArgs {
     /// predicted to take long may wait 20 times as long as that.
     #[arg(long, value_parser = values::time, value_name = "TIME", default_value = "60 s")]
     pub deadline: Seconds,
-    /// Make messages take as long as on the network of another cluster.
+    /// Make messages take as long as on the network of another cluster; plans for any cluster run
+    /// then, on processors.
     #[arg(long, value_name = "CLUSTER")]
     pub network: Option<String>,
     /// Ranks on a node of that network; default: as many as it has devices.

@@ -60,7 +60,9 @@ pub fn run(flags: &ExecuteArgs, settings: &Settings, output: &mut Output) -> Res
     if let Some(rank) = flags.slice {
         return slice::run(&question, &plan, rank, flags, settings, output);
     }
-    elsewhere::fits_here(&catalog, &plan, name)?;
+    if flags.network.is_none() {
+        elsewhere::fits_here(&catalog, &plan, name)?;
+    }
     let ranks = Ranks::find(flags, &plan)?;
     if matches!(ranks, Ranks::Started) {
         return started(&plan, flags, output);
