@@ -17,7 +17,7 @@ pub use execute::{ExecuteArgs, RankKind};
 pub use global::{Format, Global};
 pub use gpus::{Gpus, GpusError};
 pub use pins::{Choice, read as read_pins};
-pub use plan::PlanArgs;
+pub use plan::{PlanArgs, SearchArgs};
 pub use simulate::{Change, ChangeKind, Detail, SimulateArgs};
 pub use training::TrainingArgs;
 

@@ -217,13 +217,13 @@ mod tests {
         assert!(refusal("{}").contains("has no \"schema\""));
         assert!(refusal("[1, NaN]").contains("plan.json:1:"));
         assert!(refusal("{\"schema\": 1e999}").contains("number out of range"));
-        assert!(refusal("{\"schema\": \"meshwright.plan/9\"}").contains("reads meshwright.plan/1"));
+        assert!(refusal("{\"schema\": \"meshwright.plan/9\"}").contains("reads meshwright.plan/2"));
         assert!(refusal("{\"schema\": \"meshwright.report/1\"}").contains("is a report"));
     }
 
     #[test]
     fn unknown_keys_are_marked_and_a_known_one_is_suggested() {
-        let text = "{\n  \"schema\": \"meshwright.plan/1\",\n  \"madeby\": \"x\"\n}";
+        let text = "{\n  \"schema\": \"meshwright.plan/2\",\n  \"madeby\": \"x\"\n}";
         let said = refusal(text);
         assert!(said.contains("plan.json:3:3"), "{said}");
         assert!(said.contains("^^^^^^^^ unknown key; did you mean `made_by`?"), "{said}");
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn wrong_types_are_marked_with_their_path() {
-        let text = "{\"schema\": \"meshwright.plan/1\", \"inputs\": {\"model\": 3}}";
+        let text = "{\"schema\": \"meshwright.plan/2\", \"inputs\": {\"model\": 3}}";
         let said = refusal(text);
         assert!(said.contains("in inputs.model"), "{said}");
     }

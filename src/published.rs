@@ -20,7 +20,9 @@ mod skip;
 mod split;
 mod words;
 
-pub use intervals::{Entry, Intervals, Kind, Knowledge, Regime, write as write_intervals};
+pub use intervals::{
+    Entry, Intervals, Kind, Knowledge, MemoryEntry, Regime, write as write_intervals,
+};
 pub use machine::Workshop;
 pub use particular::Fitted;
 pub use predict::{Parts, Prediction};
@@ -170,7 +172,8 @@ fn marked(notes: &str, assumed: &mut Assumptions) -> Result<(), Skip> {
     if has("VARLEN") {
         return Err(Skip::Part("a batch of sequences of any length"));
     }
-    if has("OFFLOAD") {
+    // Some say that large models were, and not which.
+    if has("OFFLOAD") || notes.contains("offload for large models") {
         assumed.add("offload to the host: not modelled");
     }
     Ok(())
@@ -184,7 +187,15 @@ struct Desk<'a> {
 }
 
 impl Desk<'_> {
+    /// A row whose empty column of attention is filled by the rules.
+    fn completed(&self, row: Row) -> Row {
+        let word = self.rules.attention(&row.words()).filter(|_| row.attention.is_empty());
+        let attention = word.map(str::to_string);
+        Row { attention: attention.unwrap_or_else(|| row.attention.clone()), ..row }
+    }
+
     fn unscored(&self, row: Row) -> Scored {
+        let row = self.completed(row);
         let gpu = self.rules.gpu(&row.gpu, row.run.gpu_memory);
         Scored {
             device: gpu.map_or(String::new(), |g| g.device.clone()),
@@ -220,7 +231,10 @@ impl Desk<'_> {
                 built
             }
         };
-        let split = split::split(row, model.layers(), self.rules, &mut assumed)?;
+        let mut split = split::split(row, model.layers(), self.rules, &mut assumed)?;
+        if machine.stack.splits_stream {
+            split.split_stream();
+        }
         if let plan::model::Family::Transformer(shape) = &model.spec.family {
             scored.head_dim = shape.head_dim;
         }

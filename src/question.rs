@@ -5,8 +5,8 @@ mod rebuild;
 pub use rebuild::rebuild;
 
 use crate::catalog::{Catalog, LOCAL};
-use crate::cli::PlanArgs;
 use crate::cli::values::MemoryLimit;
+use crate::cli::{PlanArgs, SearchArgs};
 use crate::diagnostics::Failure;
 use crate::exit::Exit;
 use crate::fingerprint;
@@ -49,6 +49,8 @@ pub struct Question {
     pub pins: Pins,
     /// Share of the device memory that a plan may fill.
     pub max_memory: f64,
+    /// Where that share comes from, where nobody set it.
+    pub limit_from: Option<String>,
     /// What best means.
     pub objective: Objective,
     /// Solver of integer programmes.
@@ -144,9 +146,11 @@ impl Question {
         override_training(&mut spec, flags);
         let profile = profile(&read.cluster, &read.stack)?;
         let search = &flags.search;
+        let reserve = Reserve::of(&names.stack.name);
         Ok(Self {
             model: build(&spec)?,
-            max_memory: max_memory(search.max_memory, search.reserve, profile.memory())?,
+            max_memory: max_memory(search, profile.memory(), reserve.as_ref())?,
+            limit_from: reserve.filter(|_| search.max_memory.is_none()).map(|r| r.words),
             profile,
             stack: read.stack,
             cluster: read.cluster,
@@ -209,6 +213,14 @@ impl Question {
 
     /// The report of a plan.
     pub fn report(&self, request: &Request<'_>, planned: &Planned) -> Report {
+        let mut report = self.measured_report(request, planned);
+        if let (Some(from), Some(limit)) = (&self.limit_from, report.memory.reserve.first_mut()) {
+            *limit += &format!(": {from}");
+        }
+        report
+    }
+
+    fn measured_report(&self, request: &Request<'_>, planned: &Planned) -> Report {
         fn pair(input: &Input) -> (&str, &str) {
             (&input.name, &input.fingerprint)
         }
@@ -359,14 +371,40 @@ fn override_training(model: &mut ModelSpec, flags: &PlanArgs) {
     }
 }
 
+/// What a plan leaves free where nobody says otherwise, by what published runs took beyond their
+/// predictions.
+struct Reserve {
+    share: f64,
+    words: String,
+}
+
+impl Reserve {
+    fn of(stack: &str) -> Option<Self> {
+        let intervals = published::shipped_intervals().ok()?;
+        let entry = intervals.memory(stack)?;
+        // Whole percents: the quantile knows no more.
+        let share = (100.0 / entry.most).floor().min(99.0) / 100.0;
+        let whose = if entry.stack.is_some() { " of this software" } else { "" };
+        let words = format!(
+            "{:.0} % of {} published runs{whose} that fill half of a device took at most {:.2} \
+             times the memory predicted",
+            intervals.level * 100.0,
+            grouped(entry.rows),
+            entry.most
+        );
+        Some(Self { share, words })
+    }
+}
+
 /// The share of the memory that a limit and a reserve leave.
 fn max_memory(
-    limit: Option<MemoryLimit>,
-    reserve: Option<Bytes>,
+    flags: &SearchArgs,
     memory: Bytes,
+    measured: Option<&Reserve>,
 ) -> Result<f64, Failure> {
+    let (limit, reserve) = (flags.max_memory, flags.reserve);
     let share = match limit {
-        None => MAX_MEMORY,
+        None => measured.map_or(MAX_MEMORY, |r| r.share),
         Some(MemoryLimit::Fraction(share)) => share,
         Some(MemoryLimit::Amount(size)) if size > memory => {
             return Err(Failure::usage(format!("--max-memory {size} is more than a device has"))

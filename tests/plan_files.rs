@@ -61,7 +61,7 @@ fn the_same_question_writes_the_same_bytes() {
     let printed = folder.run("plan -g 192 -m mlstm4096 -o -");
     assert_eq!(folder.text("a.json"), folder.text("b.json"));
     assert_eq!(folder.text("a.json"), String::from_utf8(printed.stdout).unwrap());
-    assert!(folder.text("a.json").contains("\"schema\": \"meshwright.plan/1\""));
+    assert!(folder.text("a.json").contains("\"schema\": \"meshwright.plan/2\""));
     let quiet = folder.run("plan -g 192 -m mlstm4096 -o b.json -q");
     assert!(quiet.stdout.is_empty() && quiet.stderr.is_empty());
 }

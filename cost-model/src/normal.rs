@@ -32,11 +32,11 @@ pub fn quantile(p: f64) -> f64 {
     if q < 0.0 { -x } else { x }
 }
 
-/// Distribution function of the standard normal distribution, `Φ(x)`: the share of all values below
-/// `x`, to seven digits.
+/// Distribution function of the standard normal distribution, `Φ(x)`: the share of all values
+/// below `x`, to seven digits.
 ///
-/// Source: Hastings 1955 in Abramowitz and Stegun 1964, formula 26.2.17, error below 7.5e-8. Checked
-/// by `shares_of_tables`.
+/// Source: Hastings 1955 in Abramowitz and Stegun 1964, formula 26.2.17, error below 7.5e-8.
+/// Checked by `shares_of_tables`.
 #[must_use]
 pub fn share_below(x: f64) -> f64 {
     let t = 1.0 / (1.0 + 0.231_641_9 * x.abs());

@@ -290,6 +290,23 @@ pub struct MemoryStack {
     pub communicators: Sourced<Bytes>,
     /// Whether values stay a view of the product that made queries, keys and values at once.
     pub qkv_views: Sourced<bool>,
+    /// Bytes per logit that a loss keeps besides the logits.
+    pub loss_bytes: Sourced<f64>,
+    /// Whether norms, sums and softmaxes work in 32 bit and keep what they made in it.
+    pub wide: Sourced<bool>,
+    /// Whether selective recomputation chooses by operator: every other product is repeated, and
+    /// what lies between products.
+    pub alternates: Sourced<bool>,
+    /// Copies of a layer's input, gathered from the parts of sequence parallelism, that exist at
+    /// once: the input itself, its gradient, and what waits to be collected.
+    pub gathered: Sourced<f64>,
+    /// Bytes per parameter of a rank's largest layer that gradients take before they are added.
+    pub layer_gradient: Sourced<f64>,
+    /// Bytes per parameter that a rank updates which exist only during the update.
+    pub update: Sourced<f64>,
+    /// Parameters that a bucket of gradients or gathered weights holds at most; a rank has one of
+    /// each.
+    pub bucket: Sourced<f64>,
     /// Tensors of every rank that belong to no layer: tables of positions, library workspaces.
     pub workspace: Sourced<Bytes>,
     /// What the allocator reserves beyond what is allocated, as a fraction.

@@ -89,7 +89,7 @@ fn losses(name: &str, tokens: Tokens, exchange: Exchange, rate: f64) -> Vec<f64>
         threads: 1,
     };
     let attention = AttentionKernel::Flash2;
-    let traits = Traits { attention, early_stop: false, eager: false, views: false };
+    let traits = Traits::fused(attention);
     let facts = Facts { per_node: 2, traits, different: None, capacity: None };
     let decision = decision(&model, 32, exchange);
     let job = Job::new(model, decision, &facts, batches, recipe).unwrap();

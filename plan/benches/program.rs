@@ -75,12 +75,7 @@ fn question(micro_batches: u32) -> Question {
             optimizer: spec.training.optimizer,
         },
     };
-    let traits = Traits {
-        attention: AttentionKernel::Flash2,
-        early_stop: false,
-        eager: false,
-        views: false,
-    };
+    let traits = Traits::fused(AttentionKernel::Flash2);
     let facts = Facts { per_node: 8, traits, different: None, capacity: None };
     Question { model, decision, facts }
 }

@@ -98,6 +98,8 @@ pub enum SaveWhen {
     Flash,
     /// Only if operators run one by one, each keeping its own operands.
     Eager,
+    /// As often as losses keep copies of their own: the bytes per element are the stack's.
+    Losses,
     /// Only if values stay a part of the product that made queries, keys and values at once.
     Views,
 }

@@ -30,6 +30,31 @@ pub struct Traits {
     /// Values are a view of the product that made queries, keys and values at once, which keeps all
     /// of it beside rotated copies.
     pub views: bool,
+    /// Bytes per logit that a loss keeps besides the logits: 0 where it works in their place, 4 for
+    /// one copy in 32 bit, 8 where probabilities do not take that copy's place.
+    pub loss_bytes: u64,
+    /// Norms, sums and softmaxes work in 32 bit and keep what they read or made in it (automatic
+    /// mixed precision).
+    pub wide: bool,
+    /// Selective recomputation repeats every other product and everything between products, not
+    /// the attention core.
+    pub alternates: bool,
+}
+
+impl Traits {
+    /// Fused kernels with this attention, nothing special.
+    #[must_use]
+    pub fn fused(attention: AttentionKernel) -> Self {
+        Self {
+            attention,
+            early_stop: false,
+            eager: false,
+            views: false,
+            loss_bytes: 4,
+            wide: false,
+            alternates: false,
+        }
+    }
 }
 
 /// How much of a layer is computed twice to save memory.
@@ -50,7 +75,8 @@ pub struct Traits {
 pub enum Recompute {
     /// Nothing.
     None,
-    /// The attention core.
+    /// The attention core; or, in stacks that choose by operator, every other product and what
+    /// lies between products.
     Selective,
     /// The whole layer; only its input is kept.
     Full,
@@ -131,6 +157,9 @@ pub struct LoweredLayer {
     pub saved: Bytes,
     /// Activations that exist only while the layer is recomputed.
     pub transient: Bytes,
+    /// Its input, put together from the parts of a tensor-parallel group; zero where ranks have it
+    /// whole.
+    pub gathered: Bytes,
     /// Activation handed to the next layer, per micro-batch.
     pub border: Bytes,
     /// Parameters of this rank.
@@ -212,6 +241,7 @@ pub fn lower(graph: &OpGraph, context: &Context<'_>, recompute: Recompute) -> Lo
     let backward = compute::backward(graph, context);
     let again = match recompute {
         Recompute::None => Vec::new(),
+        Recompute::Selective if context.traits.alternates => compute::alternate(graph, context),
         Recompute::Selective => compute::attention_only(graph, context),
         Recompute::Full => compute::full_recompute(graph, context, &forward),
     };
@@ -222,7 +252,8 @@ pub fn lower(graph: &OpGraph, context: &Context<'_>, recompute: Recompute) -> Lo
         backward,
         recompute: again,
         saved,
-        transient: if recompute == Recompute::Full { saved_all } else { Bytes::ZERO },
+        transient: memory::repeated(saved_all, saved, context, recompute),
+        gathered: memory::gathered(graph, context),
         border: memory::border(graph, context),
         parameters: memory::parameters(graph, context),
     }

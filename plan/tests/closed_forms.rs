@@ -82,7 +82,7 @@ fn lowered(
     attention: AttentionKernel,
     recompute: Recompute,
 ) -> plan::lower::LoweredLayer {
-    let traits = Traits { attention, early_stop: false, eager: false, views: false };
+    let traits = Traits::fused(attention);
     lowered_by(m, split, micro_batch, traits, recompute)
 }
 
@@ -117,7 +117,7 @@ fn lowered_in_8_bit(m: &Model, ep: u32, micro_batch: u64) -> plan::lower::Lowere
         layout: Layout::new(false),
         mesh: Mesh { degrees: Degrees { dp: ep, tp: 1, pp: 1, cp: 1, ep }, per_node: 8 },
         compute: Dtype::Fp8,
-        traits: Traits { attention, early_stop: false, eager: false, views: false },
+        traits: Traits::fused(attention),
     };
     lower(&kind.graph, &context, Recompute::None)
 }
@@ -204,12 +204,82 @@ fn eager_layers_keep_their_operands() {
     let m = model(t, s);
     let attention = AttentionKernel::Flash2;
     let saved = |eager, views| {
-        let traits = Traits { attention, early_stop: false, eager, views };
+        let traits = Traits { eager, views, ..Traits::fused(attention) };
         lowered_by(&m, (1, false), b, traits, Recompute::None).saved.get() / (s * b * h) as f64
     };
     let plain = saved(false, false);
     assert_eq!(saved(true, false) - plain, 8.0);
     assert_eq!(saved(false, true) - plain, 6.0);
+}
+
+/// What torchtitan's selective recomputation by operator keeps of a gated layer of width h, 4·h
+/// inside: its input and what attention put out, 2·2 bytes per token and h, its row sums, and half
+/// of what the products put out, (3 + 1 + 8 + 1)·2/2 bytes. The rest, among it nothing that was
+/// kept, exists while the layer is repeated.
+#[test]
+fn alternating_recomputation_keeps_half_of_the_products() {
+    let (s, b, h, a) = (2048u64, 4u64, 4096u64, 32u64);
+    let base = gpt(2, h, a, 51200, 2048);
+    let t = Transformer { gated: true, positions: Positions::Rope, dropout: false, ..base };
+    let m = model(t, s);
+    let traits = Traits { alternates: true, ..Traits::fused(AttentionKernel::Flash2) };
+    let of = |recompute| lowered_by(&m, (1, false), b, traits, recompute);
+    let (none, kept) = (of(Recompute::None), of(Recompute::Selective));
+    assert_eq!(kept.saved.get(), (s * b * h * (4 + 13) + 4 * b * a * s) as f64);
+    assert_eq!(kept.transient.get(), (none.saved - kept.saved).get());
+    let repeats = |step: &&plan::lower::Step| matches!(step.work, Work::Gemm(_));
+    assert_eq!(kept.recompute.iter().filter(repeats).count(), 2, "out and down of four products");
+    assert!(none.recompute.is_empty());
+}
+
+/// Automatic mixed precision keeps the inputs of both norms in 32 instead of 16 bit, and 32-bit
+/// softmaxes over b·a·s² scores beside their 16-bit copies.
+#[test]
+fn mixed_precision_keeps_norms_and_softmaxes_in_32_bit() {
+    let (s, b, h, a) = (512u64, 4u64, 1024u64, 16u64);
+    let m = model(gpt(2, h, a, 51200, 512), s);
+    let saved = |wide, attention| {
+        let traits = Traits { wide, ..Traits::fused(attention) };
+        lowered_by(&m, (1, false), b, traits, Recompute::None).saved.get()
+    };
+    let norms = (2 * 2 * s * b * h) as f64;
+    let (unfused, flash) = (AttentionKernel::Unfused, AttentionKernel::Flash2);
+    assert_eq!(saved(true, flash) - saved(false, flash), norms);
+    assert_eq!(saved(true, unfused) - saved(false, unfused), norms + (4 * b * a * s * s) as f64);
+}
+
+/// Per logit 2 bytes for itself, and what the loss keeps: nothing, one 32-bit copy, or two.
+#[test]
+fn losses_keep_what_the_stack_says() {
+    let (s, b, vocab) = (512u64, 4u64, 51200u64);
+    let m = model(gpt(2, 1024, 16, vocab, 512), s);
+    let head = &m.kinds[m.kinds.len() - 1];
+    let sizes = m.sizes_for(head, b, s, s);
+    let saved = |loss_bytes| {
+        let context = Context {
+            sizes: &sizes,
+            layout: Layout::new(false),
+            mesh: Mesh { degrees: Degrees { dp: 1, tp: 1, pp: 1, cp: 1, ep: 1 }, per_node: 8 },
+            compute: Dtype::Fp16,
+            traits: Traits { loss_bytes, ..Traits::fused(AttentionKernel::Flash2) },
+        };
+        lower(&head.graph, &context, Recompute::None).saved.get()
+    };
+    let logits = (s * b * vocab) as f64;
+    assert_eq!(saved(4) - saved(0), 4.0 * logits);
+    assert_eq!(saved(8) - saved(0), 8.0 * logits);
+    // Besides: the inputs of the final norm and of the product, 2·2·s·b·h.
+    assert_eq!(saved(0), 2.0 * logits + (4 * s * b * 1024) as f64);
+}
+
+/// With sequence parallelism products read the whole input, 2·s·b·h, of which ranks keep parts.
+#[test]
+fn sequence_parallelism_gathers_inputs() {
+    let (s, b, h) = (2048u64, 4u64, 6144u64);
+    let m = model(gpt(2, h, 64, 51200, 2048), s);
+    let of = |split| lowered(&m, split, b, AttentionKernel::Flash2, Recompute::None).gathered.get();
+    assert_eq!(of((8, true)), (2 * s * b * h) as f64);
+    assert_eq!((of((8, false)), of((1, true))), (0.0, 0.0));
 }
 
 /// Collectives of one layer, by pass and kind.

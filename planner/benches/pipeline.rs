@@ -33,6 +33,7 @@ impl SyncModel for Sharding {
         Some(StageSync {
             tail: Seconds::new(tail + embedding),
             resident: Bytes::new((states + 3.0) * GIB),
+            update: Bytes::ZERO,
         })
     }
 }

@@ -107,7 +107,9 @@ pub enum Impossible {
         runs: Vec<ScheduleKind>,
     },
     /// Replicas that train apart share nothing.
-    #[error("replicas that train apart cannot share states or sequences: not with {}", pins.join(" "))]
+    #[error(
+        "replicas that train apart cannot share states or sequences: not with {}", pins.join(" ")
+    )]
     LocalSteps {
         /// The pins that ask for it, as flags.
         pins: Vec<String>,

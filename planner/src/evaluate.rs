@@ -31,7 +31,7 @@ pub struct RankDetail {
     pub sync: SyncParts,
     /// Waiting for other stages.
     pub idle: Seconds,
-    /// Activations kept at the peak.
+    /// Activations kept at the peak, or what the update needs where that is more.
     pub activations: Bytes,
     /// Largest layer in the middle of its recomputation.
     pub transient: Bytes,
@@ -118,8 +118,9 @@ impl View<'_> {
         let counts = rank_counts(self.stages, rank);
         let sync = self.inner.sync.parts(r, &counts, self.setting);
         let resident = self.inner.sync.stage(r, &counts, self.setting);
-        let transient = transient(self.inner, self.stages, rank, self.setting);
         let resident = resident.map_or(Bytes::ZERO, |s| s.resident);
+        let passes = tensors - resident;
+        let transient = transient(self.inner, self.stages, rank, self.setting).min(passes);
         RankDetail {
             layers,
             recompute,
@@ -127,7 +128,7 @@ impl View<'_> {
             messages: (busy - layers_time).max(Seconds::ZERO),
             sync,
             idle,
-            activations: (tensors - resident - transient).max(Bytes::ZERO),
+            activations: (passes - transient).max(Bytes::ZERO),
             transient,
             tensors,
             in_flight: in_flight(&order[r]),

@@ -8,7 +8,6 @@ use crate::prices::PricedKinds;
 use crate::request::Request;
 use crate::solution::{By, NO_SUCH_PLAN, Solution, Solved, StageUse, jittered, levels};
 use crate::space::Configuration;
-use cost_model::memory::usable;
 use cost_model::simulate::{Boundary, Recurrence, StageTimes, Times};
 use plan::lower::Recompute;
 use plan::schedule::{Order, ScheduleKind, Shape, Slot, Task, order};
@@ -183,7 +182,7 @@ pub fn solve(
     let beginning = inner.orders.beginning.get_or_init(|| Beginning::new(c));
     let Some(beginning) = beginning else { return NO_SUCH_PLAN };
     let mut slower = None;
-    let capacity = usable(request.limit(), &request.profile.stack().memory);
+    let capacity = request.usable(request.limit());
     let mut best: Option<(Seconds, Vec<StageUse>)> = None;
     let mut least_missing = (Bytes::new(f64::INFINITY), 0);
     let choices = splits(request, c).into_iter();
@@ -377,12 +376,12 @@ pub(crate) fn rank_memory(
         .map(|(slots, rank)| {
             let counts = rank_counts(stages, rank);
             let sync = inner.sync.stage(rank as usize, &counts, setting);
-            let resident = sync.map_or(Bytes::ZERO, |s| s.resident);
-            let peak = match shape.kind {
+            let kept = match shape.kind {
                 ScheduleKind::Ouroboros => rings(&shape, rank, &kept),
                 _ => peak(slots, &kept) * times_peak,
             };
-            resident + peak + transient(inner, stages, rank, setting)
+            let passes = kept + transient(inner, stages, rank, setting);
+            sync.map_or(passes, |s| s.peak(passes))
         })
         .collect()
 }

@@ -9,7 +9,7 @@ use crate::space::Configuration;
 use crate::sync::Sync;
 use cost_model::collective::of_shards;
 use cost_model::layer::beside;
-use cost_model::memory::{Zero, usable};
+use cost_model::memory::Zero;
 use cost_model::price;
 use plan::Dtype;
 use plan::mesh::Mesh;
@@ -76,7 +76,7 @@ impl<'a> Inner<'a> {
     #[must_use]
     pub fn problem<'b>(&'b self, sync: &'b OneSetting<'b>) -> Problem<'b> {
         let c = &self.configuration;
-        let capacity = usable(self.request.limit(), &self.request.profile.stack().memory);
+        let capacity = self.request.usable(self.request.limit());
         let segment = |s: &Segment| Segment {
             layers: s.layers,
             columns: vec![s.columns[sync.setting].clone()],

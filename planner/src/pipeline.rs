@@ -78,6 +78,17 @@ pub struct StageSync {
     pub tail: Seconds,
     /// Memory that does not depend on micro-batches: states, buffers, runtime.
     pub resident: Bytes,
+    /// Memory that exists only during the update, when no activation does.
+    pub update: Bytes,
+}
+
+impl StageSync {
+    /// Peak memory: what is resident, and the larger of what passes keep, `q·A + R`, and what the
+    /// update needs. The only place where they are added.
+    #[must_use]
+    pub fn peak(&self, passes: Bytes) -> Bytes {
+        self.resident + passes.max(self.update)
+    }
 }
 
 /// Once-per-step costs as a function of what a stage holds.

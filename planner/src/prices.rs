@@ -59,7 +59,8 @@ pub struct Level {
     pub weight: Seconds,
     /// Activations kept per micro-batch.
     pub saved: Bytes,
-    /// Activations that exist only while the layer is recomputed.
+    /// Activations that exist only while the layer runs: what is recomputed, and inputs gathered
+    /// from the parts of sequence parallelism.
     pub transient: Bytes,
     /// FLOPs that one rank computes again per micro-batch.
     pub recomputed: Flops,
@@ -137,6 +138,9 @@ pub fn traits(profile: &Profile, compute: Dtype) -> Traits {
         early_stop: stack.compute.recompute_early_stop.value,
         eager: !stack.fused.value,
         views: stack.memory.qkv_views.value,
+        loss_bytes: stack.memory.loss_bytes.value as u64,
+        wide: stack.memory.wide.value,
+        alternates: stack.memory.alternates.value,
     }
 }
 
@@ -157,6 +161,7 @@ fn price_kind(
     let layers = lower_kind(request, traits, split, kind).map_err(Unpriced::Divisibility)?;
     let (sequence_parallel, staged) = (split.sequence_parallel, split.staged);
     let around = Surroundings { sequence_parallel, staged };
+    let copies = request.profile.stack().memory.gathered.value;
     let splits = request.splits_backward();
     let mut levels = Vec::new();
     for (recompute, layer) in &layers {
@@ -181,7 +186,7 @@ fn price_kind(
             time,
             weight: weight.total().value.min(time.backward.total().value),
             saved: layer.saved,
-            transient: layer.transient,
+            transient: layer.transient + layer.gathered * copies,
             recomputed: flops_of(layer.recompute.iter().map(|s| &s.work)),
         });
     }

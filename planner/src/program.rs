@@ -4,7 +4,6 @@ use crate::exchange::table;
 use crate::prices::{compute, mesh_of, traits};
 use crate::request::Request;
 use crate::validate::configuration;
-use cost_model::memory::usable;
 use plan::document::Decision;
 use plan::program::{DifferentTokens, Facts, LowerError, Program, Settings, lower};
 
@@ -25,7 +24,7 @@ pub fn facts(request: &Request<'_>, decision: &Decision) -> Facts {
         per_node: request.per_node(),
         traits: traits(request.profile, compute(request)),
         different: table.flatten().map(tokens),
-        capacity: Some(usable(request.limit(), &request.profile.stack().memory)),
+        capacity: Some(request.usable(request.limit())),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::pipeline::Backend;
 use cost_model::Profile;
-use cost_model::memory::Zero;
+use cost_model::memory::{self, Zero};
 use plan::corpus::Corpus;
 use plan::exchange::Exchange;
 use plan::lower::Recompute;
@@ -187,6 +187,18 @@ impl Request<'_> {
     #[must_use]
     pub fn limit(&self) -> Bytes {
         self.profile.memory() * self.max_memory
+    }
+
+    /// Of `capacity`, what a plan may fill with tensors.
+    #[must_use]
+    pub fn usable(&self, capacity: Bytes) -> Bytes {
+        memory::usable(capacity, &self.profile.stack().memory, self.gpus)
+    }
+
+    /// What a device shows as used when `tensors` bytes are allocated.
+    #[must_use]
+    pub fn occupied(&self, tensors: Bytes) -> Bytes {
+        memory::occupied(tensors, &self.profile.stack().memory, self.gpus)
     }
 
     /// Whether a schedule may be used: the stack runs it, and no other one is pinned. One with

@@ -60,8 +60,11 @@ pub struct SyncParts {
     pub states: States,
     /// Buffers of the embedding exchange.
     pub exchange_buffer: Bytes,
-    /// Buffers of sharded parameters, and tensors that belong to no layer.
+    /// Buffers of sharded parameters, gradients before they are added, buckets, and tensors that
+    /// belong to no layer.
     pub shard_buffer: Bytes,
+    /// What exists only during the update, when no activation does.
+    pub update: Bytes,
 }
 
 impl<'a> Sync<'a> {
@@ -164,8 +167,8 @@ impl<'a> Sync<'a> {
             optimizer: self.optimizer(&held.parameters, &table, zero) + outer.updates,
             states: self.states(&held.parameters, &table, zero).plus(&outer.states),
             exchange_buffer: input.1 + output.1,
-            shard_buffer: self.shard_buffer(&held, zero)
-                + self.request.profile.stack().memory.workspace.value,
+            shard_buffer: self.buffers(&held, zero),
+            update: self.update(&held.parameters, &table, zero),
         }
     }
 
@@ -352,17 +355,45 @@ impl<'a> Sync<'a> {
         TableShare { input: input / shards, sampled, follows_zero }
     }
 
-    fn optimizer(&self, sum: &LocalParameters, table: &TableShare, zero: Zero) -> Seconds {
+    /// Parameters that one rank updates.
+    fn updated(&self, sum: &LocalParameters, table: &TableShare, zero: Zero) -> f64 {
         let shard =
             |group: Group| if zero >= Zero::Optimizer { f64::from(group.size) } else { 1.0 };
         let rows = if table.follows_zero { table.input / shard(self.replicas) } else { 0.0 };
-        let parameters = sum.replicated as f64 / shard(self.replicas)
+        sum.replicated as f64 / shard(self.replicas)
             + sum.expert as f64 / shard(self.expert_replicas)
-            + rows;
+            + rows
+    }
+
+    fn optimizer(&self, sum: &LocalParameters, table: &TableShare, zero: Zero) -> Seconds {
+        let parameters = self.updated(sum, table, zero);
         let rule = self.request.model.spec.training.optimizer;
         let step = OptimizerStep { rule, parameters: parameters as u64 };
         let profile = self.request.profile;
         price(&Work::Optimizer(step), profile).value + profile.stack().host.step.value
+    }
+
+    /// Buffers beside the states: gathered layers, the largest layer's gradients before they are
+    /// added, buckets of gradients and weights, and what belongs to no layer.
+    fn buffers(&self, held: &Held, zero: Zero) -> Bytes {
+        let stack = &self.request.profile.stack().memory;
+        let precision = self.precision();
+        let sharded = self.shard_buffer(held, zero);
+        let gradient = stack.layer_gradient.value * held.largest as f64;
+        // One bucket of gradients and one of gathered weights, where ranks share them.
+        let all = (held.parameters.replicated + held.parameters.expert) as f64;
+        let format = precision.compute.between_products().size() as f64;
+        let is_shared = zero >= Zero::Optimizer && self.replicas.size > 1;
+        let buckets = if is_shared { 2.0 * format * all.min(stack.bucket.value) } else { 0.0 };
+        // Automatic mixed precision keeps 16-bit copies of 32-bit weights while passes run.
+        let is_cast = stack.wide.value && precision.weight_bytes as f64 > format;
+        let casts = if is_cast { format * all } else { 0.0 };
+        sharded + Bytes::new(gradient + buckets + casts) + stack.workspace.value
+    }
+
+    fn update(&self, sum: &LocalParameters, table: &TableShare, zero: Zero) -> Bytes {
+        let each = self.request.profile.stack().memory.update.value;
+        Bytes::new(each * self.updated(sum, table, zero))
     }
 
     fn states(&self, sum: &LocalParameters, table: &TableShare, zero: Zero) -> States {
@@ -440,6 +471,6 @@ impl SyncModel for Sync<'_> {
         let parts = self.parts(stage, counts, setting);
         let tail = parts.gradients + parts.exchange + parts.optimizer;
         let resident = parts.states.total() + parts.exchange_buffer + parts.shard_buffer;
-        Some(StageSync { tail, resident })
+        Some(StageSync { tail, resident, update: parts.update })
     }
 }

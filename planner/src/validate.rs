@@ -8,7 +8,7 @@ use crate::search::search;
 use crate::setting::Setting;
 use crate::solution::{Solution, StageUse};
 use crate::space::Configuration;
-use cost_model::memory::{Zero, usable};
+use cost_model::memory::Zero;
 use plan::document::{Decision, Plan, StageDecision, Status};
 use plan::schedule::ScheduleKind;
 use plan::units::{Bytes, Seconds};
@@ -88,7 +88,7 @@ fn numbers(request: &Request<'_>, plan: &Plan, solution: &Solution) -> Vec<Check
     let step = detail.step.value;
     let written = Seconds::new(plan.prediction.step.value);
     let same = (step / written - 1.0).abs() <= ROUNDING;
-    let capacity = usable(request.limit(), &request.profile.stack().memory);
+    let capacity = request.usable(request.limit());
     let most = detail.ranks.iter().map(|r| r.tensors).fold(Bytes::ZERO, Bytes::max);
     let fits = most.get() <= capacity.get() * (1.0 + ROUNDING);
     vec![

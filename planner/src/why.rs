@@ -4,7 +4,6 @@ use crate::answer::{Answer, Planned, plan};
 use crate::label::label;
 use crate::report::time_parts;
 use crate::request::{Objective, Pins, Request};
-use cost_model::memory::occupied;
 use plan::document::{Reason, RuledOut};
 use plan::mesh::Degrees;
 use plan::report::{Difference, TimePart, WhyNot};
@@ -109,7 +108,7 @@ fn verdict(planned: &Planned, m: &RuledOut) -> String {
 }
 
 fn memory(request: &Request<'_>, planned: &Planned) -> String {
-    let used = occupied(planned.tensors(), request.profile);
+    let used = request.occupied(planned.tensors());
     let free = request.limit() - used;
     match used / request.limit() {
         x if x > 0.97 => format!("Memory binds: {free} of the limit are left."),
@@ -189,7 +188,7 @@ fn against(request: &Request<'_>, winner: &Planned, other: &Planned, choice: Str
         label: label(request, &other.solution),
         seconds: Some(other.solution.step.get()),
         slower: Some(slower),
-        memory_bytes: Some(occupied(other.tensors(), request.profile).get()),
+        memory_bytes: Some(request.occupied(other.tensors()).get()),
         differences,
         verdict,
     }

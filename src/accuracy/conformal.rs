@@ -2,7 +2,7 @@
 
 use super::flags::{FULL, is_recurrent};
 use super::particular;
-use crate::published::{Entry, Intervals, Kind, Knowledge, Regime, Scored};
+use crate::published::{Entry, Intervals, Kind, Knowledge, MemoryEntry, Regime, Scored};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Part of the measurements that an interval is to hold.
@@ -71,8 +71,46 @@ pub fn fit(named: &[Scored], unnamed: &[Scored]) -> Intervals {
         entries.extend(known.clone());
         entries.extend(known.map(widened));
     }
-    let particular = particular::fit(named);
-    Intervals { level: LEVEL, pairs: pairs.into_iter().collect(), particular, entries }
+    let (particular, memory) = (particular::fit(named), memory(named));
+    Intervals { level: LEVEL, pairs: pairs.into_iter().collect(), particular, entries, memory }
+}
+
+/// Runs that take less of a device say little about the limit: fixed parts weigh too much.
+const HALF: f64 = 0.5;
+
+/// Intervals of memory: one per stack with enough rows, and one of all.
+fn memory(rows: &[Scored]) -> Vec<MemoryEntry> {
+    let mut all: BTreeMap<&str, Vec<Residual>> = BTreeMap::new();
+    for scored in rows {
+        let (Ok(prediction), Some((measured, _))) = (&scored.prediction, scored.memory) else {
+            continue;
+        };
+        if prediction.fill > HALF {
+            let residual = (measured / prediction.memory.get()).ln();
+            let list = all.entry(scored.stack.as_str()).or_default();
+            list.push((scored.row.group.clone(), residual));
+        }
+    }
+    let own = all.iter().filter(|(_, list)| list.len() >= LEAST_ROWS);
+    let own = own.filter_map(|(stack, list)| memory_entry(list, Some((*stack).to_string())));
+    let pool: Vec<Residual> = all.values().flatten().cloned().collect();
+    own.chain(memory_entry(&pool, None)).collect()
+}
+
+fn memory_entry(list: &[Residual], stack: Option<String>) -> Option<MemoryEntry> {
+    let groups: BTreeSet<&str> = list.iter().map(|(group, _)| group.as_str()).collect();
+    let rows = list.len() as f64;
+    // One more row than there are: the row to come.
+    let at = |level: f64| weighted_quantile(list, ((rows + 1.0) * level / rows).min(1.0));
+    let outside = (1.0 - LEVEL) / 2.0;
+    Some(MemoryEntry {
+        stack,
+        low: at(outside)?.exp().clamp(0.001, 1.0),
+        high: at(1.0 - outside)?.exp().clamp(1.0, 1000.0),
+        most: at(LEVEL)?.exp().clamp(0.001, 1000.0),
+        rows: list.len() as u64,
+        groups: groups.len() as u64,
+    })
 }
 
 type Residuals = BTreeMap<(String, Kind, bool), Vec<Residual>>;

@@ -1,5 +1,6 @@
 //! Does it fit? Predictions against configurations that did not run, and those that did.
 
+use super::flags::{Flag, flags};
 use crate::published::Scored;
 
 /// How often "does not fit" was right.
@@ -29,7 +30,9 @@ impl Fits {
         for scored in limits {
             fits.limit(scored);
         }
-        for scored in runs.iter().filter(|s| s.measured.is_some()) {
+        // States that are kept on the host are predicted on the device.
+        let is_whole = |s: &&Scored| s.measured.is_some() && !flags(s).contains(&Flag::Offload);
+        for scored in runs.iter().filter(is_whole) {
             if let Ok(prediction) = &scored.prediction {
                 fits.ran += 1;
                 fits.false_alarms += usize::from(prediction.fill > 1.0);

@@ -14,8 +14,8 @@ const BASES: [u32; 4] = [2, 3, 5, 7];
 
 /// By how much the least of several values, each with independent normal noise, is expected to be
 /// below the least value: `min y − E[min (y_i + σ·z_i)]`, with
-/// `E[min] = a + ∫_a^∞ Π (1 − Φ((t − y_i)/σ)) dt` for `a` below all. Of a perfect prediction this is
-/// the regret in logarithms, since the best of the measured steps is also the luckiest.
+/// `E[min] = a + ∫_a^∞ Π (1 − Φ((t − y_i)/σ)) dt` for `a` below all. Of a perfect prediction this
+/// is the regret in logarithms, since the best of the measured steps is also the luckiest.
 #[must_use]
 pub fn least_gain(values: &[f64], sd: f64) -> f64 {
     let least = values.iter().copied().fold(f64::INFINITY, f64::min);

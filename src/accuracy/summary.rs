@@ -56,6 +56,8 @@ pub struct MemoryLine {
     pub rows: usize,
     /// Errors.
     pub errors: Errors,
+    /// Part of the measurements inside of the interval of the stack.
+    pub inside: f64,
 }
 
 /// Coverage in one regime.
@@ -110,7 +112,7 @@ impl Summary {
             groups: groups(&rows.runs, by),
             ranking,
             sweeps,
-            memory: memory(rows),
+            memory: memory(rows, intervals),
             fits: has_limits.then(|| Fits::of(&rows.limits, &rows.runs)),
             regimes: regimes(&rows.runs, intervals),
             flags: doubts(&rows.runs),
@@ -132,16 +134,21 @@ pub fn apply(intervals: &Intervals, rows: &mut [Scored]) {
     }
 }
 
-fn memory(rows: &Rows) -> Vec<MemoryLine> {
-    let mut all: BTreeMap<(MemoryKind, String), Vec<f64>> = BTreeMap::new();
+fn memory(rows: &Rows, intervals: &Intervals) -> Vec<MemoryLine> {
+    let mut all: BTreeMap<(MemoryKind, String), Vec<(f64, bool)>> = BTreeMap::new();
     for scored in rows.runs.iter().chain(&rows.memory_only) {
         if let (Some((_, kind)), Some(ratio)) = (scored.memory, memory_ratio(scored)) {
-            all.entry((kind, scored.row.group.clone())).or_default().push(ratio);
+            let entry = intervals.memory(&scored.stack);
+            let inside = entry.is_some_and(|e| (e.low..=e.high).contains(&(1.0 / ratio)));
+            all.entry((kind, scored.row.group.clone())).or_default().push((ratio, inside));
         }
     }
-    let lines = all.into_iter().filter_map(|((kind, group), ratios)| {
+    let lines = all.into_iter().filter_map(|((kind, group), list)| {
         let name = format!("{} {group}", kind.name());
-        Some(MemoryLine { name, rows: ratios.len(), errors: errors(&ratios)? })
+        let (ratios, inside): (Vec<f64>, Vec<bool>) = list.into_iter().unzip();
+        let rows = ratios.len();
+        let inside = inside.into_iter().filter(|i| *i).count() as f64 / rows as f64;
+        Some(MemoryLine { name, rows, errors: errors(&ratios)?, inside })
     });
     lines.collect()
 }

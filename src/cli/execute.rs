@@ -77,6 +77,9 @@ pub struct ExecuteArgs {
     /// Make messages take as long as on the network of another cluster.
     #[arg(long, value_name = "CLUSTER")]
     pub network: Option<String>,
+    /// Ranks on a node of that network; default: as many as it has devices.
+    #[arg(long, value_parser = values::positive, value_name = "N", requires = "network")]
+    pub ranks_per_node: Option<NonZeroU64>,
     /// Files that the plan was made from, where they are not in the catalog.
     #[command(flatten)]
     pub sources: SourceArgs,
@@ -126,6 +129,7 @@ impl ExecuteArgs {
             ranks: Some(RankKind::Threads),
             deadline: Seconds::new(60.0),
             network: None,
+            ranks_per_node: None,
             sources: SourceArgs::default(),
         }
     }

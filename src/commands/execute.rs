@@ -67,7 +67,9 @@ pub fn run(flags: &ExecuteArgs, settings: &Settings, output: &mut Output) -> Res
     }
     let mut job = job(&question, &plan, flags)?;
     job.watchdog = ranks::watchdog(flags, simulated(&question, &plan).as_ref());
-    job.network = flags.network.as_deref().map(|c| ranks::network(&catalog, c)).transpose()?;
+    let named = flags.network.as_deref();
+    let network = named.map(|c| ranks::network(&catalog, c, flags.ranks_per_node));
+    job.network = network.transpose()?;
     if ranks.speaks()
         && let Some(warning) = drift::warning(&plan)?
     {
@@ -190,13 +192,6 @@ fn job(question: &Question, plan: &Plan, flags: &ExecuteArgs) -> Result<Job, Fai
 }
 
 fn batches(question: &Question, plan: &Plan, flags: &ExecuteArgs) -> Result<Batches, Failure> {
-    let text = match flags.text.as_deref() {
-        Some(path) => std::fs::read(path).map_err(|e| {
-            Failure::new(Exit::InvalidInput, format!("cannot read {path}: {e}"))
-                .hint("--text takes a file; without it a small text that ships is used")
-        })?,
-        None => SAMPLE.to_vec(),
-    };
     let vocab = question.model.table.map_or(0, |table| table.vocab);
     let tokens = match flags.tokens {
         Some(TokenKind::Byte) => Tokens::Bytes,
@@ -206,28 +201,47 @@ fn batches(question: &Question, plan: &Plan, flags: &ExecuteArgs) -> Result<Batc
         None => Tokens::Words,
     };
     let broken = |why: String| Failure::new(Exit::InvalidInput, why);
-    let vocabulary = Vocabulary::build(tokens, &text, vocab).map_err(|e| broken(e.to_string()))?;
-    let encoded = vocabulary.encode(&text).map_err(|e| broken(e.to_string()))?;
+    let source = source(flags.text.as_deref(), tokens, vocab)?;
     let batch = &plan.decision.batch;
     let length = usize::try_from(batch.tokens_per_sequence).unwrap_or(usize::MAX);
-    let encoded = match flags.slice {
-        Some(_) => repeated(encoded, batch.global_sequences, length),
-        None => encoded,
+    let source = match (flags.slice, source) {
+        (Some(_), Source::Memory(text)) => {
+            Source::Memory(Arc::new(repeated(&text, batch.global_sequences, length)))
+        }
+        (_, source) => source,
     };
-    let source = Source::Memory(Arc::new(encoded));
     Batches::new(source, batch.global_sequences, length, flags.seed).map_err(|e| {
         broken(e.to_string()).hint("plan with a smaller batch: --global-batch and --seq set it")
     })
 }
 
+/// The tokens of a text. Bytes are read as they are needed, however large the file is; characters
+/// and words are counted first, and kept in memory.
+fn source(text: Option<&str>, tokens: Tokens, vocab: u64) -> Result<Source, Failure> {
+    let broken = |why: String| Failure::new(Exit::InvalidInput, why);
+    let unreadable = |path: &str, e: std::io::Error| {
+        broken(format!("cannot read {path}: {e}"))
+            .hint("--text takes a file; without it a small text that ships is used")
+    };
+    let read = match (text, tokens) {
+        (Some(path), Tokens::Bytes) => {
+            Vocabulary::build(tokens, &[], vocab).map_err(|e| broken(e.to_string()))?;
+            return Source::bytes_of(Path::new(path)).map_err(|e| unreadable(path, e));
+        }
+        (Some(path), _) => std::fs::read(path).map_err(|e| unreadable(path, e))?,
+        (None, _) => SAMPLE.to_vec(),
+    };
+    let vocabulary = Vocabulary::build(tokens, &read, vocab).map_err(|e| broken(e.to_string()))?;
+    let encoded = vocabulary.encode(&read).map_err(|e| broken(e.to_string()))?;
+    Ok(Source::Memory(Arc::new(encoded)))
+}
+
 /// The text over and over, until it is long enough for a step: of a slice only its shapes matter.
-fn repeated(text: Vec<u32>, sequences: u64, length: usize) -> Vec<u32> {
+fn repeated(text: &[u32], sequences: u64, length: usize) -> Vec<u32> {
     let each = length as u64 + 1;
     let needed = usize::try_from(sequences.saturating_mul(2 * each)).unwrap_or(usize::MAX);
-    match text.len() >= needed || text.is_empty() {
-        true => text,
-        false => text.iter().copied().cycle().take(needed.min(MOST_REPEATED)).collect(),
-    }
+    let long = needed.min(MOST_REPEATED).max(text.len());
+    text.iter().copied().cycle().take(long).collect()
 }
 
 /// One line per step on stderr as it ends.

@@ -90,6 +90,15 @@ impl<'a> Simulated<'a> {
         Ok(prepared.run().map_err(failed)?.timeline(&plan.id))
     }
 
+    /// The step of the timeline; where replicas train apart, steps differ, and their mean over a
+    /// period is what counts.
+    fn mean_step(&self, plan: &Plan, timeline: &Timeline) -> Result<f64, Failure> {
+        match plan.decision.local_steps {
+            None => Ok(timeline.seconds),
+            Some(_) => Ok(self.priced.makespan().map_err(failed)?.get()),
+        }
+    }
+
     fn closed_form(&self, request: &Request<'_>) -> Option<Seconds> {
         let detail = detail_of(request, &self.solution)?;
         Some(unjittered(request, detail.step.value))
@@ -103,16 +112,17 @@ impl<'a> Simulated<'a> {
     ) -> Result<Simulation, Failure> {
         let closed_form = self.closed_form(self.request);
         let closed_form = closed_form.ok_or_else(|| broken("the plan cannot be priced".into()))?;
+        let seconds = self.mean_step(plan, timeline)?;
         Ok(Simulation {
             schema: SIMULATION_SCHEMA.into(),
             plan: plan.id.clone(),
             actions: self.priced.program.listed_actions() as u64,
-            seconds: timeline.seconds,
+            seconds,
             closed_form_seconds: closed_form.get(),
-            difference: timeline.seconds / closed_form.get() - 1.0,
+            difference: seconds / closed_form.get() - 1.0,
             ranks: RankSummary::all(timeline),
-            jitter: self.jitter(timeline.seconds, flags)?,
-            what_if: self.what_if(timeline.seconds, flags)?,
+            jitter: self.jitter(seconds, flags)?,
+            what_if: self.what_if(seconds, flags)?,
             failures: scenarios::failures(plan, flags)?,
         })
     }

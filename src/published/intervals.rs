@@ -103,6 +103,24 @@ pub struct Entry {
     pub groups: u64,
 }
 
+/// Where measured memory lies relative to the prediction, in runs that fill half of a device or
+/// more.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemoryEntry {
+    /// The software stack, where the entry is of one.
+    pub stack: Option<String>,
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// What the stated part of the runs takes at most.
+    pub most: f64,
+    /// Rows that it rests on.
+    pub rows: u64,
+    /// Groups that it rests on.
+    pub groups: u64,
+}
+
 /// All intervals.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Intervals {
@@ -114,9 +132,17 @@ pub struct Intervals {
     pub particular: Option<Fitted>,
     /// Intervals, the most specific first.
     pub entries: Vec<Entry>,
+    /// Intervals of memory, the most specific first.
+    pub memory: Vec<MemoryEntry>,
 }
 
 impl Intervals {
+    /// The most specific interval of memory under a stack.
+    #[must_use]
+    pub fn memory(&self, stack: &str) -> Option<&MemoryEntry> {
+        self.memory.iter().find(|entry| entry.stack.as_ref().is_none_or(|s| s == stack))
+    }
+
     /// What is known about a device under a stack.
     #[must_use]
     pub fn knowledge(&self, device: &str, stack: &str) -> Knowledge {
@@ -155,9 +181,26 @@ pub fn parse(text: &str) -> Result<Intervals, Problems> {
             let all: Vec<Option<Entry>> = item.list()?.iter().map(|i| i.table(entry)).collect();
             all.into_iter().collect()
         });
-        let entries = entries.unwrap_or_default();
-        Some(Intervals { level: level?, pairs: pairs?, particular, entries })
+        let memory = file.optional("memory", |item| {
+            let all: Vec<Option<MemoryEntry>> =
+                item.list()?.iter().map(|i| i.table(memory_entry)).collect();
+            all.into_iter().collect()
+        });
+        let (entries, memory) = (entries.unwrap_or_default(), memory.unwrap_or_default());
+        Some(Intervals { level: level?, pairs: pairs?, particular, entries, memory })
     })
+}
+
+fn memory_entry(table: &Table<'_>) -> Option<MemoryEntry> {
+    let stack = table.optional("stack", Item::text);
+    let low = table.required("low", |item| item.number(0.001..=1.0));
+    let high = table.required("high", |item| item.number(1.0..=1000.0));
+    let most = table.required("most", |item| item.number(0.001..=1000.0));
+    let rows = table.required("rows", |item| item.count(1));
+    let groups = table.required("groups", |item| item.count(1));
+    let source = table.required("source", Item::text);
+    source?;
+    Some(MemoryEntry { stack, low: low?, high: high?, most: most?, rows: rows?, groups: groups? })
 }
 
 fn entry(table: &Table<'_>) -> Option<Entry> {
@@ -200,7 +243,19 @@ pub fn write(intervals: &Intervals) -> String {
     for entry in &intervals.entries {
         text += &entry_text(entry);
     }
+    for entry in &intervals.memory {
+        text += &memory_text(entry);
+    }
     text
+}
+
+fn memory_text(entry: &MemoryEntry) -> String {
+    let stack = entry.stack.as_ref().map_or(String::new(), |s| format!("stack = \"{s}\"\n"));
+    format!(
+        "\n[[memory]]\n{stack}low = {:.3}\nhigh = {:.3}\nmost = {:.3}\nrows = {}\ngroups = {}\n\
+         source = \"fitted: tuning rows that fill half of a device, every group counts once\"\n",
+        entry.low, entry.high, entry.most, entry.rows, entry.groups
+    )
 }
 
 fn entry_text(entry: &Entry) -> String {
@@ -240,11 +295,22 @@ mod tests {
             entry(Knowledge::Profiled, Some("llm-foundry"), Some(true)),
             entry(Knowledge::Unseen, None, None),
         ];
+        let memory = |stack: Option<&str>, high| MemoryEntry {
+            stack: stack.map(str::to_string),
+            low: 0.9,
+            high,
+            most: 1.1,
+            rows: 20,
+            groups: 2,
+        };
+        let memory = vec![memory(Some("nanotron"), 1.3), memory(None, 1.2)];
         let deviations = Particular::from_all([0.125, 0.1, 0.05, 0.5, 0.025]);
         let source = "fitted: here".to_string();
         let fitted = Fitted { particular: deviations, sweeps: 3, groups: 2, source };
         let pairs = vec!["a100/llm-foundry".into()];
-        let all = Intervals { level: 0.8, pairs, particular: Some(fitted), entries };
+        let all = Intervals { level: 0.8, pairs, particular: Some(fitted), entries, memory };
+        assert_eq!(all.memory("nanotron").map(|e| e.high), Some(1.3));
+        assert_eq!(all.memory("another").map(|e| e.high), Some(1.2));
         assert_eq!(parse(&write(&all)), Ok(all));
     }
 
@@ -254,8 +320,8 @@ mod tests {
             entry(Knowledge::Profiled, Some("x"), Some(true)),
             Entry { high: 9.0, ..entry(Knowledge::Profiled, None, None) },
         ];
-        let pairs = vec!["a100/x".into()];
-        let all = Intervals { level: 0.8, pairs, particular: None, entries };
+        let (pairs, memory) = (vec!["a100/x".into()], Vec::new());
+        let all = Intervals { level: 0.8, pairs, particular: None, entries, memory };
         let regime = |stack: &str, is_full| Regime {
             knowledge: all.knowledge("a100", stack),
             stack: stack.into(),

@@ -37,8 +37,8 @@ pub fn text(fitted: &Fitted) -> String {
     let keys = TRAITS.into_iter().chain([OWN]);
     let lines = keys.zip(fitted.particular.all()).map(|(key, sd)| format!("{key} = {sd:.3}\n"));
     format!(
-        "\n# Two plans of one question: the standard deviation of the logarithm of their ratio, per\n\
-         # doubling of what they differ in, and of each plan on its own.\n\
+        "\n# Two plans of one question: the standard deviation of the logarithm of their ratio,\n\
+         # per doubling of what they differ in, and of each plan on its own.\n\
          [particular]\n{}sweeps = {}\ngroups = {}\nsource = \"{}\"\n",
         lines.collect::<String>(),
         fitted.sweeps,

@@ -6,7 +6,6 @@ use super::row::Row;
 use super::rules::{MemoryKind, MemoryRank, MemoryRule};
 use super::skip::{Assumptions, Skip};
 use super::split::{Split, stages};
-use cost_model::memory::{occupied, usable};
 use plan::exchange::Exchange;
 use plan::lower::Recompute;
 use plan::model::Model;
@@ -307,7 +306,7 @@ impl Case<'_> {
             return Err(Skip::Unbounded);
         }
         let tensors = detail.ranks.iter().map(|r| r.tensors).fold(Bytes::ZERO, Bytes::max);
-        let room = usable(request.profile.memory(), &request.profile.stack().memory);
+        let room = request.usable(request.profile.memory());
         Ok(Prediction {
             step: step.value,
             low: step.low,
@@ -358,7 +357,7 @@ fn memory(request: &Request<'_>, rule: Option<&MemoryRule>, detail: &Detail) -> 
     match what {
         MemoryKind::Allocated => tensors,
         MemoryKind::Reserved => tensors * (1.0 + fragmentation),
-        MemoryKind::Device => occupied(tensors, request.profile),
+        MemoryKind::Device => request.occupied(tensors),
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Rules {
     pub stacks: Vec<StackRule>,
     /// Shapes of models.
     pub shapes: Vec<ShapeRule>,
+    /// Attention kernels that a row does not name.
+    pub attention: Vec<AttentionRule>,
     /// Recomputation that a row states and did not run.
     pub recompute: Vec<RecomputeRule>,
     /// Meanings of published memory.
@@ -98,6 +100,8 @@ pub struct StackRule {
     pub stack: String,
     /// How it cuts the chain.
     pub cut: Cut,
+    /// Whether tensor parallelism always splits what lies between blocks too.
+    pub splits_stream: bool,
     /// Bytes per parameter in 16-bit training: weights, gradients, optimizer state, wire.
     pub half: [u64; 4],
     /// The same in 32-bit training.
@@ -130,6 +134,14 @@ pub struct ShapeRule {
     pub dense_layers: Option<u32>,
     /// Width of their feed-forward part.
     pub d_dense: Option<u64>,
+}
+
+/// The attention kernel where the column of a row is empty.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AttentionRule {
+    any: Vec<String>,
+    /// The word that the column would have.
+    pub word: String,
 }
 
 /// Recomputation of rows whose column repeats a default.
@@ -245,6 +257,13 @@ impl Rules {
         self.shapes.iter().find(|rule| any_in(&rule.words, &model)).cloned().unwrap_or_default()
     }
 
+    /// The word for the attention kernel of a row whose column is empty.
+    #[must_use]
+    pub fn attention(&self, words: &str) -> Option<&str> {
+        let rule = self.attention.iter().find(|rule| any_in(&rule.any, words));
+        rule.map(|rule| rule.word.as_str())
+    }
+
     /// What was recomputed, where the column of the row does not say it.
     #[must_use]
     pub fn recompute(&self, words: &str) -> Option<Recompute> {
@@ -297,6 +316,7 @@ pub fn parse(text: &str) -> Result<Rules, Problems> {
         let fabrics = each(file, "fabric", fabric);
         let stacks = each(file, "stack", stack);
         let shapes = each(file, "shape", shape);
+        let attention = each(file, "attention", attention);
         let recompute = each(file, "recompute", recompute);
         let memory = each(file, "memory", memory);
         Some(Rules {
@@ -306,6 +326,7 @@ pub fn parse(text: &str) -> Result<Rules, Problems> {
             fabrics: fabrics?,
             stacks: stacks?,
             shapes: shapes?,
+            attention: attention?,
             recompute: recompute?,
             memory: memory?,
         })
@@ -381,6 +402,7 @@ fn stack(table: &Table<'_>) -> Option<StackRule> {
     let cut = table
         .optional("layers", |item| item.choice(&[("even", Cut::Even), ("cost", Cut::Cost)]))
         .unwrap_or(Cut::Even);
+    let splits_stream = table.optional("splits_stream", Item::flag).unwrap_or(false);
     let half = table.required("half", bytes);
     let single = table.required("single", bytes);
     Some(StackRule {
@@ -395,6 +417,7 @@ fn stack(table: &Table<'_>) -> Option<StackRule> {
         year,
         stack: stack?,
         cut,
+        splits_stream,
         half: half?,
         single: single?,
     })
@@ -424,6 +447,12 @@ fn shape(table: &Table<'_>) -> Option<ShapeRule> {
         dense_layers: table.optional("dense_layers", |i| i.count32(0)),
         d_dense: count("d_dense"),
     })
+}
+
+fn attention(table: &Table<'_>) -> Option<AttentionRule> {
+    let any = words(table, "any");
+    let word = table.required("word", Item::text)?;
+    Some(AttentionRule { any, word })
 }
 
 fn recompute(table: &Table<'_>) -> Option<RecomputeRule> {

@@ -33,6 +33,15 @@ const MOST_GUESSED: u64 = 65_536;
 /// Most devices of one run.
 const MOST_DEVICES: u64 = 1 << 20;
 
+impl Split {
+    /// What lies between blocks is split over tensor-parallel ranks, whatever the row says.
+    pub fn split_stream(&mut self) {
+        for configuration in &mut self.configurations {
+            configuration.sequence_parallel = configuration.degrees.tp > 1;
+        }
+    }
+}
+
 /// The split of a row.
 ///
 /// # Errors

@@ -47,6 +47,7 @@ pub fn rebuild(catalog: &Catalog, plan: &Plan, sources: &SourceArgs) -> Result<Q
         corpus: read.corpus,
         pins,
         max_memory: plan.inputs.max_memory,
+        limit_from: None,
         objective,
         backend: Backend::Microlp,
         top: 4,

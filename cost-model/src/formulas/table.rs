@@ -203,6 +203,16 @@ pub(super) const ALL: &[Formula] = &[
         test: "pointwise_traffic_by_hand",
     },
     Formula {
+        id: "memory.device",
+        title: "what a device shows as used",
+        equation: "M = (states + buffers + max(q·A + R, U))·(1 + f) + context + communicators",
+        letters: "q micro-batches in flight, A activations that each keeps, R what exists only \
+                  while a layer runs, U what exists only during the update, f what the allocator \
+                  reserves beyond tensors; communicators only of several devices",
+        source: "arXiv:2205.05198 for A, arXiv:1910.02054 for states; data of the stack",
+        test: "what_is_usable_is_what_would_be_occupied",
+    },
+    Formula {
         id: "optimizer.update",
         title: "optimizer update",
         equation: "t = parameters·x/(e·BW) + kernels·gap + fixed",

@@ -12,6 +12,7 @@ const SOURCES: &[&str] = &[
     include_str!("../exchange/tests.rs"),
     include_str!("../gemm/tests.rs"),
     include_str!("../host.rs"),
+    include_str!("../memory.rs"),
     include_str!("../optimizer.rs"),
     include_str!("../overlap.rs"),
     include_str!("../pointwise.rs"),

@@ -48,8 +48,8 @@ impl Path {
         }
     }
 
-    /// The time along the path, `Σ nF·F + nB·B + nW·W + n↓·send↓ + n↑·send↑ + tail`: never more than the
-    /// makespan under the same `times`.
+    /// The time along the path, `Σ nF·F + nB·B + nW·W + n↓·send↓ + n↑·send↑ + tail`: never more
+    /// than the makespan under the same `times`.
     #[must_use]
     pub fn length(&self, times: &Times) -> Seconds {
         let mut sum = self.tail.map_or(Seconds::ZERO, |s| times.stages[s].tail);

@@ -105,7 +105,8 @@ mod tests {
             prop_assert!(read(&bytes, &mut back));
             let most = values.iter().fold(0.0f32, |m, v| m.max(v.abs()));
             for (a, b) in values.iter().zip(&back) {
-                prop_assert!((a - b).abs() <= a.abs() / 2048.0 + most * 2f32.powi(-38), "{} {}", a, b);
+                let tolerated = a.abs() / 2048.0 + most * 2f32.powi(-38);
+                prop_assert!((a - b).abs() <= tolerated, "{} {}", a, b);
             }
         }
     }

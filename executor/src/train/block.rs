@@ -3,6 +3,7 @@
 use super::accumulate::Accumulator;
 use super::outer::Meeting;
 use crate::comm::{Communicator, part};
+use crate::float::round_to_bf16;
 use crate::model::{Parameter, Stage};
 use crate::optimizer::{Rule, SquareSum, State};
 use plan::program::{LayerSpan, Purpose};
@@ -51,6 +52,8 @@ pub struct Block {
     pub shared: Vec<Shared>,
     /// Elements of a second copy of a table on this rank, which is updated through the first.
     pub copy: Range<usize>,
+    /// Own parts of the weights in single precision, where passes see them rounded.
+    pub masters: Option<Vec<Vec<f32>>>,
     /// Where replicas train apart: what they need to meet.
     pub meeting: Option<Meeting>,
 }
@@ -64,6 +67,8 @@ pub struct Special {
     pub has_rows: bool,
     /// Whether each replica owns some rows of the table.
     pub has_owners: bool,
+    /// Whether passes see weights in bfloat16, beside masters in single precision.
+    pub is_rounded: bool,
 }
 
 /// Elements of a block by who exchanges their gradients.
@@ -159,10 +164,31 @@ impl Block {
             reduced,
             shared,
             copy,
+            masters: None,
             meeting: None,
         };
+        if special.is_rounded {
+            block.round();
+        }
         block.store();
         block
+    }
+
+    /// Keeps the weights that are there as masters, and rounds what passes see.
+    pub fn round(&mut self) {
+        let own = |shared: &Shared| self.weights[shared.own.clone()].to_vec();
+        self.masters = Some(self.shared.iter().map(own).collect());
+        round_to_bf16(&mut self.weights);
+    }
+
+    /// Weights of the own part of a group, as precisely as they are kept.
+    #[must_use]
+    pub fn own_weights(&self, i: usize) -> &[f32] {
+        match (&self.masters, self.zero) {
+            (Some(masters), _) => &masters[i],
+            (None, 3) => &self.stored[i],
+            (None, _) => &self.weights[self.shared[i].own.clone()],
+        }
     }
 
     /// Keeps own parts only, where weights are sharded between uses.
@@ -287,7 +313,13 @@ impl Block {
                 3 => &mut self.stored[i][..],
                 _ => &mut self.weights[shared.own.clone()],
             };
-            rule.update(weights, &gradient, &mut shared.state, by);
+            let Some(masters) = &mut self.masters else {
+                rule.update(weights, &gradient, &mut shared.state, by);
+                continue;
+            };
+            rule.update(&mut masters[i], &gradient, &mut shared.state, by);
+            weights.copy_from_slice(&masters[i]);
+            round_to_bf16(weights);
         }
     }
 

@@ -8,6 +8,7 @@ use crate::data::{Batches, DataError, Objective};
 use crate::model::{Unsupported, check, runs_in_time};
 use crate::optimizer::{LossScale, Rule, Schedule};
 use crate::record::Recording;
+use plan::Dtype;
 use plan::document::Decision;
 use plan::exchange::SamplingSeeds;
 use plan::model::{Family, Model, Positions, Stacks, Transformer};
@@ -95,7 +96,9 @@ impl Job {
         }
         check_apart(&model, &decision)?;
         let settings = Settings { granularity: Granularity::Layer, ..Settings::default() };
-        let program = lower(&model, &decision, facts, &settings)?;
+        // Hosts may differ in the memory that they have left; their programs must not.
+        let facts = Facts { capacity: None, ..*facts };
+        let program = lower(&model, &decision, &facts, &settings)?;
         check_program(&model, &decision, &program)?;
         batches.in_time = runs_in_time(&model);
         match &model.spec.family {
@@ -117,6 +120,13 @@ impl Job {
     #[must_use]
     pub fn recorded(self, mode: RecordMode) -> Self {
         Self { recording: Recording::new(mode), ..self }
+    }
+
+    /// Whether weights and what goes from layer to layer are kept in bfloat16. Sums, gradients of
+    /// weights and optimizer states are in single precision all the same.
+    #[must_use]
+    pub fn is_rounded(&self) -> bool {
+        self.decision.precision.compute == Dtype::Bf16
     }
 
     /// Micro-batches of sequences per replica; each is cut into pieces along time.
@@ -147,6 +157,9 @@ fn check_apart(model: &Model, d: &Decision) -> Result<(), Unsupported> {
     let is_tied = model.table.is_some_and(|table| table.tied);
     if is_tied && d.schedule == ScheduleKind::Ouroboros && d.degrees.dp * d.degrees.cp > 1 {
         return refuse("Ouroboros with a tied table over replicas", "plan with --dp 1");
+    }
+    if d.local_steps.is_some() && d.precision.compute == Dtype::Bf16 {
+        return refuse("replicas that train apart in bfloat16", "plan in fp32");
     }
     if d.local_steps.is_some() && d.degrees.ep > 1 {
         return refuse("experts over replicas that train apart", "plan with --ep 1");
@@ -180,12 +193,6 @@ fn check_decision(model: &Model, d: &Decision) -> Result<(), Unsupported> {
     if !d.batch.tokens_per_sequence.is_multiple_of(apart.max(1)) {
         let what = format!("{} tokens over {apart} ranks", d.batch.tokens_per_sequence);
         return refuse(what, "plan with a number of tokens that divides by cp, and by tp with SP");
-    }
-    if d.local_steps.is_some() {
-        return refuse("training apart with local steps", "plan without --local-steps");
-    }
-    if d.offload {
-        return refuse("activations on the host", "plan without --offload");
     }
     check_positions(model, d, apart)?;
     Ok(())

@@ -4,7 +4,7 @@ use super::layer_group::{LayerGroup, LayerGroups};
 use super::rank::Rank;
 use crate::comm::{Call, Communicator, Elements, Fault, Problem, Reduction, part};
 use crate::data::Slice;
-use crate::float::Float;
+use crate::float::{Float, from_bf16, round_to_bf16, to_bf16};
 use crate::matrix::Matrix;
 use crate::model::{Kept, MicroBatch, Output, border_width};
 use plan::mesh::Axis;
@@ -80,7 +80,8 @@ impl Rank<'_> {
         let (out, kept) =
             block.stage.forward(&block.weights, &batch, groups.all(), x, carries, &|_| again)?;
         match out {
-            Output::Activation(y) => {
+            Output::Activation(mut y) => {
+                self.round(&mut y);
                 self.now.forward.insert((block.span.last + 1, micro), y);
             }
             Output::Loss(loss) => {
@@ -176,7 +177,8 @@ impl Rank<'_> {
         let carries = self.now.carries.entry((at, sequences)).or_insert_with(start);
         let (dx, left) =
             block.stage.backward(&block.weights, &batch, groups.all(), kept, dy, carries)?;
-        if let Some(dx) = dx {
+        if let Some(mut dx) = dx {
+            self.round(&mut dx);
             self.now.backward.insert((block.span.first, micro), dx);
         }
         self.now.left.insert((at, micro), left);
@@ -273,6 +275,13 @@ impl Rank<'_> {
         Ok(())
     }
 
+    /// What goes from layer to layer, as it is kept.
+    fn round(&self, values: &mut Arc<Matrix<f32>>) {
+        if self.job.is_rounded() {
+            round_to_bf16(Arc::make_mut(values).data_mut());
+        }
+    }
+
     /// Layers behind and in front of a border, for a message of a stage.
     fn border(&self, pass: Pass, stage: u32, is_sender: bool) -> Option<u32> {
         let layers = self.job.decision.stages.get(stage as usize)?.layers;
@@ -308,8 +317,13 @@ impl Rank<'_> {
         };
         let values = store.remove(&(border, micro));
         let values = values.ok_or_else(|| self.unsupported(call, "there is nothing to send"))?;
+        let values = &values.data()[self.share(values.data().len())];
         let mut message = Vec::new();
-        f32::write(&values.data()[self.share(values.data().len())], &mut message);
+        if self.job.is_rounded() {
+            message = values.iter().flat_map(|&v| to_bf16(v).to_le_bytes()).collect();
+        } else {
+            f32::write(values, &mut message);
+        }
         channel.send(1, message, call)
     }
 
@@ -327,8 +341,15 @@ impl Rank<'_> {
         let rows = self.border_rows(&batch);
         let mut values = Matrix::zeros(rows, cols);
         let share = self.share(rows * cols);
-        let message = channel.receive(0, share.len() * f32::BYTES, call)?;
-        f32::read(&message, &mut values.data_mut()[share]);
+        let width = if self.job.is_rounded() { 2 } else { f32::BYTES };
+        let message = channel.receive(0, share.len() * width, call)?;
+        let into = &mut values.data_mut()[share];
+        if self.job.is_rounded() {
+            let pairs = into.iter_mut().zip(message.as_chunks().0);
+            pairs.for_each(|(v, raw)| *v = from_bf16(u16::from_le_bytes(*raw)));
+        } else {
+            f32::read(&message, into);
+        }
         self.put(pass, border, micro, Arc::new(values));
         self.now.arrived = Some((pass, border, micro));
         Ok(())

@@ -201,6 +201,7 @@ impl<'a> Rank<'a> {
                 copy_is_local,
                 has_rows: self.tables.with_rows.contains(span),
                 has_owners: self.tables.owned.contains(span),
+                is_rounded: job.is_rounded(),
             };
             let mut block = Block::new(stage, zero, rule, seed, special, &group);
             block.meeting = job.decision.local_steps.map(|_| Meeting::new(&block.weights));

@@ -108,10 +108,7 @@ impl Rank<'_> {
                     continue;
                 }
                 let own = shared.own.clone();
-                let weights = match block.zero {
-                    3 => &block.stored[i][..],
-                    _ => &block.weights[own.clone()],
-                };
+                let weights = block.own_weights(i);
                 let slots = self.job.recipe.rule.slots().iter();
                 let states = slots.zip(block.state(i));
                 let states = states.map(|(slot, v)| (format!("{replica}{slot}/"), &v[..]));
@@ -255,6 +252,9 @@ impl Rank<'_> {
                 block.meeting = Some(meeting);
             }
             block.weights = weights;
+            if block.masters.is_some() {
+                block.round();
+            }
             for (number, slot) in slots.iter().enumerate() {
                 let mut whole = vec![0.0; block.stage.elements()];
                 fill(block, checkpoint, &format!("{replica}{slot}/"), &mut whole)?;

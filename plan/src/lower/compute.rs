@@ -39,6 +39,21 @@ pub(super) fn attention_only(graph: &OpGraph, context: &Context<'_>) -> Vec<Step
     cores.flat_map(|op| forward_op(graph, context, op)).map(|placed| placed.step).collect()
 }
 
+/// Every other product, and what lies between products.
+pub(super) fn alternate(graph: &OpGraph, context: &Context<'_>) -> Vec<Step> {
+    let mut products = 0;
+    let repeats = |op: &&Op| match op.kind {
+        OpKind::Einsum => {
+            products += 1;
+            products % 2 == 0
+        }
+        OpKind::Attention { .. } => false,
+        _ => true,
+    };
+    let again: Vec<&Op> = graph.ops().filter(repeats).collect();
+    again.into_iter().flat_map(|op| forward_op(graph, context, op)).map(|p| p.step).collect()
+}
+
 /// The forward pass again; stacks that stop early skip the last product.
 pub(super) fn full_recompute(
     graph: &OpGraph,

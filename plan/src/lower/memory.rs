@@ -6,7 +6,7 @@ use crate::graph::{Dim, Op, OpGraph, OpKind, Region, SaveWhen, TensorId, TensorR
 use crate::layout::State;
 use crate::mesh::Axis;
 use crate::units::Bytes;
-use crate::work::AttentionKernel;
+use crate::work::{AttentionKernel, PointwiseKind};
 use std::collections::BTreeMap;
 
 /// Activations kept per micro-batch. A tensor that two operators keep is kept once.
@@ -15,13 +15,18 @@ pub(super) fn saved(graph: &OpGraph, context: &Context<'_>, recompute: Recompute
         let format = context.compute.between_products();
         return bytes(graph, context, (graph.input(), format), Region::Token);
     }
+    if recompute == Recompute::Selective && context.traits.alternates {
+        return alternating(graph, context);
+    }
     let mut kept: BTreeMap<TensorId, (Region, Dtype)> = BTreeMap::new();
+    let mut wide = Bytes::ZERO;
     for op in graph.ops() {
         // Products keep their operands as they read them, all others what lies between products.
         let format = match op.kind {
             OpKind::Einsum => context.compute,
             _ => context.compute.between_products(),
         };
+        wide += in_32_bit(graph, context, op, recompute);
         for &(tensor, when) in &op.saves {
             if is_kept(when, context.traits, recompute) {
                 let made = (region(graph, context, op, tensor), format);
@@ -31,7 +36,83 @@ pub(super) fn saved(graph: &OpGraph, context: &Context<'_>, recompute: Recompute
         }
     }
     let size = |(tensor, (region, format))| bytes(graph, context, (tensor, format), region);
-    kept.into_iter().map(size).sum()
+    kept.into_iter().map(size).sum::<Bytes>() + wide
+}
+
+/// What is kept in 32 bit. Losses keep what the stack says. With automatic mixed precision norms
+/// keep their input so, and softmaxes over scores their result beside the 16-bit copy that products
+/// read.
+///
+/// Source: PyTorch documentation, automatic mixed precision, operations that autocast to float32.
+fn in_32_bit(graph: &OpGraph, context: &Context<'_>, op: &Op, recompute: Recompute) -> Bytes {
+    let is_wide = context.traits.wide && context.compute != Dtype::Fp32;
+    let more = op.saves.iter().map(|&(tensor, when)| {
+        let scores = when == SaveWhen::Unfused && is_kept(when, context.traits, recompute);
+        let is_norm = matches!(
+            op.kind,
+            OpKind::Pointwise { kind: PointwiseKind::LayerNorm | PointwiseKind::RmsNorm, .. }
+        );
+        let dims = graph.tensor(tensor).dims.iter().copied();
+        let elements = context.local_product(op.region, dims);
+        let each = match when {
+            SaveWhen::Losses => context.traits.loss_bytes,
+            _ if is_wide && scores => 4,
+            _ if is_wide && is_norm => 2,
+            _ => 0,
+        };
+        Bytes::from_count(elements.saturating_mul(each))
+    });
+    more.sum()
+}
+
+/// What is kept where every other product is repeated: the layer's input, half of what products
+/// put out, what the attention core did, and masks and the like, which nothing can repeat.
+///
+/// Source: pytorch/torchtitan, selective activation checkpointing by operator: of the products
+/// every second one is saved, of attention all.
+fn alternating(graph: &OpGraph, context: &Context<'_>) -> Bytes {
+    let format = context.compute.between_products();
+    let of = |tensor, region| bytes(graph, context, (tensor, format), region);
+    let mut sum = of(graph.input(), Region::Token);
+    for op in graph.ops() {
+        let by_itself = op.saves.iter().filter(|(tensor, when)| {
+            let is_own = graph.tensor(*tensor).element_bytes.is_some();
+            is_own && is_kept(*when, context.traits, Recompute::None)
+        });
+        sum += by_itself.map(|(tensor, _)| of(*tensor, op.region)).sum();
+        match op.kind {
+            OpKind::Einsum => sum += of(op.output, op.region) * 0.5,
+            OpKind::Attention { .. } => sum += of(op.output, op.region),
+            _ => {}
+        }
+    }
+    sum
+}
+
+/// What exists only while a layer is repeated: all of it, beside its input; or what was not kept.
+pub(super) fn repeated(
+    all: Bytes,
+    kept: Bytes,
+    context: &Context<'_>,
+    recompute: Recompute,
+) -> Bytes {
+    match recompute {
+        Recompute::Full => all,
+        Recompute::Selective if context.traits.alternates => (all - kept).max(Bytes::ZERO),
+        Recompute::Selective | Recompute::None => Bytes::ZERO,
+    }
+}
+
+/// The layer's input as products read it: with sequence parallelism a rank keeps its part between
+/// products and gathers the rest before them (Korthikanti et al. 2022, arXiv:2205.05198, 4.2.2).
+pub(super) fn gathered(graph: &OpGraph, context: &Context<'_>) -> Bytes {
+    let parts = context.mesh.degrees.size(Axis::Tensor);
+    let in_parts = context.layout.dims(Region::Token, Axis::Tensor).contains(Dim::Seq);
+    if parts == 1 || !in_parts {
+        return Bytes::ZERO;
+    }
+    let format = context.compute.between_products();
+    bytes(graph, context, (graph.input(), format), Region::Token) * f64::from(parts)
 }
 
 fn is_kept(when: SaveWhen, traits: Traits, recompute: Recompute) -> bool {
@@ -41,6 +122,7 @@ fn is_kept(when: SaveWhen, traits: Traits, recompute: Recompute) -> bool {
         SaveWhen::Flash => !is_unfused,
         SaveWhen::Eager => traits.eager,
         SaveWhen::Views => traits.views,
+        SaveWhen::Losses => false,
         SaveWhen::Unfused => is_unfused && recompute == Recompute::None,
     }
 }

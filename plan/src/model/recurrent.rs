@@ -129,8 +129,7 @@ fn head(input: Dim, is_sampled: bool, has_bias: bool) -> OpGraph {
     }
     let logits = g.einsum("logits", x, w, &dims);
     let loss = g.pointwise("loss", PointwiseKind::CrossEntropy, Region::Inner, &[logits], &dims);
-    let fp32 = g.kept("fp32 logits", &dims, 4);
-    g.save(&[(logits, SaveWhen::Always), (fp32, SaveWhen::Always)]);
+    g.save(&[(logits, SaveWhen::Always), (logits, SaveWhen::Losses)]);
     g.build(x, loss)
 }
 

@@ -429,11 +429,7 @@ fn head(t: &Transformer) -> OpGraph {
     let w = output_table(&mut g, t, width, words);
     let logits = g.einsum("logits", y, w, &dims);
     let loss = g.pointwise("loss", PointwiseKind::CrossEntropy, Region::Inner, &[logits], &dims);
-    let fp32 = g.kept("fp32 logits", &dims, 4);
-    g.save(&[(logits, SaveWhen::Always), (fp32, SaveWhen::Always)]);
-    // Probabilities and their gradient, where no kernel overwrites the one with the other.
-    let more = ["probabilities", "gradient of logits"].map(|name| g.kept(name, &dims, 4));
-    g.save(&more.map(|tensor| (tensor, SaveWhen::Eager)));
+    g.save(&[(logits, SaveWhen::Always), (logits, SaveWhen::Losses)]);
     g.build(x, loss)
 }
 

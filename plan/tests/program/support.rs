@@ -76,12 +76,7 @@ pub fn degrees(dp: u32, tp: u32, pp: u32) -> Degrees {
 }
 
 pub fn facts() -> Facts {
-    let traits = Traits {
-        attention: AttentionKernel::Flash2,
-        early_stop: false,
-        eager: false,
-        views: false,
-    };
+    let traits = Traits::fused(AttentionKernel::Flash2);
     Facts { per_node: 8, traits, different: None, capacity: None }
 }
 

@@ -6,7 +6,7 @@
 //! ```text
 //! worst_s(j) = min over i of max( worst_{s−1}(i), least_s(i..j) − capacity_s )
 //! least_s(i..j) = min over settings z and thresholds ρ of
-//!                 resident(s,n,z) + q_s·Σ_k n_k·min{A_kj : R_kj ≤ ρ} + ρ
+//!                 resident(s,n,z) + max{ q_s·Σ_k n_k·min{A_kj : R_kj ≤ ρ} + ρ, update(s,n,z) }
 //! ```
 //!
 //! A positive result is a proof that no plan fits, and says what is missing where.
@@ -169,8 +169,8 @@ impl<'a> Elastic<'a> {
     fn compute(&self, stage: usize, span: Span) -> f64 {
         let capacity = self.instance.problem.capacity[stage].get();
         let least = self.scope.iter().filter_map(|z| {
-            let resident = self.instance.sync(stage, span, *z)?.resident;
-            let of = |(kept, peak)| self.instance.memory(stage, resident, kept, peak).get();
+            let sync = self.instance.sync(stage, span, *z)?;
+            let of = |(kept, peak)| self.instance.memory(stage, &sync, kept, peak).get();
             self.footprints(span, *z).into_iter().map(of).min_by(f64::total_cmp)
         });
         least.fold(f64::INFINITY, f64::min) - capacity

@@ -158,10 +158,10 @@ impl<'a> Instance<'a> {
         Some(sync)
     }
 
-    /// Peak memory of a stage: what is resident, what every micro-batch in flight keeps, and the
-    /// largest transient. The only place where the three are added.
-    pub fn memory(&self, stage: usize, resident: Bytes, activation: Bytes, peak: Bytes) -> Bytes {
-        resident + activation * f64::from(self.in_flight[stage]) + peak
+    /// Peak memory of a stage: what is resident, and what every micro-batch in flight keeps with
+    /// the largest transient, or the update.
+    pub fn memory(&self, stage: usize, sync: &StageSync, activation: Bytes, peak: Bytes) -> Bytes {
+        sync.peak(activation * f64::from(self.in_flight[stage]) + peak)
     }
 
     /// The sets of settings that may be mixed: one set of all, or one set each.

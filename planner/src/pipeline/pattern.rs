@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! minimise (F, B, tail)  over integer counts c_kj,  Σ_j c_kj = n_k
-//! subject to             resident(s,n,z) + q_s·Σ c_kj·A_kj + max_{c_kj>0} R_kj  ≤  capacity_s
+//! subject to  resident(s,n,z) + max{ q_s·Σ c_kj·A_kj + max_{c_kj>0} R_kj, update(s,n,z) }
+//!             ≤  capacity_s
 //! ```
 //!
 //! The maximum over transients is resolved by trying each threshold `ρ` among them: columns above
@@ -102,7 +103,7 @@ impl<'a> Book<'a> {
                 let peak = Bytes::new(threshold);
                 let memory = |activation: f64| {
                     let kept = Bytes::new(activation);
-                    self.instance.memory(stage, sync.resident, kept, peak)
+                    self.instance.memory(stage, &sync, kept, peak)
                 };
                 let capacity = self.instance.problem.capacity[stage];
                 if memory(0.0) > capacity {
@@ -114,7 +115,7 @@ impl<'a> Book<'a> {
                 found.extend(sums.into_iter().map(|sum| {
                     let (layers, peak) = self.spell_out(place, &parts, &sum);
                     let kept = Bytes::new(sum.activation);
-                    let memory = self.instance.memory(stage, sync.resident, kept, peak);
+                    let memory = self.instance.memory(stage, &sync, kept, peak);
                     Pattern {
                         setting: self.scope[place],
                         forward: sum.forward,

@@ -101,7 +101,7 @@ mod tests {
             1
         }
         fn stage(&self, _: usize, _: &[u32], _: usize) -> Option<StageSync> {
-            Some(StageSync { tail: Seconds::ZERO, resident: Bytes::ZERO })
+            Some(StageSync { tail: Seconds::ZERO, resident: Bytes::ZERO, update: Bytes::ZERO })
         }
     }
 

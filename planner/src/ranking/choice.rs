@@ -6,7 +6,7 @@ use crate::label::label;
 use crate::request::{Effort, Pins, Request};
 use crate::search::search_below;
 use crate::solution::Solution;
-use cost_model::memory::{Zero, occupied, usable};
+use cost_model::memory::Zero;
 use plan::document::Fastest;
 use plan::mesh::Degrees;
 use plan::units::{Bytes, Seconds};
@@ -37,9 +37,8 @@ struct Ranking<'a> {
 impl<'a> Ranking<'a> {
     fn new(request: &'a Request<'a>, fastest: &'a Planned, rule: &'a Rule) -> Self {
         let best = ranked(request, &fastest.solution, fastest.tensors());
-        let (profile, memory) = (request.profile, request.profile.memory());
-        let stack = &profile.stack().memory;
-        let roomy = occupied(usable(memory, stack) * FULL, profile) / memory;
+        let memory = request.profile.memory();
+        let roomy = request.occupied(request.usable(memory) * FULL) / memory;
         let max_memory = match fill(request, fastest.tensors()) > FULL {
             true => request.max_memory.min(roomy),
             false => request.max_memory,
@@ -156,7 +155,7 @@ fn risk(request: &Request<'_>, d: Degrees, zero: Zero, is_full: bool) -> Risk {
 
 /// Part of what tensors may take that they take.
 fn fill(request: &Request<'_>, tensors: Bytes) -> f64 {
-    tensors / usable(request.profile.memory(), &request.profile.stack().memory)
+    tensors / request.usable(request.profile.memory())
 }
 
 /// Tensors of the fullest rank.

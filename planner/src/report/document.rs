@@ -6,7 +6,6 @@ use crate::events::scored;
 use crate::exchange::wire_bytes;
 use crate::request::Request;
 use crate::solution::{Solution, StageUse};
-use cost_model::memory::occupied;
 use plan::Estimate;
 use plan::document::{
     BatchDecision, Certificate, Decision, EmbeddingDecision, Input, Inputs, LayerRange,
@@ -22,7 +21,7 @@ pub(super) fn plan(
     let inputs = inputs(request, context);
     let decision = decision(request, &planned.solution);
     let id = id(&(context.hash)(&format!("{inputs:?}{decision:?}")));
-    let memory = occupied(planned.tensors(), request.profile);
+    let memory = request.occupied(planned.tensors());
     let spread = request.profile.stack().memory.fragmentation.value;
     let grade = request.profile.stack().memory.fragmentation.grade;
     let prediction = Prediction {

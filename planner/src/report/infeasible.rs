@@ -6,7 +6,7 @@ use crate::answer::{Answer, Planned, plan};
 use crate::label::label;
 use crate::request::{Effort, Objective, Pins, Request};
 use crate::search::{Found, Shortfall, search};
-use cost_model::memory::{Zero, occupied};
+use cost_model::memory::Zero;
 use plan::lower::Recompute;
 use plan::report::{ClosestPlan, INFEASIBLE_SCHEMA, InfeasibleReport, WayOut};
 use plan::units::Bytes;
@@ -75,7 +75,7 @@ fn enlarged(request: &Request<'_>, shortfall: Shortfall) -> Option<Box<Planned>>
         ..request.pins.on_mesh(d)
     };
     // What is missing counts tensors; the limit counts what the device shows.
-    let needed = request.limit() + occupied(shortfall.missing, request.profile) * 1.001;
+    let needed = request.limit() + request.occupied(shortfall.missing) * 1.001;
     let max_memory = needed / request.profile.memory();
     match plan(&Request { pins, max_memory, ..*request }, Objective::StepTime) {
         Answer::Plan(planned) => Some(planned),
@@ -110,7 +110,7 @@ fn way(request: &Request<'_>, change: String, note: &str) -> Option<WayOut> {
     Some(WayOut {
         change,
         label: label(request, &planned.solution),
-        memory_bytes: occupied(planned.tensors(), request.profile).get(),
+        memory_bytes: request.occupied(planned.tensors()).get(),
         seconds: planned.solution.step.get(),
         note: note.into(),
     })
@@ -182,6 +182,6 @@ fn dead_ends(request: &Request<'_>) -> Vec<String> {
 fn dead_end(request: &Request<'_>, what: &str, pins: Pins) -> Option<String> {
     let found = search(&Request { pins, effort: Effort::Labels, ..*request });
     let missing = found.closest?.missing;
-    let lacks = occupied(missing, request.profile) - occupied(Bytes::ZERO, request.profile);
+    let lacks = request.occupied(missing) - request.occupied(Bytes::ZERO);
     Some(format!("{what}: the closest plan still lacks {lacks} per GPU"))
 }

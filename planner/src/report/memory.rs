@@ -4,7 +4,6 @@ use crate::answer::Planned;
 use crate::evaluate::RankDetail;
 use crate::ranking::FULL;
 use crate::request::Request;
-use cost_model::memory::occupied;
 use plan::Sourced;
 use plan::report::{MemoryPart, MemoryReport, StageMemory};
 use plan::units::{Bytes, percent};
@@ -25,7 +24,7 @@ fn reserve(request: &Request<'_>) -> Vec<String> {
     let stack = &request.profile.stack().memory;
     let from = |s: &Sourced<_>| format!("{}: {}", s.grade.word(), s.source);
     let fragmentation = &stack.fragmentation;
-    vec![
+    let mut lines = vec![
         format!("{} of each device stays free (--max-memory)", percent(1.0 - request.max_memory)),
         format!(
             "{} of the tensors for fragmentation ({}: {})",
@@ -34,20 +33,23 @@ fn reserve(request: &Request<'_>) -> Vec<String> {
             fragmentation.source
         ),
         format!("{} for the context ({})", stack.context.value, from(&stack.context)),
-        format!("{} for communicators ({})", stack.communicators.value, from(&stack.communicators)),
-        format!(
-            "above {} of what tensors may take, steps are slower than predicted: such a plan is \
+    ];
+    if request.gpus > 1 {
+        let each = &stack.communicators;
+        lines.push(format!("{} for communicators ({})", each.value, from(each)));
+    }
+    lines.push(format!(
+        "above {} of what tensors may take, steps are slower than predicted: such a plan is \
              taken only where it is surely faster (--quantile)",
-            percent(FULL)
-        ),
-    ]
+        percent(FULL)
+    ));
+    lines
 }
 
 /// One rank; the parts add up to the total.
 pub(super) fn of_rank(request: &Request<'_>, rank: &RankDetail, stage: u32) -> StageMemory {
-    let stack = &request.profile.stack().memory;
-    let total = occupied(rank.tensors, request.profile);
-    let runtime = stack.context.value + stack.communicators.value;
+    let total = request.occupied(rank.tensors);
+    let runtime = request.occupied(Bytes::ZERO);
     let states = &rank.sync.states;
     let part = |id: &str, bytes: Bytes| MemoryPart { id: id.into(), bytes: bytes.get() };
     let parts = vec![

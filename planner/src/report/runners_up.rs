@@ -6,7 +6,7 @@ use crate::ranking::{Rule, Traits};
 use crate::request::{Effort, Pins, Request};
 use crate::search::search;
 use crate::solution::Solution;
-use cost_model::memory::{Zero, occupied};
+use cost_model::memory::Zero;
 use plan::document::Reason;
 use plan::report::RunnerUp;
 use plan::units::{Bytes, Seconds};
@@ -83,7 +83,7 @@ fn best_of_other_meshes(request: &Request<'_>, planned: &Planned) -> Vec<Solutio
 fn runner(request: &Request<'_>, planned: &Planned, s: &Solution, rule: Option<&Rule>) -> RunnerUp {
     let best = planned.solution.step;
     let memory = memory(request, s);
-    let saved = occupied(planned.tensors(), request.profile) - memory;
+    let saved = request.occupied(planned.tensors()) - memory;
     let slower = s.step / best - 1.0;
     let traits = |s: &Solution| Traits::of(&s.configuration, request.per_node());
     let (other, winner) = (traits(s), traits(&planned.solution));
@@ -101,7 +101,7 @@ fn runner(request: &Request<'_>, planned: &Planned, s: &Solution, rule: Option<&
 fn memory(request: &Request<'_>, s: &Solution) -> Bytes {
     let ranks = detail_of(request, s).map_or(Vec::new(), |d| d.ranks);
     let tensors = ranks.iter().map(|r| r.tensors).fold(Bytes::ZERO, Bytes::max);
-    occupied(tensors, request.profile)
+    request.occupied(tensors)
 }
 
 /// What differs from the winner: ZeRO stage and exchange alone, or the whole line.

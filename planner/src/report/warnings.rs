@@ -4,7 +4,6 @@ use crate::answer::Planned;
 use crate::even::shape;
 use crate::prices::{compute, traits};
 use crate::request::Request;
-use cost_model::memory::occupied;
 use plan::model::{Batch, Family};
 use plan::work::AttentionKernel;
 
@@ -32,7 +31,7 @@ pub(super) fn warnings(request: &Request<'_>, planned: &Planned) -> Vec<String> 
 }
 
 fn crowded(request: &Request<'_>, planned: &Planned) -> Option<String> {
-    let share = occupied(planned.tensors(), request.profile) / request.profile.memory();
+    let share = request.occupied(planned.tensors()) / request.profile.memory();
     (share > CROWDED).then(|| {
         format!(
             "memory is {:.0} % full: one in seven published runs above 95 % was 8 to 26 % slower \

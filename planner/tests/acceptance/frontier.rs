@@ -2,7 +2,7 @@
 //! the memory of a device. The paper models caches, which slow one device down by 4671/2707.
 
 use crate::world::{World, fastest};
-use cost_model::memory::{Zero, occupied};
+use cost_model::memory::Zero;
 use plan::exchange::Exchange;
 use planner::Planned;
 use planner::label::label;
@@ -23,7 +23,7 @@ fn its_space() -> Pins {
 /// GB per stage.
 fn memory(request: &Request<'_>, planned: &Planned) -> Vec<f64> {
     let ranks = planned.detail.ranks.iter();
-    ranks.map(|r| occupied(r.tensors, request.profile).get() / 1e9).collect()
+    ranks.map(|r| request.occupied(r.tensors).get() / 1e9).collect()
 }
 
 fn show(what: &str, request: &Request<'_>, planned: &Planned) {

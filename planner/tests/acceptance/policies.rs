@@ -116,9 +116,9 @@ fn offloading_trades_time_for_memory() {
     assert!(s.difference().abs() < 0.08, "{s:?}");
 }
 
-/// Yang et al. 2019 (arXiv:1909.06695): a Transformer-XL in K = 4 modules with gradients that are up
-/// to three steps old is faster than data parallelism, which is faster than modules that wait for
-/// each other ("a much faster speedup beyond data parallelism").
+/// Yang et al. 2019 (arXiv:1909.06695): a Transformer-XL in K = 4 modules with gradients that are
+/// up to three steps old is faster than data parallelism ("a much faster speedup beyond data
+/// parallelism"), which is faster than modules that wait for each other.
 ///
 /// Assumed: the 16-layer Transformer-XL of wt103 on V100, three devices each, as modules 1 and 4
 /// share one with their table; the paper's machines and tables could not be read. What replicas

@@ -1,7 +1,7 @@
 //! The plan that is taken, where the fastest prediction is not surely faster.
 
 use crate::world::{World, fastest};
-use cost_model::memory::{Zero, usable};
+use cost_model::memory::Zero;
 use plan::document::{Plan, RuledOut};
 use planner::Planned;
 use planner::ranking::{FULL, Particular, Ranked, Risk, Rule, Traits, choose};
@@ -16,7 +16,7 @@ const RULE: Rule = Rule {
 
 fn ranked(request: &Request<'_>, planned: &Planned) -> Ranked {
     let (c, d) = (&planned.solution.configuration, planned.solution.configuration.degrees);
-    let room = usable(request.profile.memory(), &request.profile.stack().memory);
+    let room = request.usable(request.profile.memory());
     let is_full = planned.tensors() / room > FULL;
     let is_across = d.tp > request.per_node();
     let is_sharded = planned.solution.setting.zero == Zero::Parameters && d.dp > 1;

@@ -109,7 +109,7 @@ impl<'a> Search<'a> {
                     weight: Seconds::ZERO,
                     tail: sync.tail,
                 };
-                let memory = sync.resident.get() + kept + peak;
+                let memory = sync.peak(Bytes::new(kept + peak)).get();
                 found.push(Choice { setting, times, memory, is_minimal: true });
             }
         }
@@ -222,7 +222,7 @@ pub fn validate(instance: &Instance, assignment: &Assignment) {
         }
         placed.iter_mut().zip(&counts).for_each(|(p, n)| *p += n);
         let in_flight = f64::from(schedule::in_flight(&order[s]));
-        let memory = sync.resident + Bytes::new(in_flight * kept + peak);
+        let memory = sync.peak(Bytes::new(in_flight * kept + peak));
         let said =
             [stage.forward.get(), stage.backward.get(), stage.tail.get(), stage.memory.get()];
         assert_eq!(said, [forward, backward, sync.tail.get(), memory.get()]);

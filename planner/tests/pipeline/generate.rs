@@ -58,7 +58,9 @@ impl SyncModel for Sync {
             tail += self.ends[1];
         }
         let resident = Bytes::new(base + each * f64::from(layers));
-        Some(StageSync { tail: Seconds::new(tail), resident })
+        // As much as half of what its layers hold, so that either may be the peak.
+        let update = Bytes::new(0.5 * each * f64::from(layers));
+        Some(StageSync { tail: Seconds::new(tail), resident, update })
     }
 
     fn resident_floor(&self, _: usize, setting: usize) -> Bytes {

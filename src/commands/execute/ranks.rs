@@ -11,6 +11,7 @@ use executor::train::{Job, Links, Network, Outcome, RunError, StepReport, Watchd
 use executor::train::{run_rank, run_threads};
 use plan::document::Plan;
 use plan::machine::{Cluster, LatencyLaw, Link};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -113,22 +114,28 @@ pub fn watchdog(flags: &ExecuteArgs, timeline: Option<&plan::timeline::Timeline>
 ///
 /// # Errors
 /// An unknown cluster.
-pub fn network(catalog: &Catalog, name: &str) -> Result<Network, Failure> {
-    network_of(&catalog.cluster(name)?)
+pub fn network(
+    catalog: &Catalog,
+    name: &str,
+    per_node: Option<NonZeroU64>,
+) -> Result<Network, Failure> {
+    network_of(&catalog.cluster(name)?, per_node)
 }
 
 /// The network of a cluster that is known.
 ///
 /// # Errors
 /// A cluster without nodes.
-pub fn network_of(cluster: &Cluster) -> Result<Network, Failure> {
+pub fn network_of(cluster: &Cluster, per_node: Option<NonZeroU64>) -> Result<Network, Failure> {
     let group = cluster.groups.first();
     let name = &cluster.name;
     let empty = || Failure::new(Exit::InvalidInput, format!("cluster {name} has no nodes"));
     let group = group.ok_or_else(empty)?;
     let inside = price(&group.intra);
     let between = group.inter.as_ref().map_or(inside, price);
-    Ok(Network { per_node: group.devices_per_node, inside, between })
+    let given = per_node.map(|n| u32::try_from(n.get()).unwrap_or(u32::MAX));
+    let per_node = given.unwrap_or(group.devices_per_node);
+    Ok(Network { per_node, inside, between })
 }
 
 fn price(link: &Link) -> LinkPrice {

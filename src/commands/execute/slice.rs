@@ -52,8 +52,8 @@ pub fn run(
         plan.decision.world_size, question.cluster.label
     ));
     let network = match &flags.network {
-        Some(name) => ranks::network(&Catalog::from_environment()?, name)?,
-        None => ranks::network_of(&question.cluster)?,
+        Some(name) => ranks::network(&Catalog::from_environment()?, name, flags.ranks_per_node)?,
+        None => ranks::network_of(&question.cluster, None)?,
     };
     let outcome = run_slice(&job, rank, flags.steps.get(), &network, &|_| {})
         .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;

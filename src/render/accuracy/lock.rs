@@ -35,7 +35,8 @@ pub fn lock(summary: &Summary) -> String {
         for (name, c) in [("fastest", &r.fastest), ("chosen", &r.chosen)] {
             let _infallible = writeln!(
                 text,
-                "ranking {name} regret-mean {} regret-95 {} slower-than-data-parallel {}/{} curse {}",
+                "ranking {name} regret-mean {} regret-95 {} slower-than-data-parallel {}/{} \
+                 curse {}",
                 tenths(c.mean),
                 tenths(c.worst),
                 c.losses,

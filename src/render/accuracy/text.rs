@@ -205,6 +205,7 @@ pub(super) fn memory(summary: &Summary) -> Table {
         ("mean", right),
         ("median", right),
         ("bias", right),
+        ("in 80 %", right),
     ]);
     for line in &summary.memory {
         let e = line.errors;
@@ -215,6 +216,7 @@ pub(super) fn memory(summary: &Summary) -> Table {
             tenths(e.mean),
             tenths(e.median),
             signed(e.bias),
+            format!("{:.0}", line.inside * 100.0),
         ]);
     }
     table

@@ -437,12 +437,27 @@ pub(super) fn memory(file: &Table<'_>, base: Option<&MemoryStack>) -> Option<Mem
         let context = quantity((table, base), "context", |b| &b.context);
         let communicators = quantity((table, base), "communicators", |b| &b.communicators);
         let views = flag((table, base), "qkv_views", |b| &b.qkv_views);
+        let losses = number((table, base), "loss_bytes", |b| &b.loss_bytes);
+        let wide = flag((table, base), "wide", |b| &b.wide);
+        let alternates = flag((table, base), "alternates", |b| &b.alternates);
+        let gathered = number((table, base), "gathered", |b| &b.gathered);
+        let layer_gradient = number((table, base), "layer_gradient", |b| &b.layer_gradient);
+        let update = number((table, base), "update", |b| &b.update);
+        let most = |item: &Item<'_>| item.number(0.0..=1e12);
+        let bucket = value(table, "bucket", base.map(|b| &b.bucket), most);
         let workspace = quantity((table, base), "workspace", |b| &b.workspace);
         let fragmentation = part((table, base), "fragmentation", |b| &b.fragmentation);
         Some(MemoryStack {
             context: context?,
             communicators: communicators?,
             qkv_views: views?,
+            loss_bytes: losses?,
+            wide: wide?,
+            alternates: alternates?,
+            gathered: gathered?,
+            layer_gradient: layer_gradient?,
+            update: update?,
+            bucket: bucket?,
             workspace: workspace?,
             fragmentation: fragmentation?,
         })

@@ -155,8 +155,8 @@ impl Attention {
         Ok(Some(Matrix::from_vec(seen * c.batch.sequences, all.cols(), kept)))
     }
 
-    /// Gradients of the own keys and values: those that all ranks computed, summed. Positions behind
-    /// the own ones have none from here.
+    /// Gradients of the own keys and values: those that all ranks computed, summed. Positions
+    /// behind the own ones have none from here.
     fn scatter<T: Float>(
         &self,
         c: &Context<'_, T>,

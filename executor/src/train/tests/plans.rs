@@ -35,6 +35,7 @@ pub struct Plan {
     pub time_chunks: u32,
     pub exchange: Option<Exchange>,
     pub wire_bytes: u64,
+    pub is_rounded: bool,
 }
 
 impl Default for Plan {
@@ -54,6 +55,7 @@ impl Default for Plan {
             time_chunks: 1,
             exchange: None,
             wire_bytes: 4,
+            is_rounded: false,
         }
     }
 }
@@ -66,7 +68,8 @@ impl Plan {
             1 => ScheduleKind::OneForwardOneBackward,
             _ => ScheduleKind::GPipe,
         };
-        Self { micro_batches, schedule, time_chunks: self.time_chunks, ..Self::default() }
+        let (time_chunks, is_rounded) = (self.time_chunks, self.is_rounded);
+        Self { micro_batches, schedule, time_chunks, is_rounded, ..Self::default() }
     }
 
     fn decision(&self, model: &Model) -> Decision {
@@ -81,7 +84,7 @@ impl Plan {
             time_chunks: self.time_chunks,
         };
         let precision = PrecisionDecision {
-            compute: plan::Dtype::Fp32,
+            compute: if self.is_rounded { plan::Dtype::Bf16 } else { plan::Dtype::Fp32 },
             weight_bytes: 4,
             gradient_bytes: 4,
             optimizer_bytes: 8,
@@ -198,6 +201,6 @@ pub fn job(plan: &Plan, name: &str) -> Job {
 /// What lowering knows besides the plan.
 pub fn facts() -> Facts {
     let attention = plan::work::AttentionKernel::Flash2;
-    let traits = Traits { attention, early_stop: false, eager: false, views: false };
+    let traits = Traits::fused(attention);
     Facts { per_node: 8, traits, different: None, capacity: None }
 }
