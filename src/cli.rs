@@ -385,7 +385,8 @@ pub fn small_run(model: &str, ranks: u32, steps: u64) -> Result<(PlanArgs, Execu
         Cli::try_parse_from(words).map(|cli| cli.command).map_err(bug)
     };
     let plan = of(format!(
-        "plan -m {model} -g {ranks} -c local --dp {ranks} --zero 0 --embedding dense --stack meshwright-cpu"
+        "plan -m {model} -g {ranks} -c local --dp {ranks} --zero 0 --embedding dense \
+         --stack meshwright-cpu"
     ))?;
     let execute = of(format!("execute - --steps {steps} --record -"))?;
     match (plan, execute) {

@@ -32,8 +32,8 @@ pub fn cluster(catalog: &Catalog, machine: &Machine) -> Result<Cluster, Failure>
     }
 }
 
-/// The cluster of this machine's cores for more ranks than it has: ranks share cores in equal parts.
-/// Any other cluster stays as it is.
+/// The cluster of this machine's cores for more ranks than it has: ranks share cores in equal
+/// parts. Any other cluster stays as it is.
 pub fn shared(cluster: &mut Cluster, ranks: u32) {
     let on_cores = calibrated::is_of_cores(cluster);
     let Some(group) = cluster.groups.first_mut().filter(|_| on_cores) else { return };

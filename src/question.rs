@@ -17,6 +17,7 @@ use crate::settings::{Origin, Settings};
 use cost_model::{Profile, Stack};
 use plan::corpus::Corpus;
 use plan::document::Input;
+use plan::estimate::Grade;
 use plan::machine::Cluster;
 use plan::model::{Batch, Model, ModelSpec};
 use plan::report::Report;
@@ -235,7 +236,10 @@ impl Question {
             rule: self.rule,
         };
         match self.residuals() {
-            None => planner::report::report(request, planned, &context),
+            None => {
+                let report = planner::report::report(request, planned, &context);
+                self.calibrated_words(report)
+            }
             Some((entry, words)) => {
                 let mut measured = planned.clone();
                 let step = &mut measured.detail.step;
@@ -243,6 +247,15 @@ impl Question {
                 let report = planner::report::report(request, &measured, &context);
                 Report { interval: words, ..report }
             }
+        }
+    }
+
+    /// What is said of the interval where the constants are of this machine.
+    fn calibrated_words(&self, report: Report) -> Report {
+        let below = &self.stack.residual.below;
+        match self.stack.name == LOCAL && below.grade == Grade::Fitted {
+            true => Report { interval: format!("calibrated here: {}", below.source), ..report },
+            false => report,
         }
     }
 

@@ -10,8 +10,8 @@
 //! From there it runs at a rate that depends on what runs beside it ([`engine`]): computation and
 //! collectives slow each other down by the stack's contention constant, transfers share links.
 //! Durations alone are prices of [`crate::price()`], one per [`plan::program::ChargeId`], or times
-//! of a run ([`Durations::Measured`], [`Durations::Recorded`]). Ranks to which the same happens are simulated once
-//! ([`Fold`]).
+//! of a run ([`Durations::Measured`], [`Durations::Recorded`]). Ranks to which the same happens
+//! are simulated once ([`Fold`]).
 //!
 //! Where [`crate::simulate`] evaluates an order of passes, this evaluates everything that a plan
 //! does: the two agree on programs with passes and messages only (checked by

@@ -142,7 +142,7 @@ pub fn lay(machine: &mut LocalMachine, load: &Load) {
     }
     if let Some(residuals) = load.residuals {
         let band = residuals.p90.max(2.0 * residuals.steps).clamp(0.02, 0.9);
-        let words = "residuals of the calibration, nine of ten kinds of actions";
+        let words = "what nine of ten kinds of actions are off by, or twice what steps are";
         let side = Sourced::new(band, Grade::Fitted, words);
         machine.stack.residual.below = side.clone();
         machine.stack.residual.above = side;

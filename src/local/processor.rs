@@ -70,8 +70,8 @@ fn core(cpu: &Cpu, memory: Bytes, cores: u32) -> Result<Device, Failure> {
     })
 }
 
-/// Ranks that share each core: `ranks_per_core` of them, each with its part of the core's time and of
-/// the memory.
+/// Ranks that share each core: `ranks_per_core` of them, each with its part of the core's time
+/// and of the memory.
 pub fn share(group: &mut NodeGroup, ranks_per_core: f64) {
     let device = &mut group.device;
     for peak in device.peak.values_mut() {

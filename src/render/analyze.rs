@@ -64,7 +64,7 @@ fn table(analysis: &Analysis<'_>) -> Table {
         time(ledger.predicted),
         time(ledger.measured),
         format!("{:.2}", ledger.measured / ledger.predicted),
-        if inside { "within the interval" } else { "outside of the interval" }.into(),
+        if inside { "inside" } else { "outside" }.into(),
     ]);
     if let Some(work) = ledger.undisturbed {
         let ratio = format!("{:.2}", work / ledger.predicted);

@@ -39,10 +39,10 @@ pub fn step(report: &StepReport, job: &Job, until: u64, predicted: Seconds) -> S
     let time = Seconds::new(report.time.as_secs_f64());
     let step = format!("{}/{until}", report.step + 1);
     format!(
-        "step {step:>7}   loss {:.4}   norm {norm:<8}   {:<8} {:<17}   {} tokens/s",
+        "step {step:>7}   loss {:.4}   norm {norm:<8}   {:<8} {:<14}   {} tokens/s",
         report.loss,
         time.to_string(),
-        format!("({} of plan)", signed_percent(time / predicted - 1.0)),
+        format!("({:.2} × plan)", time / predicted),
         count(tokens / report.time.as_secs_f64()),
     )
 }

@@ -140,8 +140,8 @@ pub(super) const ALL: &[Formula] = &[
         id: "gemm.blocks",
         title: "matrix product by one thread of a processor",
         equation: "t = gap + 2b(k + k₀)·(m̂n̂ + 64c(m̂ + n̂))/(η·P)",
-        letters: "b, k batch and depth, m̂, n̂ extents rounded up to 8, k₀ what the result costs to \
-                  write, c what operands cost to pack, η sustained part of the peak P of a core",
+        letters: "b, k batch and depth, m̂, n̂ extents rounded up to 8, k₀ what the result costs \
+                  to write, c what operands cost to pack, η sustained part of the peak P of a core",
         source: "the structure of a packed product (Goto and van de Geijn, ACM TOMS 34(3), 2008); \
                  constants are measured by `calibrate --node`",
         test: "blocks_by_hand",
