@@ -5,7 +5,8 @@
 //! messages ([`Watched`]). Where nothing is recorded there is no recorder, and an action costs a
 //! test of an option.
 //!
-//! In [`RecordMode::Serial`] the ranks of a process take turns ([`Turns`]): a rank computes while it
+//! In [`RecordMode::Serial`] the ranks of a process take turns ([`Turns`]): a rank computes while
+//! it
 //! holds the turn and gives it back while it waits for a message, so that what is measured is what
 //! actions cost alone.
 
