@@ -134,27 +134,32 @@ fn clamped(residual: f64) -> f64 {
     if residual.is_nan() { UNPRICED } else { residual.clamp(-UNPRICED, UNPRICED) }
 }
 
+/// Times of one kind of action, and the first action of it.
+struct Kind {
+    action: usize,
+    times: Vec<f64>,
+}
+
 /// Kinds of actions: those of equal work, which are told apart by what they are.
 fn targets(program: &Program, windows: &[Window], step: f64) -> Vec<Target> {
-    let mut kinds: BTreeMap<(usize, u32, Op), (usize, Vec<f64>, f64)> = BTreeMap::new();
+    let mut kinds: BTreeMap<(usize, u32, Op), Kind> = BTreeMap::new();
     let steps = windows.iter().flat_map(|w| &w.undisturbed.times);
     for (rank, times) in steps.flat_map(|ranks| (0..).zip(ranks)) {
         let Some((class, _)) = program.class_of(rank) else { continue };
         let actions = program.classes[class].actions.iter().zip(times).enumerate();
         for (i, (action, time)) in actions.filter(|(_, (a, _))| a.charge.0 > 0) {
             let kind = kinds.entry((class, action.charge.0, action.op));
-            let kind = kind.or_insert((i, Vec::new(), 0.0));
-            kind.1.push(time.get());
-            kind.2 += time.get();
+            let kind = kind.or_insert(Kind { action: i, times: Vec::new() });
+            kind.times.push(time.get());
         }
     }
     let steps = windows.iter().map(Window::steps).sum::<usize>().max(1) as f64;
-    let target =
-        |((class, _, _), (action, times, sum)): ((usize, u32, Op), (usize, Vec<f64>, f64))| {
-            let ranks = f64::from(program.classes[class].ranks.max(1));
-            let seconds = median(times).filter(|t| *t > 0.0)?;
-            Some(Target { class, action, seconds, share: sum / steps / ranks / step.max(1e-12) })
-        };
+    let target = |((class, ..), kind): ((usize, u32, Op), Kind)| {
+        let ranks = f64::from(program.classes[class].ranks.max(1));
+        let each_step = kind.times.iter().sum::<f64>() / steps / ranks;
+        let seconds = median(kind.times).filter(|t| *t > 0.0)?;
+        Some(Target { class, action: kind.action, seconds, share: each_step / step.max(1e-12) })
+    };
     kinds.into_iter().filter_map(target).collect()
 }
 

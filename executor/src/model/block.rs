@@ -1,7 +1,8 @@
 //! A transformer layer: `x1 = x + attention(norm(x))`, `y = x1 + feed_forward(norm(x1))`.
 //!
 //! In a tensor-parallel group each rank holds some heads and some columns of the feed-forward part;
-//! partial outputs are summed over the group, and so are the gradients of both inputs. With sequence
+//! partial outputs are summed over the group, and so are the gradients of both inputs. With
+//! sequence
 //! parallelism the rows between them are a part of the positions: they are gathered before each
 //! part of the layer, and the sum is scattered.
 

@@ -2,7 +2,8 @@
 //! arXiv:2401.04088): each token goes to the `top_k` experts with the highest router logits; their
 //! outputs are weighted by a softmax over those logits alone. No token is dropped.
 //!
-//! Ranks of an expert-parallel group hold consecutive experts each: rows travel to the rank of their
+//! Ranks of an expert-parallel group hold consecutive experts each: rows travel to the rank of
+//! their
 //! expert and back. Ranks of a tensor-parallel group hold columns of every expert: outputs are
 //! summands, and so are gradients of the input that come through the experts.
 

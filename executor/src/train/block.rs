@@ -240,8 +240,8 @@ impl Block {
         &mut self.gradient.total(elements)[range]
     }
 
-    /// Adds the gradient of a micro-batch. Rows of tables are exchanged once per step, so under ZeRO
-    /// 2 and 3, where the rest is reduced per micro-batch, they add up beside it.
+    /// Adds the gradient of a micro-batch. Rows of tables are exchanged once per step, so under
+    /// ZeRO 2 and 3, where the rest is reduced per micro-batch, they add up beside it.
     pub fn add_gradient(&mut self, micro_batch: u32, mut gradient: Vec<f32>) {
         let exchanged = |shared: &Shared| shared.purpose == Purpose::Exchange;
         for i in (0..self.shared.len()).filter(|&i| exchanged(&self.shared[i])) {

@@ -2,7 +2,8 @@
 
 use plan::mesh::Degrees;
 
-/// A rank's coordinates: tensor innermost, then context, pipeline outermost, as programs number ranks.
+/// A rank's coordinates: tensor innermost, then context, pipeline outermost, as programs number
+/// ranks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The rank.

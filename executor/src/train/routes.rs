@@ -1,7 +1,8 @@
 //! A token table whose rows are with their owners: each replica owns consecutive rows, and holds
 //! copies of those that its tokens need.
 //!
-//! Per micro-batch, token ids go to the owners and rows come back before the forward pass; gradients
+//! Per micro-batch, token ids go to the owners and rows come back before the forward pass;
+//! gradients
 //! of rows go to the owners after the backward pass, which add them up in the order of the ranks.
 //! Of a repeated token the first row carries the sum and the others zeros, as an all-to-all of one
 //! row per token sends them.

@@ -5,7 +5,8 @@
 //! | gather | one row per token: G·K·D |
 //! | dedup-gather | one row per different token of a rank |
 //! | unique | token ids, then one row per different token of all: G·K + U·D |
-//! | sharded | ids to the rows' owners, rows back; gradients of rows to their owners: see `routes` |
+//! | sharded | ids to the rows' owners, rows back; gradients of rows to their owners: see `routes`
+//! |
 //!
 //! Rows are summed in the order of the ranks, so that every exchange gives the bits of the dense
 //! one (Patwary et al. 2018, arXiv:1810.10045) — unless numbers travel in half precision. Rows are

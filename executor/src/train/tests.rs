@@ -140,8 +140,8 @@ fn rows_in_half_precision_train_nearly_the_same() {
     }
 }
 
-/// Weights, activations and messages in bfloat16: 8 bits of each, so losses that differ by less than
-/// 1 %; and every plan still gives the bits of one rank.
+/// Weights, activations and messages in bfloat16: 8 bits of each, so losses that differ by less
+/// than 1 %; and every plan still gives the bits of one rank.
 #[test]
 fn bfloat16_trains_nearly_the_same_under_every_plan() {
     let rounded = Plan { is_rounded: true, ..Plan::default() };

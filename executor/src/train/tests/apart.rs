@@ -48,8 +48,8 @@ fn meeting_every_step_is_training_in_step() {
     }
 }
 
-/// Two replicas by hand: each is a job of one rank on its half of the text; after the first step and
-/// the third their weights are averaged outside, by the formula of the outer optimizer.
+/// Two replicas by hand: each is a job of one rank on its half of the text; after the first step
+/// and the third their weights are averaged outside, by the formula of the outer optimizer.
 #[test]
 fn local_steps_are_replicas_that_are_averaged_by_hand() {
     let plan = Plan { dp: 2, ..Plan::default() };

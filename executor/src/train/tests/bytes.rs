@@ -59,7 +59,8 @@ fn an_all_reduce_of_gradients_is_a_ring_per_block() {
     assert_eq!(sent(&sharded, Purpose::Replicas), expected);
 }
 
-/// An LSTM of words on real text at 4 ranks: what the unique exchange sends is `Θ(GK + UD)` — ids of
+/// An LSTM of words on real text at 4 ranks: what the unique exchange sends is `Θ(GK + UD)` — ids
+/// of
 /// all tokens to everyone, and a ring of one row per different word — within 2 % of the program's
 /// expectation, which knows of the text only how many different words a step has on average.
 #[test]
