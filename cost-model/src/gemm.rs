@@ -181,10 +181,12 @@ struct Candidate {
 /// Edge of the blocks that a processor's kernel keeps in registers.
 const BLOCK: u64 = 8;
 
-/// One thread of a processor: `2b·(k + k₀)·(m̂·n̂ + 64c·(m̂ + n̂))/(η·P)` with `m̂`, `n̂`
-/// rounded up to whole blocks. Operands are packed once per product, which is the term of `c`; the result is
-/// written once, which is that of `k₀`. Memory is not a roof of its own: what fits caches is read
-/// from there, and what does not is read while packing. Checked by `blocks_by_hand`.
+/// One thread of a processor: `2b·(k + k₀)·(m̂·n̂ + 64c·(m̂ + n̂))/(η·P)`, where `m̂` and `n̂` are
+/// rounded up to whole blocks.
+///
+/// Operands are packed once per product, which is the term of `c`; the result is written once,
+/// which is that of `k₀`. Memory is not a roof of its own: what fits caches is read from there, and
+/// what does not is read while packing. Checked by `blocks_by_hand`.
 fn blocked(gemm: &Gemm, profile: &Profile, rate: f64) -> Candidate {
     let whole = |extent: u64| (extent.div_ceil(BLOCK) * BLOCK) as f64;
     let (m, n) = (whole(gemm.m), whole(gemm.n));
