@@ -142,11 +142,14 @@ fn signal(_: ExitStatus) -> Option<i32> {
     None
 }
 
-/// Ends this rank when the process that started it is gone: its end of the pipe closes then.
-pub fn end_with_parent(transport: Arc<dyn Transport>) {
+/// Ends this rank when the process that started it is gone: its end of the pipe closes then. The
+/// connections are watched, not held: a rank that has finished has to let go of them to say so.
+pub fn end_with_parent(transport: &Arc<dyn Transport>) {
+    let transport = Arc::downgrade(transport);
     thread::spawn(move || {
         let mut nothing = [0];
         while io::stdin().read(&mut nothing).is_ok_and(|read| read > 0) {}
+        let Some(transport) = transport.upgrade() else { return };
         let problem = Problem::System("the process that started the ranks is gone".into());
         transport.abort(Fault::new(transport.rank(), Task::Other("training"), problem));
     });

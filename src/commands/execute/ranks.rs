@@ -74,7 +74,7 @@ impl Ranks {
         let tcp = Tcp::connect(&endpoint, Links::queues(&job.program, place.rank))?;
         let transport: Arc<dyn Transport> = Arc::new(tcp);
         if place.is_own() {
-            processes::end_with_parent(transport.clone());
+            processes::end_with_parent(&transport);
         }
         run_rank(job, &transport, until, from, observe)
     }
