@@ -12,7 +12,7 @@ body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding
 h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}\
 table{border-collapse:collapse;font-variant-numeric:tabular-nums}\
 td,th{padding:.15rem .7rem;text-align:left;border-bottom:1px solid #8884;vertical-align:top}\
-td.r,th.r{text-align:right}.scroll{overflow-x:auto}pre{white-space:pre-wrap}svg{max-width:100%}";
+td.r,th.r{text-align:right}.scroll{overflow-x:auto}pre{overflow-x:auto}svg{max-width:100%}";
 
 /// The page.
 #[must_use]
