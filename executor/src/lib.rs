@@ -3,7 +3,7 @@
 //! From the bottom up: [`float`] and [`matrix`] hold numbers, [`gemm`] multiplies them, [`ops`] are
 //! operators with their gradients, [`model`] chains them as `plan` says, [`optimizer`] updates what
 //! they learn, [`comm`] lets ranks talk, [`data`] feeds them text, [`checkpoint`] keeps what was
-//! learnt, [`train`] runs ranks, [`record`] measures them, [`bench`]
+//! learnt, [`train`] runs ranks, [`record`] measures them, [`mod@bench`]
 //! measures the machine. [`machine`] says what the machine at hand is.
 
 pub mod bench;

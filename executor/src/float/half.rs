@@ -24,7 +24,7 @@ pub fn write(values: &[f32], bytes: &mut Vec<u8>) {
     values.iter().for_each(|v| bytes.extend_from_slice(&encode(v * scale).to_le_bytes()));
 }
 
-/// Reads what [`write`] has written. `false` where the sizes do not fit.
+/// Reads what [`write()`] has written. `false` where the sizes do not fit.
 #[must_use]
 pub fn read(bytes: &[u8], values: &mut [f32]) -> bool {
     let Some((&head, rest)) = bytes.split_first() else { return values.is_empty() };
