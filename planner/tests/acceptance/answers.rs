@@ -1,7 +1,7 @@
 //! Every shipped model gets an answer whose numbers agree with each other.
 
 use crate::whole_search::planned_models;
-use crate::world::{World, at_most, fastest, model};
+use crate::world::{World, at_most, context, fastest, model};
 use plan::document::Plan;
 use plan::exchange::Exchange;
 use plan::model::Batch;
@@ -12,25 +12,6 @@ use planner::report::{self, Context};
 use planner::request::{Objective, Pins, Request};
 use planner::validate::{Check, validate};
 use planner::{Answer, Planned, plan};
-
-fn hash(text: &str) -> String {
-    format!("{:08x}", text.bytes().fold(0u32, |h, b| h.wrapping_mul(31).wrapping_add(u32::from(b))))
-}
-
-fn context() -> Context<'static> {
-    let none = ("none", "none");
-    Context {
-        made_by: "test",
-        model: none,
-        cluster: none,
-        stack: none,
-        corpus: None,
-        objective: Objective::StepTime,
-        hash: &hash,
-        top: 3,
-        rule: None,
-    }
-}
 
 fn world_of(name: &str) -> World {
     let cluster = model(name).training.default_cluster;

@@ -1,12 +1,12 @@
 //! The plan that is taken, where the fastest prediction is not surely faster.
 
-use crate::world::{World, fastest};
+use crate::world::{World, context, fastest};
 use cost_model::memory::Zero;
 use plan::document::{Plan, RuledOut};
 use planner::Planned;
 use planner::ranking::{FULL, Particular, Ranked, Risk, Rule, Traits, choose};
 use planner::report::{self, Context};
-use planner::request::{Objective, Pins, Request};
+use planner::request::{Pins, Request};
 use planner::validate::validate;
 
 const RULE: Rule = Rule {
@@ -66,23 +66,8 @@ fn the_choice_is_the_choice_among_all_plans() {
     assert!(preferred > 0, "no question in which the rule matters");
 }
 
-fn hash(text: &str) -> String {
-    format!("{:08}", text.len())
-}
-
 fn document(request: &Request<'_>, planned: &Planned) -> Plan {
-    let none = ("none", "none");
-    let context = Context {
-        made_by: "test",
-        model: none,
-        cluster: none,
-        stack: none,
-        corpus: None,
-        objective: Objective::StepTime,
-        hash: &hash,
-        top: 3,
-        rule: Some(RULE),
-    };
+    let context = Context { rule: Some(RULE), ..context() };
     let report = report::report(request, planned, &context);
     let first = &report.runners_up[0];
     let fastest = report.plan.certificate.fastest.as_ref().unwrap();

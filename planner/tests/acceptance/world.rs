@@ -7,6 +7,7 @@ use plan::machine::Cluster;
 use plan::model::{Batch, Model, ModelSpec};
 use plan::scenario::{parse_cluster, parse_corpus, parse_device, parse_model};
 use planner::pipeline::Backend;
+use planner::report::Context;
 use planner::request::{Objective, Pins, Request};
 use planner::{Answer, Planned, plan};
 use std::fs;
@@ -14,6 +15,26 @@ use std::path::{Path, PathBuf};
 
 /// Share of the memory that plans may fill here.
 pub const MAX_MEMORY: f64 = 0.95;
+
+fn hash(text: &str) -> String {
+    format!("{:08x}", text.bytes().fold(0u32, |h, b| h.wrapping_mul(31).wrapping_add(u32::from(b))))
+}
+
+/// What a report is told beside the plan: inputs without names.
+pub fn context() -> Context<'static> {
+    let none = ("none", "none");
+    Context {
+        made_by: "test",
+        model: none,
+        cluster: none,
+        stack: none,
+        corpus: None,
+        objective: Objective::StepTime,
+        hash: &hash,
+        top: 3,
+        rule: None,
+    }
+}
 
 fn folder(kind: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios").join(kind)
