@@ -2,6 +2,7 @@
 
 use super::clocks::{Clock, Clocks, later};
 use super::draft::{ClassDraft, Draft};
+use super::lists::Lists;
 use crate::program::{Action, BufferId, BufferKind, Home, Lane, Op};
 use crate::units::Bytes;
 use std::collections::BTreeMap;
@@ -37,7 +38,7 @@ pub(crate) fn arena(draft: &mut Draft<'_>) {
             let mut clock = clocks.before(&class.class.actions[i]);
             class.waits[i].iter().for_each(|&w| later(&mut clock, clocks.of(w as usize)));
             slots.pass(&class.class.actions[i], &clocks);
-            for &id in &lives.begin[i] {
+            for &id in of_action(&lives.begin, i) {
                 let buffer = &class.class.buffers[id.0 as usize];
                 let arena = if buffer.home == Home::Host { &mut host } else { &mut device };
                 let fence = slots.fence(&class.class.actions[i], buffer.kind, &clock);
@@ -49,7 +50,7 @@ pub(crate) fn arena(draft: &mut Draft<'_>) {
                 }
             }
             clocks.push(&class.class.actions[i], clock);
-            for &id in &lives.end[i] {
+            for &id in of_action(&lives.end, i) {
                 let buffer = &class.class.buffers[id.0 as usize];
                 let arena = if buffer.home == Home::Host { &mut host } else { &mut device };
                 let offset = buffer.offset.map_or(0, |o| o.get() as u64);
@@ -74,50 +75,59 @@ fn missing(clocks: &Clocks, clock: &Clock, ready: &Clock) -> Vec<u32> {
 
 /// Where buffers are used first and last.
 struct Lives {
-    begin: Vec<Vec<BufferId>>,
-    end: Vec<Vec<BufferId>>,
+    /// Buffers in the order in which they are taken, and where those of an action begin.
+    begin: (Vec<BufferId>, Vec<u32>),
+    /// The same for where they are given back.
+    end: (Vec<BufferId>, Vec<u32>),
     /// Per buffer, its last use on each lane.
-    last: Vec<Vec<u32>>,
+    last: Lists,
 }
 
 fn lives(class: &ClassDraft) -> Lives {
-    let actions = &class.class.actions;
-    let mut lives = Lives {
-        begin: vec![Vec::new(); actions.len()],
-        end: vec![Vec::new(); actions.len()],
-        last: vec![Vec::new(); class.class.buffers.len()],
-    };
-    for (i, action) in actions.iter().enumerate() {
+    let (actions, buffers) = (&class.class.actions, &class.class.buffers);
+    let mut first: Vec<(u32, BufferId)> = Vec::with_capacity(buffers.len());
+    let mut last = Lists::new(buffers.len());
+    for (i, action) in (0u32..).zip(actions) {
         for access in action.accesses() {
-            let buffer = &class.class.buffers[access.buffer.0 as usize];
-            if buffer.is_carried || buffer.size.max == Bytes::ZERO {
+            let id = access.buffer.0 as usize;
+            if buffers[id].is_carried || buffers[id].size.max == Bytes::ZERO {
                 continue;
             }
-            let last = &mut lives.last[access.buffer.0 as usize];
-            if last.is_empty() {
-                lives.begin[i].push(access.buffer);
+            if last.is_empty(id) {
+                first.push((i, access.buffer));
             }
-            last.retain(|&before| actions[before as usize].lane != action.lane);
-            last.push(i as u32);
+            last.replace(id, i, |before| actions[before as usize].lane == action.lane);
         }
     }
-    for (id, last) in lives.last.iter().enumerate() {
-        if let Some(&at) = last.iter().max() {
-            lives.end[at as usize].push(BufferId(id as u32));
-        }
+    let size = |id: &BufferId| buffers[id.0 as usize].size.max;
+    first.sort_by(|(i, a), (j, b)| i.cmp(j).then(size(b).total_cmp(&size(a))).then(a.cmp(b)));
+    let end = |id: &BufferId| last.of(id.0 as usize).max();
+    let mut ends: Vec<(u32, BufferId)> =
+        first.iter().filter_map(|(_, id)| Some((end(id)?, *id))).collect();
+    ends.sort_unstable();
+    Lives { begin: by_action(&first, actions.len()), end: by_action(&ends, actions.len()), last }
+}
+
+/// Buffers of sorted pairs, and where those of each action begin.
+fn by_action(pairs: &[(u32, BufferId)], actions: usize) -> (Vec<BufferId>, Vec<u32>) {
+    let mut starts = vec![0; actions + 1];
+    pairs.iter().for_each(|(i, _)| starts[*i as usize + 1] += 1);
+    for i in 0..actions {
+        starts[i + 1] += starts[i];
     }
-    let size = |id: &BufferId| class.class.buffers[id.0 as usize].size.max;
-    for begin in &mut lives.begin {
-        begin.sort_by(|a, b| size(b).total_cmp(&size(a)).then(a.cmp(b)));
-    }
-    lives
+    (pairs.iter().map(|(_, id)| *id).collect(), starts)
+}
+
+/// Buffers of one action.
+fn of_action((all, starts): &(Vec<BufferId>, Vec<u32>), i: usize) -> &[BufferId] {
+    &all[starts[i] as usize..starts[i + 1] as usize]
 }
 
 impl Lives {
     /// What has to have run before the memory of a buffer is free.
     fn ready(&self, id: BufferId, clocks: &Clocks) -> Clock {
         let mut ready = Clock::default();
-        for &i in &self.last[id.0 as usize] {
+        for i in self.last.of(id.0 as usize) {
             let (lane, place) = clocks.place(i as usize);
             ready[lane] = ready[lane].max(place);
         }
