@@ -5,7 +5,6 @@ use super::draft::{ClassDraft, Draft};
 use super::lists::Lists;
 use crate::program::{Action, BufferId, BufferKind, Home, Lane, Op};
 use crate::units::Bytes;
-use std::collections::BTreeMap;
 
 /// Buffers start at multiples of this, as the allocators of devices have it.
 pub(super) const ALIGNMENT: u64 = 256;
@@ -178,15 +177,29 @@ impl Slots {
 #[derive(Default)]
 struct Arena {
     end: u64,
-    free: BTreeMap<u64, Free>,
+    /// Memory that nobody holds, by offset. There are few such parts at a time, so a list that is
+    /// searched is faster than a tree.
+    free: Vec<Free>,
 }
 
 /// Memory that nobody holds.
 #[derive(Clone, Copy)]
 struct Free {
+    offset: u64,
     size: u64,
     /// What has to have run before it may be written.
     ready: Clock,
+}
+
+impl Free {
+    fn end(&self) -> u64 {
+        self.offset + self.size
+    }
+
+    /// Whether it is ready only after a clock.
+    fn is_after(&self, clock: &Clock) -> bool {
+        self.ready.iter().zip(clock).any(|(ready, clock)| ready > clock)
+    }
 }
 
 impl Arena {
@@ -198,42 +211,57 @@ impl Arena {
 
     /// Takes memory; also says what has to have run before.
     fn take(&mut self, size: u64, clock: &Clock, fence: &Clock) -> (u64, Clock) {
-        let waits = |f: &Free| f.ready.iter().zip(clock).any(|(r, c)| r > c);
-        let allowed = |f: &Free| f.ready.iter().zip(fence).all(|(r, most)| r <= most);
-        let fits = self.free.iter().filter(|(_, f)| f.size >= size && allowed(f));
-        let best = fits.min_by_key(|(offset, f)| (waits(f), f.size, **offset));
-        if let Some((&offset, &found)) = best {
-            self.free.remove(&offset);
+        if let Some(at) = self.best(size, clock, fence) {
+            let found = self.free[at];
             if found.size > size {
-                let rest = Free { size: found.size - size, ..found };
-                self.free.insert(offset + size, rest);
+                self.free[at].offset += size;
+                self.free[at].size -= size;
+            } else {
+                self.free.remove(at);
             }
-            return (offset, found.ready);
+            return (found.offset, found.ready);
         }
-        let top = self.free.last_key_value().filter(|(o, f)| **o + f.size == self.end);
-        if let Some((&offset, &top)) = top.filter(|(_, f)| allowed(f)) {
-            self.free.remove(&offset);
-            self.end = offset + size;
-            return (offset, top.ready);
+        let top = self.free.last().filter(|f| f.end() == self.end && !f.is_after(fence));
+        if let Some(&top) = top {
+            self.free.pop();
+            self.end = top.offset + size;
+            return (top.offset, top.ready);
         }
         (self.grow(size), Clock::default())
     }
 
+    /// The smallest part that fits, if possible one without waiting; of equal ones the lowest.
+    fn best(&self, size: u64, clock: &Clock, fence: &Clock) -> Option<usize> {
+        let mut best: Option<(bool, u64, usize)> = None;
+        for (at, part) in self.free.iter().enumerate() {
+            let is_worse = best.is_some_and(|(waits, least, _)| !waits && part.size >= least);
+            if part.size < size || is_worse || part.is_after(fence) {
+                continue;
+            }
+            let key = (part.is_after(clock), part.size, at);
+            if best.is_none_or(|best| key < best) {
+                best = Some(key);
+            }
+        }
+        best.map(|(.., at)| at)
+    }
+
     /// Gives memory back; neighbours become one.
     fn give(&mut self, offset: u64, size: u64, ready: Clock) {
-        let mut merged = (offset, Free { size, ready });
-        if let Some((&before, &free)) = self.free.range(..offset).next_back()
-            && before + free.size == offset
-        {
-            self.free.remove(&before);
-            merged.0 = before;
-            merged.1.size += free.size;
-            later(&mut merged.1.ready, &free.ready);
+        let mut given = Free { offset, size, ready };
+        let mut at = self.free.partition_point(|f| f.offset < offset);
+        if let Some(next) = self.free.get(at).filter(|next| next.offset == given.end()) {
+            given.size += next.size;
+            later(&mut given.ready, &next.ready);
+            self.free.remove(at);
         }
-        if let Some(free) = self.free.remove(&(offset + size)) {
-            merged.1.size += free.size;
-            later(&mut merged.1.ready, &free.ready);
+        let before = at.checked_sub(1).map(|before| self.free[before]);
+        if let Some(before) = before.filter(|before| before.end() == offset) {
+            at -= 1;
+            given = Free { offset: before.offset, size: before.size + given.size, ..given };
+            later(&mut given.ready, &before.ready);
+            self.free.remove(at);
         }
-        self.free.insert(merged.0, merged.1);
+        self.free.insert(at, given);
     }
 }

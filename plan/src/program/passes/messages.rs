@@ -23,7 +23,10 @@ use crate::work::{CollectiveOp, Pass, Send, Work};
 /// (Narayanan et al. 2021, arXiv:2104.04473, section 4.1).
 pub(crate) fn messages(draft: &mut Draft<'_>) -> Result<(), LowerError> {
     let events = events(draft);
-    let mut lists: Vec<Vec<Action>> = draft.classes.iter().map(|_| Vec::new()).collect();
+    // Besides its passes, a slot has up to two messages that leave and arrive.
+    let most = |class: &ClassDraft| class.class.actions.len() + 4 * class.slot_ends.len();
+    let lists = draft.classes.iter().map(|class| Vec::with_capacity(most(class)));
+    let mut lists: Vec<Vec<Action>> = lists.collect();
     let mut passes: Vec<std::vec::IntoIter<Action>> = Vec::new();
     for class in &mut draft.classes {
         passes.push(std::mem::take(&mut class.class.actions).into_iter());

@@ -15,6 +15,8 @@ pub(crate) fn send_budget(draft: &mut Draft<'_>) {
     let budget = draft.settings.send_budget.max(1) as usize;
     for class in &mut draft.classes {
         let list = std::mem::take(&mut class.class.actions);
+        let sends = list.iter().filter(|action| matches!(action.op, Op::Send(_))).count();
+        class.class.actions.reserve_exact(list.len() + sends);
         let mut under_way: VecDeque<Action> = VecDeque::new();
         for action in list {
             if let Op::Send(pass) = action.op {
