@@ -257,6 +257,10 @@ fn compute(row: &Row, device: &mut Device, assumed: &mut Assumptions) -> Result<
             assumed.add("number format: bf16");
             Dtype::Bf16
         }
+        "16" | "mixed" | "o1" | "o2" => {
+            assumed.add("number format: 16 bits, bf16 where the device has it");
+            Dtype::Bf16
+        }
         other => return Err(Skip::Format(other.to_string())),
     };
     if device.peak.contains_key(&wanted) {
