@@ -11,6 +11,7 @@ pub use vocabulary::{Tokens, Vocabulary, VocabularyError};
 
 use crate::model::MicroBatch;
 use crate::ops::sampled::Sample;
+use crate::optimizer::BatchRamp;
 use crate::random::Random;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -138,6 +139,8 @@ pub struct Batches {
     pub sampled: Option<(u64, u64)>,
     /// Whether rows are ordered by time first.
     pub in_time: bool,
+    /// How the batch grows; a sequence begins to read its part of the text when it joins.
+    pub ramp: Option<BatchRamp>,
     seed: u64,
 }
 
@@ -171,8 +174,8 @@ impl Batches {
         if tokens < needed || sequences == 0 || length == 0 {
             return Err(DataError::Short { tokens, sequences, length, needed });
         }
-        let (objective, sampled, in_time) = (Objective::Next, None, false);
-        Ok(Self { source, sequences, length, objective, sampled, in_time, seed })
+        let (objective, sampled, in_time, ramp) = (Objective::Next, None, false, None);
+        Ok(Self { source, sequences, length, objective, sampled, in_time, ramp, seed })
     }
 
     /// The text.
@@ -200,7 +203,8 @@ impl Batches {
     /// First token of a sequence at a step.
     fn start(&self, step: u64, sequence: u64) -> u64 {
         let lane = sequence * (self.source.tokens() / self.sequences);
-        lane + step % self.steps_per_epoch() * self.length as u64
+        let begins = self.ramp.map_or(0, |ramp| ramp.begins(sequence));
+        lane + step.saturating_sub(begins) % self.steps_per_epoch() * self.length as u64
     }
 
     /// Positions of a sequence that are predicted.
@@ -213,10 +217,16 @@ impl Batches {
         }
     }
 
+    /// Sequences of a step: while the batch grows, those up to this number.
+    #[must_use]
+    pub fn at(&self, step: u64) -> u64 {
+        self.ramp.map_or(self.sequences, |ramp| ramp.at(step))
+    }
+
     /// The share of one prediction in the mean over a step.
     #[must_use]
-    pub fn per_prediction(&self) -> f64 {
-        1.0 / (self.sequences * self.predictions() as u64) as f64
+    pub fn per_prediction(&self, step: u64) -> f64 {
+        1.0 / (self.at(step) * self.predictions() as u64) as f64
     }
 
     /// The micro-batch of a slice.
@@ -238,7 +248,7 @@ impl Batches {
         if let Objective::Hidden { mask, .. } = self.objective {
             self.hide(&mut batch, slice, mask);
         }
-        batch.scale = slice.loss_scale * self.per_prediction();
+        batch.scale = slice.loss_scale * self.per_prediction(slice.step);
         batch.sample = self.sampled.map(|(vocab, count)| {
             let draw = Random::new(self.seed, "sampled words").at(slice.step).at(slice.draw);
             let mut numbers = 0..;
@@ -294,6 +304,18 @@ mod tests {
         let again = batches.micro_batch(&slice(4, 0..2)).unwrap();
         assert_eq!(again, first);
         assert_eq!(first.scale, 1.0 / 6.0);
+    }
+
+    /// Of 2 lanes of 13 tokens the second joins at step 2, and starts at its beginning.
+    #[test]
+    fn lanes_that_join_late_miss_nothing() {
+        let mut batches = Batches::new(counting(26), 2, 3, 0).unwrap();
+        batches.ramp = Some(BatchRamp { from: 1, to: 2, steps: 4 });
+        assert_eq!([0, 1, 2, 9].map(|step| batches.at(step)), [1, 1, 2, 2]);
+        let second = batches.micro_batch(&slice(1, 0..1)).unwrap();
+        assert_eq!((second.inputs, second.scale), (vec![3, 4, 5], 1.0 / 3.0));
+        let third = batches.micro_batch(&slice(2, 0..2)).unwrap();
+        assert_eq!((third.inputs, third.scale), (vec![6, 7, 8, 13, 14, 15], 1.0 / 6.0));
     }
 
     #[test]

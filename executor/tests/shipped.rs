@@ -81,6 +81,7 @@ fn losses(name: &str, tokens: Tokens, exchange: Exchange, rate: f64) -> Vec<f64>
     let recipe = Recipe {
         rule: Rule::of(model.spec.training.optimizer).unwrap(),
         schedule: Schedule::Constant { rate },
+        ramp: None,
         clip: Some(1.0),
         scale: LossScale::NONE,
         seed: 1,

@@ -9,7 +9,7 @@ mod slice;
 
 use crate::analysis;
 use crate::catalog::Catalog;
-use crate::cli::{ExecuteArgs, Format, PlanArgs, TokenKind};
+use crate::cli::{ExecuteArgs, Format, PlanArgs, RateShape, TokenKind};
 use crate::diagnostics::Failure;
 use crate::exit::Exit;
 use crate::files;
@@ -23,7 +23,7 @@ use crate::settings::Settings;
 use cost_model::events::Fold;
 use executor::checkpoint::Checkpoint;
 use executor::data::{Batches, Source, Tokens, Vocabulary};
-use executor::optimizer::{LossScale, Rule, Schedule};
+use executor::optimizer::{BatchRamp, LossScale, Rule, Schedule};
 use executor::train::{Job, Outcome, Recipe, RunError, StepReport, run_threads};
 use plan::document::Plan;
 use plan::exchange::SamplingSeeds;
@@ -34,6 +34,7 @@ use plan::units::Seconds;
 use planner::answer::Answer;
 use planner::events::Priced;
 use ranks::Ranks;
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -67,7 +68,10 @@ pub fn run(flags: &ExecuteArgs, settings: &Settings, output: &mut Output) -> Res
     if matches!(ranks, Ranks::Started) {
         return started(&plan, flags, output);
     }
-    let mut job = job(&question, &plan, flags)?;
+    let from = flags.resume.as_deref().map(load).transpose()?;
+    let first = from.as_ref().map_or(0, |checkpoint| checkpoint.step);
+    let until = first + flags.steps.get();
+    let mut job = job(&question, &plan, flags, until)?;
     job.watchdog = ranks::watchdog(flags, simulated(&question, &plan).as_ref());
     let named = flags.network.as_deref();
     let network = named.map(|c| ranks::network(&catalog, c, flags.ranks_per_node));
@@ -77,13 +81,10 @@ pub fn run(flags: &ExecuteArgs, settings: &Settings, output: &mut Output) -> Res
     {
         output.note(&warning);
     }
-    let from = flags.resume.as_deref().map(load).transpose()?;
-    let first = from.as_ref().map_or(0, |checkpoint| checkpoint.step);
     if output.talk > Talk::Quiet && ranks.speaks() {
         output.note(&execute::headline(&plan, &job, first));
     }
     let before = flags.record.is_some().then(|| Before::look(job.program.ranks));
-    let until = first + flags.steps.get();
     let predicted = Seconds::new(plan.prediction.step.value);
     let outcome = match train(&ranks, &job, (until, predicted), from.as_ref(), output) {
         Ok(outcome) if ranks.speaks() => outcome,
@@ -129,7 +130,7 @@ pub fn recorded(
         return Err(Failure::new(Exit::NoPlan, what));
     };
     let plan = question.report(&request, &planned).plan;
-    let job = job(&question, &plan, execute)?;
+    let job = job(&question, &plan, execute, execute.steps.get())?;
     let before = Before::look(job.program.ranks);
     let outcome = run_threads(&job, execute.steps.get(), None, &|_| {})
         .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
@@ -169,7 +170,8 @@ fn simulated(question: &Question, plan: &Plan) -> Option<Timeline> {
     Some(prepared.run().ok()?.timeline(&plan.id))
 }
 
-fn job(question: &Question, plan: &Plan, flags: &ExecuteArgs) -> Result<Job, Failure> {
+/// The job of a plan that trains until a step.
+fn job(question: &Question, plan: &Plan, flags: &ExecuteArgs, until: u64) -> Result<Job, Failure> {
     let request = question.request(plan.decision.world_size, &|| false)?;
     let facts = planner::program::facts(&request, &plan.decision);
     let refused = |why: String| {
@@ -180,7 +182,8 @@ fn job(question: &Question, plan: &Plan, flags: &ExecuteArgs) -> Result<Job, Fai
         .ok_or_else(|| refused(format!("{optimizer:?} is not among the optimizers")))?;
     let recipe = Recipe {
         rule,
-        schedule: Schedule::Constant { rate: flags.rate },
+        schedule: schedule(flags, plan, until),
+        ramp: ramp(flags, plan),
         clip: Some(flags.clip),
         scale: LossScale::NONE,
         seed: flags.seed,
@@ -191,6 +194,26 @@ fn job(question: &Question, plan: &Plan, flags: &ExecuteArgs) -> Result<Job, Fai
     let batches = batches(question, plan, flags)?;
     let job = Job::new(question.model.clone(), plan.decision.clone(), &facts, batches, recipe);
     Ok(job.map_err(|why| refused(why.to_string()))?.recorded(flags.mode()))
+}
+
+fn schedule(flags: &ExecuteArgs, plan: &Plan, until: u64) -> Schedule {
+    let (rate, steps) = (flags.rate, flags.schedule_steps.map_or(until, NonZeroU64::get));
+    match flags.schedule {
+        RateShape::Constant => Schedule::Constant { rate },
+        RateShape::Linear => Schedule::Linear { rate, steps },
+        RateShape::Cosine => Schedule::Cosine { rate, warm_up: 0, steps, floor: 0.0 },
+        RateShape::OneCycle => Schedule::OneCycle { rate, rise: 0.5, steps },
+        RateShape::LargeBatchMlstm => {
+            Schedule::large_batch_mlstm(plan.decision.batch.global_sequences)
+        }
+    }
+}
+
+fn ramp(flags: &ExecuteArgs, plan: &Plan) -> Option<BatchRamp> {
+    let batch = &plan.decision.batch;
+    let least = batch.micro_sequences * u64::from(plan.decision.degrees.dp);
+    let from = flags.ramp_from.map_or(least, NonZeroU64::get);
+    flags.ramp_steps.map(|steps| BatchRamp { from, to: batch.global_sequences, steps: steps.get() })
 }
 
 fn batches(question: &Question, plan: &Plan, flags: &ExecuteArgs) -> Result<Batches, Failure> {

@@ -5,6 +5,7 @@ use super::number::signed_percent;
 use super::plan_line;
 use super::table::{Align, Table};
 use crate::analysis::Row;
+use executor::optimizer::Schedule;
 use executor::train::{Job, Outcome, StepReport};
 use plan::document::Plan;
 use plan::record::RunRecord;
@@ -20,7 +21,7 @@ pub fn headline(plan: &Plan, job: &Job, first: u64) -> String {
     let from = if first > 0 { format!(", from step {first}") } else { String::new() };
     format!(
         "{}, {} parameters, on {} ranks of this machine: {}\n{} sequences × {} tokens per step, \
-         program of {} actions{from}\n",
+         program of {} actions{from}\n{}",
         plan.inputs.model.name,
         count(job.model.parameters() as f64),
         plan.decision.world_size,
@@ -28,13 +29,26 @@ pub fn headline(plan: &Plan, job: &Job, first: u64) -> String {
         batch.global_sequences,
         batch.tokens_per_sequence,
         job.program.listed_actions(),
+        changes(job),
     )
+}
+
+/// What changes from step to step besides the weights.
+fn changes(job: &Job) -> String {
+    let mut text = String::new();
+    if let Some(ramp) = job.recipe.ramp {
+        text += &format!("the batch grows from {ramp}\n");
+    }
+    match job.recipe.schedule {
+        Schedule::Constant { .. } => text,
+        schedule => format!("{text}learning rate {schedule}\n"),
+    }
 }
 
 /// A step in a line.
 pub fn step(report: &StepReport, job: &Job, until: u64, predicted: Seconds) -> String {
     let batch = &job.decision.batch;
-    let tokens = batch.global_sequences as f64 * batch.tokens_per_sequence as f64;
+    let tokens = report.sequences as f64 * batch.tokens_per_sequence as f64;
     let norm = report.norm.map_or("overflow".to_string(), |norm| significant(norm, 3));
     let time = Seconds::new(report.time.as_secs_f64());
     let step = format!("{}/{until}", report.step + 1);
@@ -42,7 +56,11 @@ pub fn step(report: &StepReport, job: &Job, until: u64, predicted: Seconds) -> S
         "step {step:>7}   loss {:.4}   norm {norm:<8}   {:<8} {:<14}   {} tokens/s",
         report.loss,
         time.to_string(),
-        format!("({:.2} × plan)", time / predicted),
+        // A plan predicts steps of the whole batch.
+        match report.sequences == batch.global_sequences {
+            true => format!("({:.2} × plan)", time / predicted),
+            false => format!("({} sequences)", report.sequences),
+        },
         count(tokens / report.time.as_secs_f64()),
     )
 }
@@ -106,7 +124,7 @@ pub fn slice(plan: &Plan, record: &RunRecord, rows: &[Row], network: f64) -> Str
 pub fn json(plan: &Plan, outcome: &Outcome, predicted: Seconds) -> String {
     let step = |s: &StepReport| {
         json!({
-            "step": s.step, "loss": s.loss, "norm": s.norm, "rate": s.rate,
+            "step": s.step, "sequences": s.sequences, "loss": s.loss, "norm": s.norm, "rate": s.rate,
             "seconds": s.time.as_secs_f64(),
         })
     };

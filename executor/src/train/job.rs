@@ -6,7 +6,7 @@ use super::rows::moves_rows;
 use super::watchdog::Watchdog;
 use crate::data::{Batches, DataError, Objective};
 use crate::model::{Unsupported, check, runs_in_time};
-use crate::optimizer::{LossScale, Rule, Schedule};
+use crate::optimizer::{BatchRamp, LossScale, Rule, Schedule};
 use crate::record::Recording;
 use plan::Dtype;
 use plan::document::Decision;
@@ -15,6 +15,7 @@ use plan::model::{Family, Model, Positions, Stacks, Transformer};
 use plan::program::{Facts, Granularity, LowerError, Program, Settings, lower};
 use plan::record::RecordMode;
 use plan::schedule::ScheduleKind;
+use std::ops::Range;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -25,6 +26,9 @@ pub struct Recipe {
     pub rule: Rule,
     /// Learning rate.
     pub schedule: Schedule,
+    /// How the batch grows to the plan's, where it does: replicas leave out their last
+    /// micro-batches.
+    pub ramp: Option<BatchRamp>,
     /// Largest norm of all gradients; larger ones are scaled down.
     pub clip: Option<f64>,
     /// Loss scale at the start.
@@ -95,6 +99,8 @@ impl Job {
             batches.check_vocabulary(table.vocab)?;
         }
         check_apart(&model, &decision)?;
+        check_ramp(&decision, recipe.ramp)?;
+        batches.ramp = recipe.ramp;
         let settings = Settings { granularity: Granularity::Layer, ..Settings::default() };
         // Hosts may differ in the memory that they have left; their programs must not.
         let facts = Facts { capacity: None, ..*facts };
@@ -135,6 +141,29 @@ impl Job {
         self.program.micro_batches / self.program.time_chunks.max(1)
     }
 
+    /// Micro-batches of sequences per replica that a step runs: fewer than there are while the batch
+    /// grows.
+    #[must_use]
+    pub fn batches_at(&self, step: u64) -> u32 {
+        let all = self.batches_per_replica();
+        let Some(ramp) = self.recipe.ramp else { return all };
+        let each = self.decision.batch.micro_sequences * u64::from(self.decision.degrees.dp);
+        u32::try_from(ramp.at(step) / each.max(1)).unwrap_or(all).min(all)
+    }
+
+    /// Sequences of a micro-batch of sequences of a replica, among those of a step. Where the batch
+    /// grows, the first micro-batches of all replicas come first, so that a step that leaves the
+    /// others out is about the first sequences, under every plan.
+    #[must_use]
+    pub fn sequences(&self, replica: u32, number: u32) -> Range<u64> {
+        let each = self.decision.batch.micro_sequences;
+        let number = match self.recipe.ramp {
+            None => replica * self.batches_per_replica() + number,
+            Some(_) => number * self.decision.degrees.dp + replica,
+        };
+        u64::from(number) * each..u64::from(number + 1) * each
+    }
+
     /// A number that ranks compare before they start: it differs where program, text or recipe do.
     #[must_use]
     pub fn digest(&self) -> u64 {
@@ -163,6 +192,27 @@ fn check_apart(model: &Model, d: &Decision) -> Result<(), Unsupported> {
     }
     if d.local_steps.is_some() && d.degrees.ep > 1 {
         return refuse("experts over replicas that train apart", "plan with --ep 1");
+    }
+    Ok(())
+}
+
+/// A batch that grows: whole micro-batches of all replicas join, up to the plan's batch.
+fn check_ramp(d: &Decision, ramp: Option<BatchRamp>) -> Result<(), Unsupported> {
+    let Some(ramp) = ramp else { return Ok(()) };
+    let least = d.batch.micro_sequences * u64::from(d.degrees.dp);
+    if ramp.to != d.batch.global_sequences {
+        let what = format!("a batch that grows to {} sequences", ramp.to);
+        return refuse(what, "let it grow to the plan's global batch");
+    }
+    if ramp.from == 0 || ramp.from > ramp.to || !ramp.from.is_multiple_of(least) {
+        let what = format!(
+            "a batch that grows from {} sequences, with {} replicas and micro-batches of {}",
+            ramp.from, d.degrees.dp, d.batch.micro_sequences
+        );
+        return refuse(what, "start with a multiple of replicas times micro-batch");
+    }
+    if d.schedule == ScheduleKind::Ouroboros {
+        return refuse("a batch that grows under Ouroboros", "keep the batch, or plan with 1f1b");
     }
     Ok(())
 }

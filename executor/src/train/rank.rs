@@ -35,6 +35,8 @@ pub(super) fn doing() -> Task {
 pub struct StepReport {
     /// Step, from 0.
     pub step: u64,
+    /// Sequences of the step, over all replicas.
+    pub sequences: u64,
     /// Mean loss of a prediction, in nats.
     pub loss: f64,
     /// Norm of all gradients; `None` where they overflowed and the step was skipped.
@@ -238,8 +240,12 @@ impl<'a> Rank<'a> {
         if let Some(recorder) = &mut self.recorder {
             recorder.begin(self.step, class.actions.len());
         }
+        let micro_batches = self.job.batches_at(self.step) * self.job.program.time_chunks.max(1);
+        // Whole micro-batches are left out, on all ranks that see them, and the rest stays in its
+        // order: nobody waits for what does not come.
+        let runs = |a: &Action| a.at.micro_batch.is_none_or(|micro| micro < micro_batches);
         for (id, action) in class.actions.iter().enumerate() {
-            if action.cadence.includes(self.step) {
+            if action.cadence.includes(self.step) && runs(action) {
                 let call = self.call(id, action);
                 DOING.set(call.task);
                 let mark = self.recorder.as_ref().and_then(Recorder::mark);
@@ -256,7 +262,9 @@ impl<'a> Rank<'a> {
             recorder.end();
         }
         let Step { loss, norm, rate, .. } = self.now;
-        let report = StepReport { step: self.step, loss, norm, rate, time: start.elapsed() };
+        let (step, time) = (self.step, start.elapsed());
+        let sequences = self.job.batches.at(step);
+        let report = StepReport { step, sequences, loss, norm, rate, time };
         self.step += 1;
         Ok(report)
     }
@@ -349,7 +357,7 @@ impl<'a> Rank<'a> {
             }
             losses.iter().for_each(|raw| loss += f64::from_le_bytes(*raw));
         }
-        Ok((squares, loss * self.job.batches.per_prediction()))
+        Ok((squares, loss * self.job.batches.per_prediction(self.step)))
     }
 }
 

@@ -5,6 +5,7 @@ mod bytes;
 mod drawn;
 mod faults;
 mod plans;
+mod ramp;
 mod recorded;
 
 use super::*;

@@ -27,7 +27,7 @@ pub fn refused(catalog: &Catalog, plan: &Plan) -> Option<Failure> {
         Ok(question) => question,
         Err(failure) => return Some(failure),
     };
-    job(&question, plan, &flags).err()
+    job(&question, plan, &flags, 1).err()
 }
 
 /// Runs a rank of a plan by itself and shows what it took.
@@ -44,7 +44,7 @@ pub fn run(
         return Err(Failure::usage(format!("the plan has ranks 0 to {last}"))
             .hint("`--slice rank=0` runs the first"));
     }
-    let job = job(question, plan, flags)?.recorded(RecordMode::Full);
+    let job = job(question, plan, flags, flags.steps.get())?.recorded(RecordMode::Full);
     let before = Before::look(1);
     output.note(&format!(
         "rank {rank} of {} by itself: its own shapes, the network of {} priced; losses mean \
