@@ -5,8 +5,10 @@
 //! next. A micro-batch depends on step and sequence numbers alone, never on how many ranks there
 //! are; the number of the step is all that has to be remembered to go on.
 
+mod stream;
 mod vocabulary;
 
+pub use stream::Stream;
 pub use vocabulary::{Tokens, Vocabulary, VocabularyError};
 
 use crate::model::MicroBatch;
@@ -61,6 +63,8 @@ pub enum Source {
     Memory(Arc<Vec<u32>>),
     /// Bytes of a file, read as they are needed.
     File(Arc<Mutex<File>>, u64),
+    /// Characters or words of a file, read as they are needed.
+    Text(Arc<Stream>),
 }
 
 impl Source {
@@ -74,12 +78,22 @@ impl Source {
         Ok(Self::File(Arc::new(Mutex::new(file)), len))
     }
 
+    /// The characters or words of a file as tokens, without holding it: it is read once to count
+    /// them, and then where they are needed.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is no text.
+    pub fn text_of(path: &Path, tokens: Tokens, vocab: u64) -> Result<Self, DataError> {
+        Stream::open(path, tokens, vocab, stream::SIZES).map(|text| Self::Text(Arc::new(text)))
+    }
+
     /// How many tokens there are.
     #[must_use]
     pub fn tokens(&self) -> u64 {
         match self {
             Self::Memory(tokens) => tokens.len() as u64,
             Self::File(_, len) => *len,
+            Self::Text(text) => text.tokens(),
         }
     }
 
@@ -89,6 +103,7 @@ impl Source {
         match self {
             Self::Memory(tokens) => tokens.iter().copied().max().unwrap_or(0),
             Self::File(..) => 255,
+            Self::Text(text) => (text.vocabulary().size() as u32).saturating_sub(1),
         }
     }
 
@@ -106,6 +121,7 @@ impl Source {
                 file.read_exact(&mut bytes)?;
                 Ok(bytes.into_iter().map(u32::from).collect())
             }
+            Self::Text(text) => text.read(at, count).map_err(io::Error::other),
         }
     }
 }

@@ -44,6 +44,8 @@ use std::time::Duration;
 const SAMPLE: &[u8] = include_bytes!("../../scenarios/text/alice.txt");
 /// Vocabularies up to this are of bytes.
 const MOST_BYTES: u64 = 512;
+/// Files of characters and words up to this many bytes are held in memory.
+const MOST_HELD: u64 = 1 << 26;
 /// Tokens that a repeated text has at most.
 const MOST_REPEATED: usize = 1 << 27;
 /// How long a rank may wait for the others; ranks share processors, so this is generous.
@@ -241,7 +243,7 @@ fn batches(question: &Question, plan: &Plan, flags: &ExecuteArgs) -> Result<Batc
 }
 
 /// The tokens of a text. Bytes are read as they are needed, however large the file is; characters
-/// and words are counted first, and kept in memory.
+/// and words are counted first, and kept in memory where they are few.
 fn source(text: Option<&str>, tokens: Tokens, vocab: u64) -> Result<Source, Failure> {
     let broken = |why: String| Failure::new(Exit::InvalidInput, why);
     let unreadable = |path: &str, e: std::io::Error| {
@@ -252,6 +254,10 @@ fn source(text: Option<&str>, tokens: Tokens, vocab: u64) -> Result<Source, Fail
         (Some(path), Tokens::Bytes) => {
             Vocabulary::build(tokens, &[], vocab).map_err(|e| broken(e.to_string()))?;
             return Source::bytes_of(Path::new(path)).map_err(|e| unreadable(path, e));
+        }
+        (Some(path), _) if std::fs::metadata(path).is_ok_and(|file| file.len() > MOST_HELD) => {
+            return Source::text_of(Path::new(path), tokens, vocab)
+                .map_err(|e| broken(format!("{path}: {e}")));
         }
         (Some(path), _) => std::fs::read(path).map_err(|e| unreadable(path, e))?,
         (None, _) => SAMPLE.to_vec(),
