@@ -1,13 +1,14 @@
 //! The planner's front door: a question in, an answer out.
 
+use crate::combinations::{Combination, refused_setting};
 use crate::evaluate::{Detail, detail};
 use crate::inner::Inner;
 use crate::prices::{PriceBook, Split, Unpriced};
 use crate::request::{Objective, Pins, Request};
 use crate::search::{Found, search};
-use crate::setting::applies;
+use crate::setting::{Setting, applies};
 use crate::solution::Solution;
-use crate::space::{MAX_SEQUENCES, configurations, meshes};
+use crate::space::{MAX_SEQUENCES, configurations, meshes, refusals};
 use cost_model::ProfileError;
 use cost_model::memory::Zero;
 use plan::document::Certificate;
@@ -105,6 +106,14 @@ pub enum Impossible {
         stack: String,
         /// What it runs.
         runs: Vec<ScheduleKind>,
+    },
+    /// The stack does not run what is pinned together.
+    #[error("the stack {stack} does not run {}", all_words(combinations))]
+    Combination {
+        /// The stack.
+        stack: String,
+        /// What it does not run together.
+        combinations: Vec<Combination>,
     },
     /// Replicas that train apart share nothing.
     #[error(
@@ -219,6 +228,11 @@ fn list_words(schedules: &[ScheduleKind]) -> String {
     words.join(", ")
 }
 
+fn all_words(combinations: &[Combination]) -> String {
+    let words: Vec<&str> = combinations.iter().map(|one| one.words()).collect();
+    words.join(", nor ")
+}
+
 fn list_each(global: u64, replicas: &[u32]) -> String {
     let each: Vec<u64> = replicas.iter().map(|dp| global / u64::from(*dp)).collect();
     list(&each)
@@ -231,6 +245,24 @@ fn shared_by_local_steps(pins: &Pins) -> Option<Impossible> {
     let cp = pins.cp.filter(|&cp| cp > 1);
     let shared = Pins { zero, cp, ..Pins::default() }.flags();
     (!shared.is_empty()).then_some(Impossible::LocalSteps { pins: shared })
+}
+
+/// Combinations that everything which is pinned needs and the stack refuses.
+fn refused(request: &Request<'_>, is_empty: bool) -> Option<Impossible> {
+    let combinations: Vec<Combination> = match is_empty {
+        true => refusals(request).into_iter().collect(),
+        false => {
+            let setting = |zero| Setting { zero, exchange: None };
+            request
+                .pins
+                .zero
+                .and_then(|z| refused_setting(request, setting(z)))
+                .into_iter()
+                .collect()
+        }
+    };
+    let stack = request.profile.stack().name.clone();
+    (!combinations.is_empty()).then_some(Impossible::Combination { stack, combinations })
 }
 
 /// Questions that have no plan whatever the memory.
@@ -264,7 +296,11 @@ fn impossible(request: &Request<'_>) -> Option<Impossible> {
     if all.is_empty() {
         return Some(Impossible::Pins { gpus: request.gpus, pins: request.pins.flags() });
     }
-    if configurations(request).is_empty() {
+    let is_empty = configurations(request).is_empty();
+    if let Some(why) = refused(request, is_empty) {
+        return Some(why);
+    }
+    if is_empty {
         let replicas = all.iter().map(|d| d.dp).max().unwrap_or(request.gpus);
         let divides = all.iter().any(|d| global.is_multiple_of(u64::from(d.dp)));
         let micro = request.pins.micro_sequences.filter(|_| {

@@ -1,5 +1,6 @@
 //! What is asked of the planner.
 
+use crate::combinations::Combination;
 use crate::pipeline::Backend;
 use cost_model::Profile;
 use cost_model::memory::{self, Zero};
@@ -160,6 +161,8 @@ pub struct Request<'a> {
     pub corpus: Option<&'a Corpus>,
     /// What is fixed.
     pub pins: Pins,
+    /// What the software does not run together.
+    pub refuses: &'a [Combination],
     /// Share of the device memory that a plan may fill.
     pub max_memory: f64,
     /// Solver of integer programmes.

@@ -1,5 +1,6 @@
 //! What a stage may choose besides its layers: ZeRO stage and embedding exchange.
 
+use crate::combinations::refused_setting;
 use crate::request::Request;
 use cost_model::memory::Zero;
 use plan::exchange::Exchange;
@@ -24,7 +25,7 @@ pub fn settings(request: &Request<'_>, replicas: u32) -> Vec<Setting> {
     let exchanges = exchanges(request, replicas);
     zeros
         .flat_map(|zero| exchanges.iter().map(move |&exchange| Setting { zero, exchange }))
-        .filter(|s| is_consistent(request, *s))
+        .filter(|s| is_consistent(request, *s) && refused_setting(request, *s).is_none())
         .collect()
 }
 

@@ -323,3 +323,88 @@ fn save(path: &str, outcome: &Outcome) -> Result<(), Failure> {
         .save(Path::new(path))
         .map_err(|e| Failure::new(Exit::Failed, format!("cannot write {path}: {e}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::parse_plan;
+    use plan::model::{Experts, Family, Model, ModelSpec, Positions, Transformer};
+    use proptest::prelude::*;
+
+    const PINS: [&str; 14] = [
+        "",
+        "--zero 3",
+        "--zero 2 --tp 1",
+        "--tp 2",
+        "--pp 2",
+        "--cp 2 --seq 2048",
+        "--ep 2",
+        "--sequence-parallel on",
+        "--schedule ouroboros",
+        "--local-steps 4",
+        "--local-steps 4 --ep 2",
+        "--embedding unique",
+        "--embedding sharded --zero 1",
+        "--recompute full --micro-batch 1",
+    ];
+
+    fn small(t: &mut Transformer) {
+        (t.layers, t.d_model, t.heads, t.kv_heads, t.head_dim) = (2, 32, 4, 4, 8);
+        (t.d_ff, t.vocab) = (64, 300);
+    }
+
+    /// A shipped model, small and with something changed.
+    fn changed(mut spec: ModelSpec, change: u32) -> Option<Model> {
+        if let Family::Transformer(t) = &mut spec.family {
+            small(t);
+            match change {
+                1 => t.tied = !t.tied,
+                2 => {
+                    let experts = Experts {
+                        count: 4,
+                        top_k: 2,
+                        d_expert: 16,
+                        d_shared: 0,
+                        dense_layers: 0,
+                        every: 1,
+                        imbalance: 1.0,
+                    };
+                    t.experts = Some(experts);
+                }
+                3 => (t.positions, t.memory_length) = (Positions::Relative, 16),
+                4 => t.vocab = 50_000,
+                _ => {}
+            }
+        }
+        Model::build(&spec).ok()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        /// Whatever is planned for the cores of this machine, `execute` takes: the planner knows
+        /// what it does not run together.
+        #[test]
+        fn plans_for_cores_are_never_refused(
+            name in prop::sample::select(vec![
+                "gpt-tiny", "mlstm-tiny", "rhn-tiny", "word-lm-tiny", "gpt-tiny", "bert-base",
+            ]),
+            change in 0u32..5,
+            gpus in 1u32..=6,
+            pins in prop::sample::select(PINS.to_vec()),
+        ) {
+            let catalog = Catalog::from_environment().unwrap();
+            let words = format!("plan -m {name} -g {gpus} -c local --local-batch 4 {pins}");
+            let Ok(mut question) = Question::local(&catalog, &parse_plan(&words).unwrap()) else {
+                return Ok(());
+            };
+            let Some(model) = changed(question.model.spec.clone(), change) else { return Ok(()) };
+            question.model = model;
+            let request = question.request(gpus, &|| false).unwrap();
+            let Answer::Plan(planned) = question.answer(&request) else { return Ok(()) };
+            let plan = question.report(&request, &planned).plan;
+            let made = job(&question, &plan, &ExecuteArgs::slice_of(0), 1);
+            prop_assert!(made.is_ok(), "{words}, change {change}: {:?}", made.err());
+        }
+    }
+}

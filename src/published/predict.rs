@@ -211,6 +211,7 @@ impl<'a> Batch<'a> {
             global_sequences: 1,
             corpus: None,
             pins: Pins { recompute: Some(level), ..Pins::default() },
+            refuses: &[],
             max_memory: 1.0,
             backend: Backend::Microlp,
             effort: Effort::Labels,

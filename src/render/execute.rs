@@ -5,6 +5,7 @@ use super::number::signed_percent;
 use super::plan_line;
 use super::table::{Align, Table};
 use crate::analysis::Row;
+use crate::record::charged;
 use executor::optimizer::Schedule;
 use executor::train::{Job, Outcome, StepReport};
 use plan::document::Plan;
@@ -88,6 +89,9 @@ pub fn summary(
             "ranks had their processors for {} of the time they wanted them: other programs ran\n",
             percent(share)
         );
+    }
+    for (what, bytes, time) in charged(outcome) {
+        text += &format!("network: {time} per step on rank 0 for {bytes} of {what}\n");
     }
     if let Some(path) = saved {
         text += &format!("saved to {path}; `meshwright execute PLAN --resume {path}` goes on\n");

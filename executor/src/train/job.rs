@@ -187,9 +187,6 @@ fn check_apart(model: &Model, d: &Decision) -> Result<(), Unsupported> {
     if is_tied && d.schedule == ScheduleKind::Ouroboros && d.degrees.dp * d.degrees.cp > 1 {
         return refuse("Ouroboros with a tied table over replicas", "plan with --dp 1");
     }
-    if d.local_steps.is_some() && d.precision.compute == Dtype::Bf16 {
-        return refuse("replicas that train apart in bfloat16", "plan in fp32");
-    }
     if d.local_steps.is_some() && d.degrees.ep > 1 {
         return refuse("experts over replicas that train apart", "plan with --ep 1");
     }

@@ -206,7 +206,7 @@ impl<'a> Rank<'a> {
                 is_rounded: job.is_rounded(),
             };
             let mut block = Block::new(stage, zero, rule, seed, special, &group);
-            block.meeting = job.decision.local_steps.map(|_| Meeting::new(&block.weights));
+            block.meeting = job.decision.local_steps.map(|_| Meeting::new(&block.precise()));
             self.blocks.push(block);
         }
         self.tables.tied = copy_is_local.then(|| (0, self.blocks.len() - 1));
@@ -237,7 +237,9 @@ impl<'a> Rank<'a> {
         let start = Instant::now();
         self.now = Step::default();
         let class = self.class;
-        if let Some(recorder) = &mut self.recorder {
+        // Steps of a batch that still grows are no steps of the plan.
+        let is_whole = self.job.batches.at(self.step) == self.job.batches.sequences;
+        if let Some(recorder) = self.recorder.as_mut().filter(|_| is_whole) {
             recorder.begin(self.step, class.actions.len());
         }
         let micro_batches = self.job.batches_at(self.step) * self.job.program.time_chunks.max(1);
