@@ -197,6 +197,7 @@ impl Question {
             global_sequences,
             corpus: self.corpus.as_ref(),
             pins: self.pins,
+            one_thread: !local::refuses(&self.cluster, &self.stack).is_empty(),
             refuses: local::refuses(&self.cluster, &self.stack),
             max_memory: self.max_memory,
             backend: self.backend,

@@ -123,10 +123,7 @@ fn job(
 /// the sampled softmax sends is the same under both.
 #[test]
 fn unique_rows_are_faster_than_gathered_ones_over_fdr() {
-    let link = LinkPrice {
-        latency: Seconds::new(14e-6),
-        bandwidth: BytesPerSecond::new(0.8e9),
-    };
+    let link = LinkPrice { latency: Seconds::new(14e-6), bandwidth: BytesPerSecond::new(0.8e9) };
     let charged = |exchange| {
         let mut job = job("word-lm-tiny", Tokens::Words, (4, 64, 20), exchange, 0.1);
         job.network = Some(Network { per_node: 1, inside: link, between: link });

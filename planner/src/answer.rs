@@ -1,12 +1,12 @@
 //! The planner's front door: a question in, an answer out.
 
-use crate::combinations::{Combination, refused_setting};
+use crate::combinations::Combination;
 use crate::evaluate::{Detail, detail};
 use crate::inner::Inner;
 use crate::prices::{PriceBook, Split, Unpriced};
 use crate::request::{Objective, Pins, Request};
 use crate::search::{Found, search};
-use crate::setting::{Setting, applies};
+use crate::setting::applies;
 use crate::solution::Solution;
 use crate::space::{MAX_SEQUENCES, configurations, meshes, refusals};
 use cost_model::ProfileError;
@@ -247,20 +247,9 @@ fn shared_by_local_steps(pins: &Pins) -> Option<Impossible> {
     (!shared.is_empty()).then_some(Impossible::LocalSteps { pins: shared })
 }
 
-/// Combinations that everything which is pinned needs and the stack refuses.
-fn refused(request: &Request<'_>, is_empty: bool) -> Option<Impossible> {
-    let combinations: Vec<Combination> = match is_empty {
-        true => refusals(request).into_iter().collect(),
-        false => {
-            let setting = |zero| Setting { zero, exchange: None };
-            request
-                .pins
-                .zero
-                .and_then(|z| refused_setting(request, setting(z)))
-                .into_iter()
-                .collect()
-        }
-    };
+/// What the stack refuses, where everything else is refused by the pins.
+fn refused(request: &Request<'_>) -> Option<Impossible> {
+    let combinations: Vec<Combination> = refusals(request).into_iter().collect();
     let stack = request.profile.stack().name.clone();
     (!combinations.is_empty()).then_some(Impossible::Combination { stack, combinations })
 }
@@ -296,11 +285,10 @@ fn impossible(request: &Request<'_>) -> Option<Impossible> {
     if all.is_empty() {
         return Some(Impossible::Pins { gpus: request.gpus, pins: request.pins.flags() });
     }
-    let is_empty = configurations(request).is_empty();
-    if let Some(why) = refused(request, is_empty) {
-        return Some(why);
-    }
-    if is_empty {
+    if configurations(request).is_empty() {
+        if let Some(why) = refused(request) {
+            return Some(why);
+        }
         let replicas = all.iter().map(|d| d.dp).max().unwrap_or(request.gpus);
         let divides = all.iter().any(|d| global.is_multiple_of(u64::from(d.dp)));
         let micro = request.pins.micro_sequences.filter(|_| {

@@ -10,7 +10,7 @@ use plan::schedule::ScheduleKind;
 /// Decisions that software may not run together, each of which it runs alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Combination {
-    /// Sharded parameters (ZeRO 3), and a table that input and output share.
+    /// Sharded parameters (ZeRO 3), and a table that input and output of one rank share.
     TiedShards,
     /// Positions on several ranks, and a number of them that does not divide.
     UnevenPositions,
@@ -20,8 +20,6 @@ pub enum Combination {
     SplitExperts,
     /// A token table in pieces on several stages.
     TablePieces,
-    /// Stale gradients, and a table that input and output share, over replicas.
-    StaleTiedReplicas,
     /// Replicas that train apart, and experts that they share.
     ApartExperts,
 }
@@ -31,12 +29,11 @@ impl Combination {
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
-            Self::TiedShards => "ZeRO 3 with a table that input and output share",
+            Self::TiedShards => "ZeRO 3 with a table that input and output of one rank share",
             Self::UnevenPositions => "positions over ranks that do not divide them",
             Self::SplitMemory => "sequence or context parallelism with cached positions",
             Self::SplitExperts => "context parallelism with a mixture of experts",
             Self::TablePieces => "a token table in pieces on several stages",
-            Self::StaleTiedReplicas => "Ouroboros with a tied table over replicas",
             Self::ApartExperts => "expert parallelism with replicas that train apart",
         }
     }
@@ -48,34 +45,37 @@ pub fn refused(request: &Request<'_>, c: &Configuration) -> Option<Combination> 
     request.refuses.iter().copied().find(|&one| has(request, c, one))
 }
 
-/// Whether the stack refuses a setting.
+/// Whether the stack refuses a setting of a configuration.
 #[must_use]
-pub fn refused_setting(request: &Request<'_>, setting: Setting) -> Option<Combination> {
-    let is_tied = request.model.table.is_some_and(|table| table.tied);
-    let is_shards = is_tied && setting.zero == Zero::Parameters;
+pub fn refuses_setting(request: &Request<'_>, c: &Configuration, setting: Setting) -> bool {
     let one = Combination::TiedShards;
-    (is_shards && request.refuses.contains(&one)).then_some(one)
+    setting.zero == Zero::Parameters && ends_share(request, c) && request.refuses.contains(&one)
+}
+
+/// Whether one rank holds a table as input and output.
+fn ends_share(request: &Request<'_>, c: &Configuration) -> bool {
+    let is_tied = request.model.table.is_some_and(|table| table.tied);
+    let returns = matches!(c.schedule, ScheduleKind::ZeroBubbleV | ScheduleKind::Ouroboros);
+    is_tied && (c.degrees.pp == 1 || returns)
 }
 
 fn has(request: &Request<'_>, c: &Configuration, combination: Combination) -> bool {
     let d = c.degrees;
     let tensor = if c.sequence_parallel { d.tp } else { 1 };
     let apart = u64::from(d.cp) * u64::from(tensor);
-    let is_tied = request.model.table.is_some_and(|table| table.tied);
     let transformer = |has: fn(&Transformer) -> bool| match &request.model.spec.family {
         Family::Transformer(t) => has(t),
         _ => false,
     };
     match combination {
-        // A matter of the setting.
-        Combination::TiedShards => false,
+        // A matter of the setting, unless that is pinned.
+        Combination::TiedShards => {
+            request.pins.zero == Some(Zero::Parameters) && ends_share(request, c)
+        }
         Combination::UnevenPositions => !request.sequence().is_multiple_of(apart.max(1)),
         Combination::SplitMemory => apart > 1 && transformer(|t| t.memory_length > 0),
         Combination::SplitExperts => d.cp > 1 && transformer(|t| t.experts.is_some()),
         Combination::TablePieces => c.pieces > 1,
-        Combination::StaleTiedReplicas => {
-            is_tied && c.schedule == ScheduleKind::Ouroboros && d.dp * d.cp > 1
-        }
         Combination::ApartExperts => request.pins.local_steps.is_some() && d.ep > 1,
     }
 }

@@ -161,6 +161,8 @@ pub struct Request<'a> {
     pub corpus: Option<&'a Corpus>,
     /// What is fixed.
     pub pins: Pins,
+    /// Whether one thread of a rank computes and sends: a message keeps it from computing.
+    pub one_thread: bool,
     /// What the software does not run together.
     pub refuses: &'a [Combination],
     /// Share of the device memory that a plan may fill.

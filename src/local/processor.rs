@@ -18,13 +18,12 @@ const VECTOR_UNITS: u32 = 2;
 pub const STACK: &str = "meshwright-cpu";
 
 /// What it does not run together: the executor refuses each with a message of its own.
-pub const REFUSES: [Combination; 7] = [
+pub const REFUSES: [Combination; 6] = [
     Combination::TiedShards,
     Combination::UnevenPositions,
     Combination::SplitMemory,
     Combination::SplitExperts,
     Combination::TablePieces,
-    Combination::StaleTiedReplicas,
     Combination::ApartExperts,
 ];
 

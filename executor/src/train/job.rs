@@ -98,7 +98,7 @@ impl Job {
         if let Some(table) = model.table {
             batches.check_vocabulary(table.vocab)?;
         }
-        check_apart(&model, &decision)?;
+        check_apart(&decision)?;
         check_ramp(&decision, recipe.ramp)?;
         batches.ramp = recipe.ramp;
         let settings = Settings { granularity: Granularity::Layer, ..Settings::default() };
@@ -180,13 +180,8 @@ fn refuse(what: impl Into<String>, instead: &'static str) -> Result<(), Unsuppor
     Err(Unsupported::Decision { what: what.into(), instead })
 }
 
-/// Replicas that train apart share no experts. Under Ouroboros the table's gradient would be summed
-/// over replicas before the last module has added to it.
-fn check_apart(model: &Model, d: &Decision) -> Result<(), Unsupported> {
-    let is_tied = model.table.is_some_and(|table| table.tied);
-    if is_tied && d.schedule == ScheduleKind::Ouroboros && d.degrees.dp * d.degrees.cp > 1 {
-        return refuse("Ouroboros with a tied table over replicas", "plan with --dp 1");
-    }
+/// Replicas that train apart share no experts.
+fn check_apart(d: &Decision) -> Result<(), Unsupported> {
     if d.local_steps.is_some() && d.degrees.ep > 1 {
         return refuse("experts over replicas that train apart", "plan with --ep 1");
     }
@@ -281,9 +276,13 @@ fn check_program(model: &Model, d: &Decision, program: &Program) -> Result<(), U
     if is_tied && has_rows {
         return refuse("an exchange of rows of a tied table", "plan with --exchange dense");
     }
+    // On ranks of their own, input and output each collect their copy of the table.
+    let ends = d.stages.first().zip(d.stages.last());
+    let is_shared = ends.is_some_and(|(first, last)| first.pipeline_rank == last.pipeline_rank);
     let most = d.stages.iter().map(|stage| stage.zero).max().unwrap_or(0);
-    if is_tied && most == 3 {
-        return refuse("ZeRO 3 of a tied table", "plan with --zero 2 at most");
+    if is_tied && is_shared && most == 3 {
+        let what = "ZeRO 3 of a table that input and output of one rank share";
+        return refuse(what, "plan with --zero 2 at most, or with a pipeline");
     }
     Ok(())
 }

@@ -381,7 +381,12 @@ impl Tables {
             let ids = action.reads.iter().chain(&action.writes).map(|access| access.buffer);
             ids.filter(|&id| is_shared(id)).filter_map(move |id| Some((id, block?)))
         });
-        let of_buffer = of_buffer.collect();
+        // A table that input and output of this rank share is the input's, whoever comes last.
+        let mut first: BTreeMap<BufferId, usize> = BTreeMap::new();
+        for (id, block) in of_buffer {
+            first.entry(id).and_modify(|known| *known = block.min(*known)).or_insert(block);
+        }
+        let of_buffer = first;
         let again = passes().filter(|action| action.op == Op::Recompute);
         let recomputed = again.filter_map(block).collect();
         let exchanged = class.actions.iter().filter(|action| moves_rows(action.op));

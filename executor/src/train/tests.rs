@@ -173,7 +173,7 @@ fn bfloat16_trains_nearly_the_same_under_every_plan() {
 #[test]
 fn states_of_a_table_that_two_stages_hold_are_sharded() {
     for name in ["gpt", "lstm"] {
-        for zero in [1, 2] {
+        for zero in [1, 2, 3] {
             let plan = Plan { dp: 2, pp: 2, micro_batches: 2, zero, ..Plan::default() };
             let (a, b) = (train(&plan, name), train(&plan.single(), name));
             close(&state(a), &state(b), &format!("{name} {plan:?}"));

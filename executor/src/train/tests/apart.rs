@@ -231,7 +231,7 @@ fn ouroboros_is_a_loop_over_its_modules() {
 #[test]
 fn ouroboros_trains_replicas_as_micro_batches() {
     let plan = Plan { pp: 2, schedule: ScheduleKind::Ouroboros, ..Plan::default() };
-    for name in ["llama", "mlstm"] {
+    for name in ["llama", "mlstm", "gpt", "lstm"] {
         let two = Plan { dp: 2, ..plan };
         let (a, b) = (train(&two, name), train(&Plan { micro_batches: 2, ..plan }, name));
         assert_eq!(losses(&a).len(), 3);

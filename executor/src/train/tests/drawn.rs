@@ -61,7 +61,9 @@ fn legal(name: &str, mut plan: Plan) -> Plan {
     }
     if is_tied(name) {
         plan.exchange = plan.exchange.map(|_| Exchange::Dense);
-        plan.zero = plan.zero.min(2);
+        if plan.pp == 1 || plan.schedule == S::ZeroBubbleV {
+            plan.zero = plan.zero.min(2);
+        }
     }
     if name == "sampled" {
         plan.exchange = plan.exchange.or(Some(Exchange::Unique));
