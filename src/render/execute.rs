@@ -10,6 +10,7 @@ use executor::optimizer::Schedule;
 use executor::train::{Job, Outcome, StepReport};
 use plan::document::Plan;
 use plan::record::RunRecord;
+use plan::schedule::ScheduleKind;
 use plan::units::{Bytes, Seconds, count, percent, significant};
 use serde_json::json;
 
@@ -30,13 +31,16 @@ pub fn headline(plan: &Plan, job: &Job, first: u64) -> String {
         batch.global_sequences,
         batch.tokens_per_sequence,
         job.program.listed_actions(),
-        changes(job),
+        changes(job, first),
     )
 }
 
-/// What changes from step to step besides the weights.
-fn changes(job: &Job) -> String {
+/// What changes from step to step besides the weights, and what a run that goes on lacks.
+fn changes(job: &Job, first: u64) -> String {
     let mut text = String::new();
+    if first > 0 && job.decision.schedule == ScheduleKind::Ouroboros {
+        text += "gradients that were under way are in no checkpoint: early modules wait for new ones\n";
+    }
     if let Some(ramp) = job.recipe.ramp {
         text += &format!("the batch grows from {ramp}\n");
     }
