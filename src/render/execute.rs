@@ -39,7 +39,8 @@ pub fn headline(plan: &Plan, job: &Job, first: u64) -> String {
 fn changes(job: &Job, first: u64) -> String {
     let mut text = String::new();
     if first > 0 && job.decision.schedule == ScheduleKind::Ouroboros {
-        text += "gradients that were under way are in no checkpoint: early modules wait for new ones\n";
+        text += "gradients that were under way are in no checkpoint: early modules wait for new \
+                 ones\n";
     }
     if let Some(ramp) = job.recipe.ramp {
         text += &format!("the batch grows from {ramp}\n");
@@ -120,8 +121,8 @@ pub fn slice(plan: &Plan, record: &RunRecord, rows: &[Row], network: f64) -> Str
     let grew = record.memory.peak_bytes.zip(record.memory.before_bytes).map(|(a, b)| a - b);
     let step = Seconds::new(record.median_seconds().unwrap_or(f64::NAN));
     format!(
-        "{}\nstep {step} here by the clock; {} of it the priced network. The process grew by {}; in 32 bit, \
-         which is what processors compute in\n",
+        "{}\nstep {step} here by the clock; {} of it the priced network. The process grew by {}; in \
+         32 bit, which is what processors compute in\n",
         table.text(100),
         percent(network),
         grew.map_or("an unknown amount".to_string(), |b| Bytes::new(b.max(0.0)).to_string()),
@@ -132,8 +133,8 @@ pub fn slice(plan: &Plan, record: &RunRecord, rows: &[Row], network: f64) -> Str
 pub fn json(plan: &Plan, outcome: &Outcome, predicted: Seconds) -> String {
     let step = |s: &StepReport| {
         json!({
-            "step": s.step, "sequences": s.sequences, "loss": s.loss, "norm": s.norm, "rate": s.rate,
-            "seconds": s.time.as_secs_f64(),
+            "step": s.step, "sequences": s.sequences, "loss": s.loss, "norm": s.norm,
+            "rate": s.rate, "seconds": s.time.as_secs_f64(),
         })
     };
     json::document(&json!({

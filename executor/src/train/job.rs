@@ -141,8 +141,8 @@ impl Job {
         self.program.micro_batches / self.program.time_chunks.max(1)
     }
 
-    /// Micro-batches of sequences per replica that a step runs: fewer than there are while the batch
-    /// grows.
+    /// Micro-batches of sequences per replica that a step runs: fewer than there are while the
+    /// batch grows.
     #[must_use]
     pub fn batches_at(&self, step: u64) -> u32 {
         let all = self.batches_per_replica();
