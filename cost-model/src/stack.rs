@@ -189,9 +189,8 @@ pub struct CollectiveStack {
     pub bucket: Sourced<Bytes>,
     /// Time that each bucket holds computation up, per doubling of the nodes that sum it.
     pub bucket_wait: Sourced<Seconds>,
-    /// Whether rings across nodes run through all ranks, as before trees and reductions inside
-    /// nodes.
-    pub flat_rings: Sourced<bool>,
+    /// Whether the library knows no trees between nodes.
+    pub rings_only: Sourced<bool>,
     /// Fixed time of a ring across nodes.
     pub ring_base: Sourced<Seconds>,
     /// Time that every node of a ring adds besides the hops of its links: threads of the library
