@@ -69,8 +69,8 @@ pub enum CheckpointError {
     },
     /// Its batch grew in another way, so that sequences were elsewhere in the text.
     #[error(
-        "the checkpoint is of a run {}; going on exactly needs the same: start {}",
-        ramp_words(*theirs), ramp_flags(*theirs)
+        "the checkpoint is of a run {}, where sequences are at other places of the text",
+        ramp_words(*theirs)
     )]
     OtherRamp {
         /// What was asked for.
@@ -92,13 +92,6 @@ pub enum CheckpointError {
 
 fn ramp_words(ramp: Option<BatchRamp>) -> String {
     ramp.map_or("with the whole batch from the start".into(), |r| format!("whose batch grew: {r}"))
-}
-
-fn ramp_flags(ramp: Option<BatchRamp>) -> String {
-    match ramp {
-        Some(BatchRamp { from, steps, .. }) => format!("from {from} over {steps} steps"),
-        None => "without a growing batch".into(),
-    }
 }
 
 /// `from:to:steps`.

@@ -14,7 +14,7 @@ pub enum Combination {
     TiedShards,
     /// Positions on several ranks, and a number of them that does not divide.
     UnevenPositions,
-    /// Positions on several ranks, and cached positions.
+    /// Context parallelism, and cached positions.
     SplitMemory,
     /// Context parallelism, and a mixture of experts.
     SplitExperts,
@@ -31,7 +31,7 @@ impl Combination {
         match self {
             Self::TiedShards => "ZeRO 3 with a table that input and output of one rank share",
             Self::UnevenPositions => "positions over ranks that do not divide them",
-            Self::SplitMemory => "sequence or context parallelism with cached positions",
+            Self::SplitMemory => "context parallelism with cached positions",
             Self::SplitExperts => "context parallelism with a mixture of experts",
             Self::TablePieces => "a token table in pieces on several stages",
             Self::ApartExperts => "expert parallelism with replicas that train apart",
@@ -73,7 +73,7 @@ fn has(request: &Request<'_>, c: &Configuration, combination: Combination) -> bo
             request.pins.zero == Some(Zero::Parameters) && ends_share(request, c)
         }
         Combination::UnevenPositions => !request.sequence().is_multiple_of(apart.max(1)),
-        Combination::SplitMemory => apart > 1 && transformer(|t| t.memory_length > 0),
+        Combination::SplitMemory => d.cp > 1 && transformer(|t| t.memory_length > 0),
         Combination::SplitExperts => d.cp > 1 && transformer(|t| t.experts.is_some()),
         Combination::TablePieces => c.pieces > 1,
         Combination::ApartExperts => request.pins.local_steps.is_some() && d.ep > 1,

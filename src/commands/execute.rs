@@ -21,7 +21,7 @@ use crate::record::{self, Before};
 use crate::render::execute;
 use crate::settings::Settings;
 use cost_model::events::Fold;
-use executor::checkpoint::Checkpoint;
+use executor::checkpoint::{Checkpoint, CheckpointError};
 use executor::data::{Batches, Source, Tokens, Vocabulary};
 use executor::optimizer::{BatchRamp, LossScale, Rule, Schedule};
 use executor::train::{Job, Outcome, Recipe, RunError, StepReport, run_threads};
@@ -305,6 +305,10 @@ fn train(
 fn broken(error: RunError) -> Failure {
     let failure = Failure::new(Exit::Failed, error.to_string());
     match error {
+        RunError::Checkpoint(CheckpointError::OtherRamp { theirs: Some(ramp), .. }) => {
+            let BatchRamp { from, steps, .. } = ramp;
+            failure.hint(format!("take --ramp-from {from} --ramp-steps {steps}"))
+        }
         RunError::Checkpoint(_) => {
             failure.hint("--resume takes a state of the same model, written by --save")
         }

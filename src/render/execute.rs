@@ -146,11 +146,13 @@ pub fn json(plan: &Plan, outcome: &Outcome, predicted: Seconds) -> String {
     }))
 }
 
-/// The first step also touches memory for the first time: where there are others, it is left out.
+/// Of the largest batch, which plans predict. The first step also touches memory for the first
+/// time: where there are others, it is left out.
 fn median(outcome: &Outcome) -> Seconds {
     let skip = usize::from(outcome.steps.len() > 1);
-    let mut times: Vec<f64> =
-        outcome.steps.iter().skip(skip).map(|s| s.time.as_secs_f64()).collect();
+    let most = outcome.steps.iter().map(|s| s.sequences).max();
+    let counted = outcome.steps.iter().skip(skip).filter(|s| Some(s.sequences) == most);
+    let mut times: Vec<f64> = counted.map(|s| s.time.as_secs_f64()).collect();
     times.sort_by(f64::total_cmp);
     Seconds::new(times.get(times.len() / 2).copied().unwrap_or(f64::NAN))
 }

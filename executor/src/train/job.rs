@@ -215,8 +215,8 @@ fn check_positions(model: &Model, d: &Decision, apart: u64) -> Result<(), Unsupp
         let what = "positions of a recurrent model on several ranks";
         return if apart > 1 { refuse(what, "plan with --cp 1, without SP") } else { Ok(()) };
     };
-    if t.memory_length > 0 && apart > 1 {
-        return refuse("cached positions on several ranks", "plan with --cp 1, without SP");
+    if t.memory_length > 0 && d.degrees.cp > 1 {
+        return refuse("cached positions with context parallelism", "plan with --cp 1");
     }
     if t.experts.is_some() && d.degrees.cp > 1 {
         return refuse("a mixture of experts with context parallelism", "plan with --cp 1");

@@ -254,7 +254,7 @@ fn same_within_tolerance(name: &str, plan: &Plan) {
 #[test]
 fn sequence_parallel_trains_the_same() {
     let plan = Plan { tp: 2, sequence_parallel: true, recompute: true, ..Plan::default() };
-    for name in ["gpt", "llama", "bert", "experts"] {
+    for name in ["gpt", "llama", "bert", "experts", "txl"] {
         same_within_tolerance(name, &plan);
         same_within_tolerance(name, &Plan { dp: 2, zero: 2, ..plan });
         same_within_tolerance(name, &Plan { pp: 2, micro_batches: 2, ..plan });

@@ -42,7 +42,7 @@ fn legal(name: &str, mut plan: Plan) -> Plan {
     if !matches!(name, "gpt" | "llama" | "bert") {
         plan.cp = 1;
     }
-    if !matches!(name, "gpt" | "llama" | "bert" | "experts") || plan.tp == 1 {
+    if !matches!(name, "gpt" | "llama" | "bert" | "experts" | "txl") || plan.tp == 1 {
         plan.sequence_parallel = false;
     }
     if plan.pp == 1 || plan.time_chunks > 1 {

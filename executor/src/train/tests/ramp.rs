@@ -66,7 +66,7 @@ fn a_growing_batch_goes_on() {
         close(&state(end), &state(whole), name);
         let fixed = super::job(&plan, name);
         let error = run_threads(&fixed, 4, Some(&half), &quiet).unwrap_err().to_string();
-        assert!(error.contains("start from 4 over 3 steps"), "{error}");
+        assert!(error.contains("batch grew: 4 to 12 sequences over 3 steps"), "{error}");
     }
 }
 
