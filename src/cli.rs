@@ -13,7 +13,7 @@ mod usage;
 pub mod values;
 
 pub use accuracy::AccuracyArgs;
-pub use execute::{ExecuteArgs, RankKind};
+pub use execute::{ExecuteArgs, RankKind, RateShape};
 pub use global::{Format, Global};
 pub use gpus::{Gpus, GpusError};
 pub use pins::{Choice, read as read_pins};
