@@ -41,6 +41,9 @@ pub struct SendTimes {
     pub whole: Seconds,
     /// The part that blocks sender and receiver in an interleaved schedule.
     pub blocking: Seconds,
+    /// What the pass before it takes longer, where the thread that computes also sends. Nothing is
+    /// left to wait for then.
+    pub sender: Seconds,
 }
 
 impl<'a> Inner<'a> {
@@ -50,7 +53,7 @@ impl<'a> Inner<'a> {
         let mesh = mesh_of(request, c.degrees);
         // Replicas that train apart have nobody to share states or exchange rows with.
         let apart = request.pins.local_steps.is_some();
-        let all = settings(request, if apart { 1 } else { mesh.replica_group().size });
+        let all = settings(request, &c, if apart { 1 } else { mesh.replica_group().size });
         let sync = Sync::new(request, c, all, kinds);
         let most_saved = kinds.iter().flat_map(|kind| &kind.levels).map(|level| level.saved);
         let most_saved = most_saved.fold(Bytes::ZERO, Bytes::max);
@@ -96,7 +99,7 @@ impl<'a> Inner<'a> {
     /// Once-per-step costs under one setting.
     #[must_use]
     pub fn one_setting(&self, setting: usize) -> OneSetting<'_> {
-        OneSetting { sync: &self.sync, setting }
+        OneSetting { sync: &self.sync, setting, sender: self.send.sender }
     }
 
     /// The chain of layers.
@@ -117,9 +120,15 @@ pub struct OneSetting<'a> {
     sync: &'a Sync<'a>,
     /// The setting.
     pub setting: usize,
+    /// What a message takes of its sender's time.
+    sender: Seconds,
 }
 
 impl SyncModel for OneSetting<'_> {
+    fn sender(&self) -> Seconds {
+        self.sender
+    }
+
     fn settings(&self) -> usize {
         1
     }
@@ -134,7 +143,8 @@ impl SyncModel for OneSetting<'_> {
 fn send(request: &Request<'_>, c: &Configuration, mesh: &Mesh, kinds: &PricedKinds) -> SendTimes {
     let d = c.degrees;
     if d.pp == 1 {
-        return SendTimes { whole: Seconds::ZERO, blocking: Seconds::ZERO };
+        let none = Seconds::ZERO;
+        return SendTimes { whole: none, blocking: none, sender: none };
     }
     // What the head puts out stays where it is: nothing follows it.
     let sends = |run: &&Run| request.model.kinds[run.kind].role != LayerRole::Head;
@@ -149,8 +159,11 @@ fn send(request: &Request<'_>, c: &Configuration, mesh: &Mesh, kinds: &PricedKin
         let gather = Collective { op: CollectiveOp::AllGather, bytes: all, group };
         whole += price(&Work::Collective(gather), request.profile).value;
     }
+    if request.one_thread {
+        return SendTimes { whole: Seconds::ZERO, blocking: Seconds::ZERO, sender: whole };
+    }
     let blocking = whole * (1.0 - request.profile.stack().overlap.send.value);
-    SendTimes { whole, blocking }
+    SendTimes { whole, blocking, sender: Seconds::ZERO }
 }
 
 struct PassBuilder<'a> {

@@ -92,7 +92,7 @@ fn program(
 }
 
 /// The plan of the file, whether or not it is the best one of today.
-fn planned_again(request: &Request<'_>, plan: &Plan) -> Result<Planned, Failure> {
+pub fn planned_again(request: &Request<'_>, plan: &Plan) -> Result<Planned, Failure> {
     let wrong = |why: String| {
         Failure::new(Exit::InvalidInput, format!("plan {} does not fit its inputs: {why}", plan.id))
             .hint("`meshwright validate` checks every number of it")

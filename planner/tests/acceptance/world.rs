@@ -134,6 +134,8 @@ impl World {
             global_sequences,
             corpus: self.corpus.as_ref(),
             pins,
+            one_thread: false,
+            refuses: &[],
             max_memory: MAX_MEMORY,
             backend: Backend::Microlp,
             effort: planner::request::Effort::Proof,
