@@ -4,7 +4,7 @@ use super::pen::{Pen, Target, below, first, row};
 use super::words::{gib, grouped, padded, percent_of, size, time};
 use crate::model::Model;
 use crate::strips::Strip;
-use crate::theme::{PARTS, Role};
+use crate::theme::{Role, glyph};
 use plan::report::{Report, StageMemory};
 use plan::timeline::MemoryPoint;
 use ratatui::layout::Rect;
@@ -52,8 +52,8 @@ fn stages(model: &Model, report: &Report, area: Rect, pen: &mut Pen<'_>) {
     x = pen.text((x, head.y), 8, Role::Dim, "stage  ");
     let names = report.memory.stages.first().map_or(&[][..], |s| &s.parts);
     for at in &parts {
-        let glyph = PARTS[at % PARTS.len()];
-        x = pen.text((x, head.y), 1, Role::Part(*at as u8), glyph);
+        let place = u8::try_from(*at).unwrap_or(0);
+        x = pen.text((x, head.y), 1, Role::Part(place), glyph(place));
         x = pen.text((x, head.y), 11, Role::Dim, &padded(&names[*at].id, 10, true));
     }
     pen.text((x, head.y), 30, Role::Dim, "     total  headroom");

@@ -6,7 +6,7 @@ use super::words::{cut, gib, grouped, padded, signed, size, time, wrap};
 use crate::candidates::short;
 use crate::keymap::Action;
 use crate::model::{Model, largest};
-use crate::theme::Role;
+use crate::theme::{Role, glyph};
 use plan::report::{Report, TimePart};
 use plan::units::{count, percent};
 use ratatui::layout::Rect;
@@ -220,29 +220,24 @@ fn memory(report: &Report, at: Option<usize>, area: Rect, pen: &mut Pen<'_>) {
     legend(report, area, pen);
 }
 
-/// What the parts of the fullest stage are.
+/// What the parts of the fullest stage are, in the last two rows.
 fn legend(report: &Report, area: Rect, pen: &mut Pen<'_>) {
-    let fullest =
-        report.memory.stages.iter().max_by(|a, b| a.total_bytes.total_cmp(&b.total_bytes));
+    let stages = report.memory.stages.iter();
+    let fullest = stages.max_by(|a, b| a.total_bytes.total_cmp(&b.total_bytes));
     let parts = fullest.map_or(&[][..], |stage| &stage.parts);
     let shown = (0u8..).zip(parts).filter(|(_, part)| part.bytes > 0.0);
-    let mut line = row(area, usize::from(area.height.saturating_sub(2)));
-    let mut x = line.x + 1;
-    for (place, part) in shown {
-        let glyph = crate::theme::PARTS[usize::from(place) % crate::theme::PARTS.len()];
-        let text = format!(" {} {}  ", part.id, gib(part.bytes));
-        let width = u16::try_from(text.chars().count() + 1).unwrap_or(0);
-        if x + width > line.right() {
-            line = row(area, usize::from(area.height.saturating_sub(1)));
-            if x == line.x + 1 || line.y == area.y {
-                return;
-            }
-            x = line.x + 1;
+    let mut place = usize::from(area.height.saturating_sub(2));
+    let mut x = area.x + 1;
+    for (part, text) in shown.map(|(place, p)| (place, format!(" {} {}  ", p.id, gib(p.bytes)))) {
+        let width = u16::try_from(text.chars().count() - 1).unwrap_or(0);
+        if x + width > area.right() {
+            (place, x) = (place + 1, area.x + 1);
         }
-        if x + width > line.right() {
+        let line = row(area, place);
+        if line.height == 0 || x + width > area.right() {
             return;
         }
-        let end = pen.text((x, line.y), line.right() - x, Role::Part(place), glyph);
+        let end = pen.text((x, line.y), 1, Role::Part(part), glyph(part));
         x = pen.text((end, line.y), line.right() - end, Role::Dim, &text);
     }
 }
