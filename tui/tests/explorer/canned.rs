@@ -84,7 +84,8 @@ impl Canned {
             }
             Effect::Copy(ask) => vec![Some(Message::Copied(ask.flags().join(" ")))],
             Effect::Execute(_) => {
-                let steps = steps().into_iter().map(|s| Some(Message::Run(RunEvent::Step(s))));
+                let steps =
+                    steps(&self.report).into_iter().map(|s| Some(Message::Run(RunEvent::Step(s))));
                 steps.chain([Some(Message::Run(RunEvent::Ended(Ok(()))))]).collect()
             }
         }
@@ -223,12 +224,12 @@ fn why_not(report: &Report) -> WhyNot {
 }
 
 /// Steps of a run whose loss falls.
-pub fn steps() -> Vec<StepRecord> {
+pub fn steps(report: &Report) -> Vec<StepRecord> {
     let step = |step: u64| StepRecord {
         step,
         loss: 5.5 / (1.0 + step as f64 * 0.1),
         norm: (step != 3).then_some(1.0 + (step % 3) as f64 * 0.2),
-        seconds: if step == 0 { 3.0 } else { 1.0 + (step % 4) as f64 * 0.05 },
+        seconds: report.step.value * if step == 0 { 3.0 } else { 1.0 + (step % 4) as f64 * 0.05 },
     };
     (0..20).map(step).collect()
 }
@@ -256,7 +257,7 @@ pub fn measured(canned: &Canned) -> Measured {
         provenance,
         plan,
         mode: plan::record::RecordMode::Off,
-        steps: steps(),
+        steps: steps(&canned.report),
         actions: Vec::new(),
         memory: MemoryRecord { arena_bytes: GIB, before_bytes: None, peak_bytes: Some(2.0 * GIB) },
         traffic: Vec::new(),
