@@ -14,7 +14,7 @@ mod usage;
 pub mod values;
 
 pub use accuracy::AccuracyArgs;
-pub use execute::{ExecuteArgs, RankKind};
+pub use execute::{ExecuteArgs, RankKind, RateShape};
 pub use explore::ExploreArgs;
 pub use global::{Format, Global};
 pub use gpus::{Gpus, GpusError};

@@ -6,15 +6,17 @@ pub mod calibrated;
 mod processor;
 mod recognise;
 
-pub use processor::{STACK, cluster as processor_cluster};
+pub use processor::{REFUSES, STACK, cluster as processor_cluster};
 pub use recognise::device_name;
 
 use crate::catalog::{Catalog, Kind};
 use crate::diagnostics::Failure;
 use crate::exit::Exit;
+use cost_model::Stack;
 use executor::machine::{Gpu, GpuLink, GpuProbe, Machine};
 use plan::estimate::{Grade, Sourced};
 use plan::machine::{Cluster, Device, Link, NodeGroup};
+use planner::combinations::Combination;
 
 /// The cluster that this machine is.
 ///
@@ -43,6 +45,15 @@ pub fn shared(cluster: &mut Cluster, ranks: u32) {
         group.devices_per_node = ranks;
         let word = if cores == 1 { "core" } else { "cores" };
         cluster.label = format!("this machine, {ranks} ranks on {cores} {word}");
+    }
+}
+
+/// What the software of a machine does not run together.
+#[must_use]
+pub fn refuses(cluster: &Cluster, stack: &Stack) -> &'static [Combination] {
+    match calibrated::is_of_cores(cluster) || stack.name == STACK {
+        true => &REFUSES,
+        false => &[],
     }
 }
 

@@ -145,10 +145,14 @@ impl Question {
         let mut spec = read.spec;
         override_training(&mut spec, flags);
         let profile = profile(&read.cluster, &read.stack)?;
+        let model = build(&spec)?;
+        if !local::refuses(&read.cluster, &read.stack).is_empty() {
+            runs_on_cores(&model)?;
+        }
         let search = &flags.search;
         let reserve = Reserve::of(&names.stack.name);
         Ok(Self {
-            model: build(&spec)?,
+            model,
             max_memory: max_memory(search, profile.memory(), reserve.as_ref())?,
             limit_from: reserve.filter(|_| search.max_memory.is_none()).map(|r| r.words),
             profile,
@@ -193,6 +197,8 @@ impl Question {
             global_sequences,
             corpus: self.corpus.as_ref(),
             pins: self.pins,
+            one_thread: !local::refuses(&self.cluster, &self.stack).is_empty(),
+            refuses: local::refuses(&self.cluster, &self.stack),
             max_memory: self.max_memory,
             backend: self.backend,
             effort: Effort::Proof,
@@ -320,6 +326,14 @@ pub fn cluster_name(spec: &ModelSpec, settings: &Settings) -> (String, String) {
 fn build(spec: &ModelSpec) -> Result<Model, Failure> {
     Model::build(spec)
         .map_err(|e| Failure::new(Exit::InvalidInput, format!("model {}: {e}", spec.name)))
+}
+
+/// Plans for cores are run by this program: there are none of models that it does not run.
+fn runs_on_cores(model: &Model) -> Result<(), Failure> {
+    executor::model::check(model, 1).map_err(|why| {
+        Failure::new(Exit::NoPlan, why.to_string())
+            .hint("--cluster names another machine, which other software runs on")
+    })
 }
 
 /// Constants of the cluster's devices. Plans are for nodes that are all alike.

@@ -4,6 +4,7 @@ mod samples;
 mod summary;
 
 pub use samples::{append, read_samples};
+pub use summary::charged;
 
 use crate::diagnostics::Failure;
 use crate::exit::Exit;

@@ -1,5 +1,8 @@
 //! The published schemas of what programs read.
 
+mod accuracy;
+
+use accuracy::accuracy;
 use plan::calibration::Calibration;
 use plan::document::Plan;
 use plan::record::{RunRecord, StepSamples};
@@ -13,6 +16,7 @@ pub type Schema = (&'static str, &'static str, fn() -> Value);
 
 /// All schemas, by name.
 pub const ALL: &[Schema] = &[
+    ("accuracy", "accuracy --json", accuracy),
     ("analysis", "explain --analyze run.json --json", analysis),
     ("answer", "plan --why-not … --json, explain --binds --json", answer),
     ("calibration", "calibrate --node, calibrate --from run.json", derived::<Calibration>),

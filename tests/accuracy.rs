@@ -1,5 +1,6 @@
 //! Predictions against published measurements: the lock, and tables that are wrong.
 
+use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -75,7 +76,37 @@ fn a_table_of_ones_own_is_scored() {
     assert_eq!(code, Some(0), "{errors}");
     assert!(out.contains("1/1"), "{out}");
     let (out, _, _) = said(&accuracy(&["--runs", &path, "--json"]));
-    assert!(out.contains("\"schema\": \"meshwright.accuracy/1\""), "{out}");
+    let document: Value = serde_json::from_str(&out).expect("a document");
+    assert_eq!(document["schema"], "meshwright.accuracy/1");
+    let schema = Command::new(BINARY).args(["help", "schemas", "accuracy"]).output().unwrap();
+    let schema: Value = serde_json::from_slice(&schema.stdout).expect("a schema");
+    assert_eq!(departures(&document, &schema, "document"), Vec::<String>::new());
+}
+
+/// Members that a schema requires and a document lacks, and members that the schema does not know.
+fn departures(value: &Value, schema: &Value, at: &str) -> Vec<String> {
+    if let Some(options) = schema["anyOf"].as_array() {
+        let known = options.iter().find(|s| s["type"] == "null" || !value.is_null());
+        let of = options.iter().find(|s| (s["type"] == "null") == value.is_null()).or(known);
+        return of.map_or_else(|| vec![at.to_string()], |s| departures(value, s, at));
+    }
+    match value {
+        Value::Array(items) => {
+            items.iter().flat_map(|item| departures(item, &schema["items"], at)).collect()
+        }
+        Value::Object(members) if schema.get("properties").is_some() => {
+            let properties = &schema["properties"];
+            let lacking = schema["required"].as_array().into_iter().flatten();
+            let lacking = lacking.filter_map(Value::as_str).filter(|k| !members.contains_key(*k));
+            let lacking = lacking.map(|key| format!("{at}: no `{key}`"));
+            let each = members.iter().flat_map(|(key, member)| match properties.get(key) {
+                Some(schema) => departures(member, schema, key),
+                None => vec![format!("{at}: `{key}` is not in the schema")],
+            });
+            lacking.chain(each).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 #[test]

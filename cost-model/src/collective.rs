@@ -7,14 +7,19 @@
 //!
 //! ```text
 //! node    = (a₀ + a₁·S/(S + S₁))·min(1, n/8 + ¼) + f·S/B        gather, scatter: 0.7a₀, 0.6a₁
-//! ring    = base + r·((n − k)·h_in + (k − 1)·h_out + k·q) + max(f·S/B, r·S·(k − 1)/k / (g·N))
-//! tree    = base + 2·((g − 1)·h_in + log₂k·h_out) + max(…)/0.8   all-reduce only
+//! ring    = base + r·((n − k)·h_in + (k − 1)·h_out + k·q) + max(f·S/B, f·S/(g·N))
+//! tree    = base + 2·((g − 1)·h_in + log₂k·h_out) + max(f·S/B, min(k/2, 2)·S/(g·N))/0.8
+//!                                                               all-reduce only
 //! all-to-all = base + S·(k − 1)/k / N + S/k · (g − 1)/g / (0.8B)
 //! dispatch = base + max(S·d(k)·(k − 1)/k / N, S·d(n)·(g − 1)/g / (0.8B)), d = travelling copies
 //! ```
 //!
-//! Intra- and inter-node traffic of a ring overlap (4 nodes of B200: 16.1 ms if so, 22.05
-//! measured, 26.25 if not). A group with one rank per node owns one rail. Groups that share a
+//! A ring runs through all ranks, so that a node's cards together carry what every link carries:
+//! 4.3 GB over 4 nodes of B200 would take 16.1 ms if sums were made inside of nodes first, 20.8 ms
+//! by this law, and took 22.05; gathers over 2 nodes of H100 move as many bytes per second through
+//! the cards as sums do by trees (184 against 193 GB/s) only if rings are flat. Each of two trees
+//! takes half of the bytes up and down again: a node of a pair sends S, of many nodes 2S. Traffic
+//! inside and between nodes overlaps. A group with one rank per node owns one rail. Groups that share a
 //! card must be told apart by the caller through the share in `N`. Not modelled: reduction in
 //! switches, collisions of flows, the choice among protocols below 32 KiB.
 //!
@@ -103,8 +108,7 @@ pub fn cost(collective: &Collective, profile: &Profile) -> Option<CollectiveCost
         _ => {}
     }
     let ring = ring(&shape, profile)?;
-    // The libraries that know flat rings only know no trees either.
-    if collective.op != CollectiveOp::AllReduce || profile.stack.collective.flat_rings.value {
+    if collective.op != CollectiveOp::AllReduce || profile.stack.collective.rings_only.value {
         return Some(ring);
     }
     let tree = tree::cost(&shape, &ring, profile);
@@ -165,7 +169,8 @@ pub fn travelling(copies: u32, places: f64) -> f64 {
     places * (1.0 - (1.0 - 1.0 / places).powf(copies)) / copies
 }
 
-/// Bytes that one rank's network card carries: `r·S·(k−1)/k / g`, for all-to-all `S·(k−1)/k`.
+/// Least bytes that one rank's network card carries, by whatever algorithm: `r·S·(k−1)/k / g`, for
+/// all-to-all `S·(k−1)/k`. Rings carry more.
 ///
 /// Checked by `wire_bytes_by_hand`.
 #[must_use]
@@ -188,7 +193,7 @@ pub(crate) struct Shape {
     pub(crate) per_node: f64,
     pub(crate) rounds: f64,
     pub(crate) bus_factor: f64,
-    /// Bytes through one network card.
+    /// Bytes of a ring through one network card.
     pub(crate) network: f64,
 }
 
@@ -200,15 +205,14 @@ impl Shape {
         let per_node = f64::from(collective.group.per_node());
         let rounds = if collective.op == CollectiveOp::AllReduce { 2.0 } else { 1.0 };
         let size = collective.bytes.get().max(0.0);
-        let network = rounds * size * (nodes - 1.0) / nodes / per_node;
         let bus_factor = rounds * (ranks - 1.0) / ranks;
+        let network = size * bus_factor / per_node;
         Self { op: collective.op, size, ranks, nodes, per_node, rounds, bus_factor, network }
     }
 }
 
-/// Rings over all rails: `base + r·((n−k)·h_in + (k−1)·h_out)`, both wires at the same time. A flat
-/// ring carries `r·S·(n − 1)/n` over every wire, between nodes too. Checked by
-/// `a_flat_ring_carries_all_between_nodes`.
+/// Rings over all rails: `base + r·((n−k)·h_in + (k−1)·h_out)`, both wires at the same time, each of
+/// which carries `f·S`. Checked by `a_ring_carries_all_between_nodes`.
 fn ring(shape: &Shape, profile: &Profile) -> Option<CollectiveCost> {
     let (intra, inter) = (profile.intra, profile.inter?);
     let base = Constant::from(&profile.stack.collective.ring_base, |t| t.get());
@@ -218,14 +222,11 @@ fn ring(shape: &Shape, profile: &Profile) -> Option<CollectiveCost> {
         + shape.nodes * node.value;
     let inside = if shape.per_node > 1.0 { shape.size * shape.bus_factor } else { 0.0 };
     let wire = intra.bandwidth_of(shape.per_node);
-    let flat = shape.size * shape.bus_factor / shape.per_node;
-    let is_flat = profile.stack.collective.flat_rings.value;
-    let network = if is_flat { flat } else { shape.network };
     Some(CollectiveCost {
         algorithm: Algorithm::Ring,
         latency: Seconds::new(base.value + shape.rounds * hops),
         intra: Seconds::new(inside / wire.value),
-        inter: Seconds::new(network / inter.bandwidth.value),
+        inter: Seconds::new(shape.network / inter.bandwidth.value),
         pipelined: true,
         grade: [intra.hop, inter.hop, node, wire, inter.bandwidth]
             .iter()

@@ -10,7 +10,7 @@ use plan::{Dtype, Grade, Sourced};
 use std::collections::BTreeMap;
 
 /// The shipped stack files.
-pub(crate) const FILES: [(&str, &str); 26] = [
+pub(crate) const FILES: [(&str, &str); 28] = [
     ("cudnn-rnn", include_str!("../../scenarios/profiles/cudnn-rnn.toml")),
     ("deepspeed-pipe", include_str!("../../scenarios/profiles/deepspeed-pipe.toml")),
     (
@@ -19,6 +19,7 @@ pub(crate) const FILES: [(&str, &str); 26] = [
     ),
     ("deepspeed-zero3", include_str!("../../scenarios/profiles/deepspeed-zero3.toml")),
     ("internevo", include_str!("../../scenarios/profiles/internevo.toml")),
+    ("jax-gpu", include_str!("../../scenarios/profiles/jax-gpu.toml")),
     ("jax-xla", include_str!("../../scenarios/profiles/jax-xla.toml")),
     ("llm-foundry", include_str!("../../scenarios/profiles/llm-foundry.toml")),
     ("llmq", include_str!("../../scenarios/profiles/llmq.toml")),
@@ -40,6 +41,7 @@ pub(crate) const FILES: [(&str, &str); 26] = [
     ("torchtitan-async", include_str!("../../scenarios/profiles/torchtitan-async.toml")),
     ("torchtitan-compile", include_str!("../../scenarios/profiles/torchtitan-compile.toml")),
     ("torchtitan-eager", include_str!("../../scenarios/profiles/torchtitan-eager.toml")),
+    ("transformers-eager", include_str!("../../scenarios/profiles/transformers-eager.toml")),
 ];
 
 pub(crate) fn shipped(name: &str) -> Stack {

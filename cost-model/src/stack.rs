@@ -189,9 +189,8 @@ pub struct CollectiveStack {
     pub bucket: Sourced<Bytes>,
     /// Time that each bucket holds computation up, per doubling of the nodes that sum it.
     pub bucket_wait: Sourced<Seconds>,
-    /// Whether rings across nodes run through all ranks, as before trees and reductions inside
-    /// nodes.
-    pub flat_rings: Sourced<bool>,
+    /// Whether the library knows no trees between nodes.
+    pub rings_only: Sourced<bool>,
     /// Fixed time of a ring across nodes.
     pub ring_base: Sourced<Seconds>,
     /// Time that every node of a ring adds besides the hops of its links: threads of the library
@@ -220,8 +219,10 @@ pub struct CollectiveStack {
 /// How much communication hides behind computation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OverlapStack {
-    /// Hidden part of tensor-parallel communication, forward.
+    /// Hidden part of tensor-parallel communication, forward, without sequence parallelism.
     pub tensor_forward: Sourced<f64>,
+    /// The same with sequence parallelism.
+    pub tensor_forward_sequence: Sourced<f64>,
     /// Hidden part of tensor-parallel communication, backward, without sequence parallelism.
     pub tensor_backward: Sourced<f64>,
     /// The same with sequence parallelism.

@@ -49,7 +49,7 @@ fn stack(name: &str) -> Stack {
 fn every_stack_resolves_on_every_cluster() {
     let mut resolved = 0;
     let stacks: Vec<Stack> = names("profiles").iter().map(|name| stack(name)).collect();
-    assert_eq!(stacks.len(), 27);
+    assert_eq!(stacks.len(), 29);
     for cluster in clusters() {
         for group in &cluster.groups {
             for stack in &stacks {

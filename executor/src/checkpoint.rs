@@ -3,7 +3,7 @@
 //! either the old one or the new one, never half of one.
 
 use crate::float::Float;
-use crate::optimizer::LossScale;
+use crate::optimizer::{BatchRamp, LossScale};
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -34,6 +34,8 @@ pub struct Checkpoint {
     pub seed: u64,
     /// Loss scale and how long it has been calm.
     pub scale: Option<LossScale>,
+    /// How the batch grew, where it did.
+    pub ramp: Option<BatchRamp>,
     /// Parameters by name; optimizer state as `slot/name`; carries as `carry/…`.
     pub tensors: BTreeMap<String, Tensor>,
 }
@@ -65,6 +67,17 @@ pub enum CheckpointError {
         /// Model of the checkpoint.
         theirs: String,
     },
+    /// Its batch grew in another way, so that sequences were elsewhere in the text.
+    #[error(
+        "the checkpoint is of a run {}, where sequences are at other places of the text",
+        ramp_words(*theirs)
+    )]
+    OtherRamp {
+        /// What was asked for.
+        ours: Option<BatchRamp>,
+        /// Of the checkpoint.
+        theirs: Option<BatchRamp>,
+    },
     /// A tensor is missing or has another shape.
     #[error("the checkpoint has {found} for {name}; the model needs {needed}")]
     Tensor {
@@ -77,11 +90,25 @@ pub enum CheckpointError {
     },
 }
 
+fn ramp_words(ramp: Option<BatchRamp>) -> String {
+    ramp.map_or("with the whole batch from the start".into(), |r| format!("whose batch grew: {r}"))
+}
+
+/// `from:to:steps`.
+fn ramp_of(text: &str) -> Option<BatchRamp> {
+    let numbers: Option<Vec<u64>> = text.split(':').map(|n| n.parse().ok()).collect();
+    match numbers.as_deref() {
+        Some(&[from, to, steps]) => Some(BatchRamp { from, to, steps }),
+        _ => None,
+    }
+}
+
 const SCHEMA: &str = "meshwright.checkpoint/1";
 
 impl Checkpoint {
     fn metadata(&self) -> HashMap<String, String> {
         let scale = self.scale.unwrap_or(LossScale::NONE);
+        let ramp = self.ramp.map(|r| ("ramp", format!("{}:{}:{}", r.from, r.to, r.steps)));
         let entries = [
             ("schema", SCHEMA.to_string()),
             ("model", self.model.clone()),
@@ -92,7 +119,7 @@ impl Checkpoint {
             ("calm_steps", scale.calm.to_string()),
             ("patience", scale.patience.to_string()),
         ];
-        entries.into_iter().map(|(key, value)| (key.to_string(), value)).collect()
+        entries.into_iter().chain(ramp).map(|(key, value)| (key.to_string(), value)).collect()
     }
 
     /// Writes it to `path`; whatever was there before stays whole until the new one is.
@@ -162,6 +189,10 @@ impl Checkpoint {
         };
         let scale = entries.get("loss_scale").and_then(|value| value.parse().ok());
         let scale = scale.ok_or_else(|| format("loss_scale is missing".into()))?;
+        let grown = |text: &String| {
+            ramp_of(text).ok_or_else(|| format(format!("`{text}` is no growing batch")))
+        };
+        let ramp = entries.get("ramp").map(grown).transpose()?;
         let mut tensors = BTreeMap::new();
         let file = SafeTensors::deserialize(&bytes).map_err(|e| format(e.to_string()))?;
         for (name, view) in file.tensors() {
@@ -182,6 +213,7 @@ impl Checkpoint {
                 calm: number("calm_steps")?,
                 patience: number("patience")?,
             }),
+            ramp,
             tensors,
         })
     }
@@ -213,6 +245,7 @@ mod tests {
             updates: 11,
             seed: 7,
             scale: Some(LossScale { scale: 65_536.0, calm: 3, patience: 2000 }),
+            ramp: Some(BatchRamp { from: 2, to: 8, steps: 30 }),
             tensors: BTreeMap::from([("layers.0.w".into(), tensor)]),
         }
     }

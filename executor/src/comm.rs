@@ -69,6 +69,8 @@ pub struct Ledger {
     pub sent: u64,
     /// Calls.
     pub calls: u64,
+    /// What a pretended network charged for them; nothing where there is none.
+    pub network: Duration,
 }
 
 /// A group of ranks, seen from one of them. Members are counted from 0 inside the group.

@@ -5,12 +5,15 @@
 //! next. A micro-batch depends on step and sequence numbers alone, never on how many ranks there
 //! are; the number of the step is all that has to be remembered to go on.
 
+mod stream;
 mod vocabulary;
 
+pub use stream::Stream;
 pub use vocabulary::{Tokens, Vocabulary, VocabularyError};
 
 use crate::model::MicroBatch;
 use crate::ops::sampled::Sample;
+use crate::optimizer::BatchRamp;
 use crate::random::Random;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -60,6 +63,8 @@ pub enum Source {
     Memory(Arc<Vec<u32>>),
     /// Bytes of a file, read as they are needed.
     File(Arc<Mutex<File>>, u64),
+    /// Characters or words of a file, read as they are needed.
+    Text(Arc<Stream>),
 }
 
 impl Source {
@@ -73,12 +78,22 @@ impl Source {
         Ok(Self::File(Arc::new(Mutex::new(file)), len))
     }
 
+    /// The characters or words of a file as tokens, without holding it: it is read once to count
+    /// them, and then where they are needed.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is no text.
+    pub fn text_of(path: &Path, tokens: Tokens, vocab: u64) -> Result<Self, DataError> {
+        Stream::open(path, tokens, vocab, stream::SIZES).map(|text| Self::Text(Arc::new(text)))
+    }
+
     /// How many tokens there are.
     #[must_use]
     pub fn tokens(&self) -> u64 {
         match self {
             Self::Memory(tokens) => tokens.len() as u64,
             Self::File(_, len) => *len,
+            Self::Text(text) => text.tokens(),
         }
     }
 
@@ -88,6 +103,7 @@ impl Source {
         match self {
             Self::Memory(tokens) => tokens.iter().copied().max().unwrap_or(0),
             Self::File(..) => 255,
+            Self::Text(text) => (text.vocabulary().size() as u32).saturating_sub(1),
         }
     }
 
@@ -105,6 +121,7 @@ impl Source {
                 file.read_exact(&mut bytes)?;
                 Ok(bytes.into_iter().map(u32::from).collect())
             }
+            Self::Text(text) => text.read(at, count).map_err(io::Error::other),
         }
     }
 }
@@ -138,6 +155,8 @@ pub struct Batches {
     pub sampled: Option<(u64, u64)>,
     /// Whether rows are ordered by time first.
     pub in_time: bool,
+    /// How the batch grows; a sequence begins to read its part of the text when it joins.
+    pub ramp: Option<BatchRamp>,
     seed: u64,
 }
 
@@ -171,8 +190,8 @@ impl Batches {
         if tokens < needed || sequences == 0 || length == 0 {
             return Err(DataError::Short { tokens, sequences, length, needed });
         }
-        let (objective, sampled, in_time) = (Objective::Next, None, false);
-        Ok(Self { source, sequences, length, objective, sampled, in_time, seed })
+        let (objective, sampled, in_time, ramp) = (Objective::Next, None, false, None);
+        Ok(Self { source, sequences, length, objective, sampled, in_time, ramp, seed })
     }
 
     /// The text.
@@ -200,7 +219,8 @@ impl Batches {
     /// First token of a sequence at a step.
     fn start(&self, step: u64, sequence: u64) -> u64 {
         let lane = sequence * (self.source.tokens() / self.sequences);
-        lane + step % self.steps_per_epoch() * self.length as u64
+        let begins = self.ramp.map_or(0, |ramp| ramp.begins(sequence));
+        lane + step.saturating_sub(begins) % self.steps_per_epoch() * self.length as u64
     }
 
     /// Positions of a sequence that are predicted.
@@ -213,10 +233,16 @@ impl Batches {
         }
     }
 
+    /// Sequences of a step: while the batch grows, those up to this number.
+    #[must_use]
+    pub fn at(&self, step: u64) -> u64 {
+        self.ramp.map_or(self.sequences, |ramp| ramp.at(step))
+    }
+
     /// The share of one prediction in the mean over a step.
     #[must_use]
-    pub fn per_prediction(&self) -> f64 {
-        1.0 / (self.sequences * self.predictions() as u64) as f64
+    pub fn per_prediction(&self, step: u64) -> f64 {
+        1.0 / (self.at(step) * self.predictions() as u64) as f64
     }
 
     /// The micro-batch of a slice.
@@ -238,7 +264,7 @@ impl Batches {
         if let Objective::Hidden { mask, .. } = self.objective {
             self.hide(&mut batch, slice, mask);
         }
-        batch.scale = slice.loss_scale * self.per_prediction();
+        batch.scale = slice.loss_scale * self.per_prediction(slice.step);
         batch.sample = self.sampled.map(|(vocab, count)| {
             let draw = Random::new(self.seed, "sampled words").at(slice.step).at(slice.draw);
             let mut numbers = 0..;
@@ -294,6 +320,18 @@ mod tests {
         let again = batches.micro_batch(&slice(4, 0..2)).unwrap();
         assert_eq!(again, first);
         assert_eq!(first.scale, 1.0 / 6.0);
+    }
+
+    /// Of 2 lanes of 13 tokens the second joins at step 2, and starts at its beginning.
+    #[test]
+    fn lanes_that_join_late_miss_nothing() {
+        let mut batches = Batches::new(counting(26), 2, 3, 0).unwrap();
+        batches.ramp = Some(BatchRamp { from: 1, to: 2, steps: 4 });
+        assert_eq!([0, 1, 2, 9].map(|step| batches.at(step)), [1, 1, 2, 2]);
+        let second = batches.micro_batch(&slice(1, 0..1)).unwrap();
+        assert_eq!((second.inputs, second.scale), (vec![3, 4, 5], 1.0 / 3.0));
+        let third = batches.micro_batch(&slice(2, 0..2)).unwrap();
+        assert_eq!((third.inputs, third.scale), (vec![6, 7, 8, 13, 14, 15], 1.0 / 6.0));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The planner's front door: a question in, an answer out.
 
+use crate::combinations::Combination;
 use crate::evaluate::{Detail, detail};
 use crate::inner::Inner;
 use crate::prices::{PriceBook, Split, Unpriced};
@@ -7,7 +8,7 @@ use crate::request::{Objective, Pins, Request};
 use crate::search::{Found, search};
 use crate::setting::applies;
 use crate::solution::Solution;
-use crate::space::{MAX_SEQUENCES, configurations, meshes};
+use crate::space::{MAX_SEQUENCES, configurations, meshes, refusals};
 use cost_model::ProfileError;
 use cost_model::memory::Zero;
 use plan::document::Certificate;
@@ -105,6 +106,14 @@ pub enum Impossible {
         stack: String,
         /// What it runs.
         runs: Vec<ScheduleKind>,
+    },
+    /// The stack does not run what is pinned together.
+    #[error("the stack {stack} does not run {}", all_words(combinations))]
+    Combination {
+        /// The stack.
+        stack: String,
+        /// What it does not run together.
+        combinations: Vec<Combination>,
     },
     /// Replicas that train apart share nothing.
     #[error(
@@ -219,6 +228,11 @@ fn list_words(schedules: &[ScheduleKind]) -> String {
     words.join(", ")
 }
 
+fn all_words(combinations: &[Combination]) -> String {
+    let words: Vec<&str> = combinations.iter().map(|one| one.words()).collect();
+    words.join(", nor ")
+}
+
 fn list_each(global: u64, replicas: &[u32]) -> String {
     let each: Vec<u64> = replicas.iter().map(|dp| global / u64::from(*dp)).collect();
     list(&each)
@@ -231,6 +245,13 @@ fn shared_by_local_steps(pins: &Pins) -> Option<Impossible> {
     let cp = pins.cp.filter(|&cp| cp > 1);
     let shared = Pins { zero, cp, ..Pins::default() }.flags();
     (!shared.is_empty()).then_some(Impossible::LocalSteps { pins: shared })
+}
+
+/// What the stack refuses, where everything else is refused by the pins.
+fn refused(request: &Request<'_>) -> Option<Impossible> {
+    let combinations: Vec<Combination> = refusals(request).into_iter().collect();
+    let stack = request.profile.stack().name.clone();
+    (!combinations.is_empty()).then_some(Impossible::Combination { stack, combinations })
 }
 
 /// Questions that have no plan whatever the memory.
@@ -265,6 +286,9 @@ fn impossible(request: &Request<'_>) -> Option<Impossible> {
         return Some(Impossible::Pins { gpus: request.gpus, pins: request.pins.flags() });
     }
     if configurations(request).is_empty() {
+        if let Some(why) = refused(request) {
+            return Some(why);
+        }
         let replicas = all.iter().map(|d| d.dp).max().unwrap_or(request.gpus);
         let divides = all.iter().any(|d| global.is_multiple_of(u64::from(d.dp)));
         let micro = request.pins.micro_sequences.filter(|_| {

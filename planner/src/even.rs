@@ -333,14 +333,21 @@ pub(crate) fn rank_counts(stages: &[StageUse], rank: u32) -> Vec<u32> {
 /// Times of all virtual stages. The tail of a rank follows the stage of its last pass.
 pub(crate) fn times(inner: &Inner<'_>, stages: &[StageUse], last: &[u32], setting: usize) -> Times {
     let blocking = blocking(inner);
+    let sender = |one: &StageUse, other: Option<&StageUse>| match other {
+        Some(other) if other.rank != one.rank => inner.send.sender,
+        _ => Seconds::ZERO,
+    };
     let per_stage = stages.iter().zip(0u32..).map(|(stage, i)| {
         let rank = stage.rank as usize;
         let is_last = last.get(rank) == Some(&i);
         let counts = is_last.then(|| rank_counts(stages, stage.rank));
         let sync = counts.and_then(|counts| inner.sync.stage(rank, &counts, setting));
+        let next = stages.get(i as usize + 1);
+        let before = (i as usize).checked_sub(1).and_then(|before| stages.get(before));
+        let (down, up) = (sender(stage, next), sender(stage, before));
         StageTimes {
-            forward: sum(inner, stage, setting, |c| c.forward) + blocking,
-            backward: sum(inner, stage, setting, |c| c.backward) + blocking,
+            forward: sum(inner, stage, setting, |c| c.forward) + blocking + down,
+            backward: sum(inner, stage, setting, |c| c.backward) + blocking + up,
             weight: sum(inner, stage, setting, |c| c.weight),
             tail: sync.map_or(Seconds::ZERO, |s| s.tail),
         }

@@ -41,6 +41,9 @@ pub struct SendTimes {
     pub whole: Seconds,
     /// The part that blocks sender and receiver in an interleaved schedule.
     pub blocking: Seconds,
+    /// What the pass before it takes longer, where the thread that computes also sends. Nothing is
+    /// left to wait for then.
+    pub sender: Seconds,
 }
 
 impl<'a> Inner<'a> {
@@ -50,7 +53,7 @@ impl<'a> Inner<'a> {
         let mesh = mesh_of(request, c.degrees);
         // Replicas that train apart have nobody to share states or exchange rows with.
         let apart = request.pins.local_steps.is_some();
-        let all = settings(request, if apart { 1 } else { mesh.replica_group().size });
+        let all = settings(request, &c, if apart { 1 } else { mesh.replica_group().size });
         let sync = Sync::new(request, c, all, kinds);
         let most_saved = kinds.iter().flat_map(|kind| &kind.levels).map(|level| level.saved);
         let most_saved = most_saved.fold(Bytes::ZERO, Bytes::max);
@@ -96,7 +99,7 @@ impl<'a> Inner<'a> {
     /// Once-per-step costs under one setting.
     #[must_use]
     pub fn one_setting(&self, setting: usize) -> OneSetting<'_> {
-        OneSetting { sync: &self.sync, setting }
+        OneSetting { sync: &self.sync, setting, sender: self.send.sender }
     }
 
     /// The chain of layers.
@@ -117,9 +120,15 @@ pub struct OneSetting<'a> {
     sync: &'a Sync<'a>,
     /// The setting.
     pub setting: usize,
+    /// What a message takes of its sender's time.
+    sender: Seconds,
 }
 
 impl SyncModel for OneSetting<'_> {
+    fn sender(&self) -> Seconds {
+        self.sender
+    }
+
     fn settings(&self) -> usize {
         1
     }
@@ -134,7 +143,8 @@ impl SyncModel for OneSetting<'_> {
 fn send(request: &Request<'_>, c: &Configuration, mesh: &Mesh, kinds: &PricedKinds) -> SendTimes {
     let d = c.degrees;
     if d.pp == 1 {
-        return SendTimes { whole: Seconds::ZERO, blocking: Seconds::ZERO };
+        let none = Seconds::ZERO;
+        return SendTimes { whole: none, blocking: none, sender: none };
     }
     // What the head puts out stays where it is: nothing follows it.
     let sends = |run: &&Run| request.model.kinds[run.kind].role != LayerRole::Head;
@@ -149,8 +159,11 @@ fn send(request: &Request<'_>, c: &Configuration, mesh: &Mesh, kinds: &PricedKin
         let gather = Collective { op: CollectiveOp::AllGather, bytes: all, group };
         whole += price(&Work::Collective(gather), request.profile).value;
     }
+    if request.one_thread {
+        return SendTimes { whole: Seconds::ZERO, blocking: Seconds::ZERO, sender: whole };
+    }
     let blocking = whole * (1.0 - request.profile.stack().overlap.send.value);
-    SendTimes { whole, blocking }
+    SendTimes { whole, blocking, sender: Seconds::ZERO }
 }
 
 struct PassBuilder<'a> {
@@ -175,7 +188,8 @@ impl PassBuilder<'_> {
         };
         let forward = level.time.forward.total().value + exchange;
         let backward = level.time.backward_total().value + exchange;
-        let (gather, scatter, copies) = self.sharding(kind, zero);
+        let tables = self.shared_table(kind, role, s);
+        let (gather, scatter, copies) = self.sharding(kind, tables, zero);
         let profile = self.request.profile;
         // A recurrent layer has no gradient before its last time step: nothing to hide behind.
         let together = |compute, traffic| match self.request.model.is_recurrent {
@@ -231,26 +245,38 @@ impl PassBuilder<'_> {
         kind.border + level.transient
     }
 
+    /// Parameters of a layer's table that are sharded with all others: not where only some rows
+    /// have gradients, which travel by themselves.
+    fn shared_table(&self, kind: &PricedKind, role: LayerRole, s: usize) -> u64 {
+        let is_sampled = self.request.model.table.is_some_and(|t| t.sampled.is_some());
+        let is_dense = match role {
+            LayerRole::Embedding => self.sync.exchange(s).with_other_gradients,
+            LayerRole::Head => !is_sampled,
+            LayerRole::Body => true,
+        };
+        if is_dense { kind.parameters.table } else { 0 }
+    }
+
     /// Per micro-batch: time to gather a layer's weights once, to scatter its gradients, and of
     /// copies around that. Breadth-first schedules do each once for all micro-batches.
-    fn sharding(&self, kind: &PricedKind, zero: Zero) -> (Seconds, Seconds, Seconds) {
-        let (gather, scatter) = self.shard_traffic(kind, zero);
+    fn sharding(&self, kind: &PricedKind, table: u64, zero: Zero) -> (Seconds, Seconds, Seconds) {
+        let (gather, scatter) = self.shard_traffic(kind, table, zero);
         let copies = if zero == Zero::Parameters { self.shard_copies(kind) } else { Seconds::ZERO };
-        let each = match self.c.schedule {
-            ScheduleKind::BreadthFirst => 1.0 / f64::from(self.c.micro_batches),
-            _ => 1.0,
-        };
+        let each = uses(&self.c);
         (gather * each, scatter * each, copies * each)
     }
 
-    /// Gradients of further micro-batches are added to those of the first; frameworks that keep
-    /// 32-bit weights and cast at every use do so in each micro-batch.
+    /// What is added per micro-batch to gradients of a layer.
     fn accumulate(&self, kind: &PricedKind) -> Seconds {
-        let optimizer = &self.request.profile.stack().optimizer;
-        let is_narrow = compute(self.request) != Dtype::Fp32;
-        let casts = if is_narrow { optimizer.cast_bytes.value } else { 0.0 };
-        let more = self.c.micro_batches > 1;
-        let each = casts + if more { optimizer.accumulation_bytes.value } else { 0.0 };
+        self.traffic(added_bytes(self.request, &self.c), kind)
+    }
+
+    /// What is copied per micro-batch around sharded weights and gradients of a layer.
+    fn shard_copies(&self, kind: &PricedKind) -> Seconds {
+        self.traffic(shard_bytes(self.request), kind)
+    }
+
+    fn traffic(&self, each: f64, kind: &PricedKind) -> Seconds {
         if each == 0.0 {
             return Seconds::ZERO;
         }
@@ -258,31 +284,15 @@ impl PassBuilder<'_> {
         price(&Work::Traffic(bytes), self.request.profile).value
     }
 
-    /// Flat parameters are copied; gradients are read and written once more where they are reduced
-    /// in another format than they are computed in.
-    fn shard_copies(&self, kind: &PricedKind) -> Seconds {
-        let precision = &self.request.model.spec.training.precision;
-        let wire = precision.wire_bytes;
-        let compute = precision.compute.between_products().size();
-        let cast = if wire > compute { compute + wire } else { 0 };
-        let copies = self.request.profile.stack().optimizer.shard_copy_bytes.value;
-        let each = copies + cast as f64;
-        let bytes = Bytes::new(each * kind.parameters.total() as f64);
-        if bytes == Bytes::ZERO {
-            return Seconds::ZERO;
-        }
-        price(&Work::Traffic(bytes), self.request.profile).value
-    }
-
     /// Per micro-batch: time to gather a layer's weights once, and to scatter its gradients.
-    fn shard_traffic(&self, kind: &PricedKind, zero: Zero) -> (Seconds, Seconds) {
+    fn shard_traffic(&self, kind: &PricedKind, table: u64, zero: Zero) -> (Seconds, Seconds) {
         let precision = &self.request.model.spec.training.precision;
         let p = &kind.parameters;
         let shards = |group| of_shards(group, self.request.profile);
         let (all, experts) =
             (shards(self.mesh.replica_group()), shards(self.mesh.expert_replica_group()));
         let time = |op, each: u64| {
-            let plain = self.collective(op, (p.replicated + p.table) * each, all);
+            let plain = self.collective(op, (p.replicated + table) * each, all);
             plain + self.collective(op, p.expert * each, experts)
         };
         let gather = match zero {
@@ -306,5 +316,32 @@ impl PassBuilder<'_> {
         }
         let work = Work::Collective(Collective { op, bytes: Bytes::from_count(bytes), group });
         price(&work, self.request.profile).value
+    }
+}
+
+/// Bytes per parameter and backward pass: gradients of further micro-batches are added to those of
+/// the first; frameworks that keep 32-bit weights and cast at every use do so in each micro-batch.
+pub(crate) fn added_bytes(request: &Request<'_>, c: &Configuration) -> f64 {
+    let optimizer = &request.profile.stack().optimizer;
+    let is_narrow = compute(request) != Dtype::Fp32;
+    let casts = if is_narrow { optimizer.cast_bytes.value } else { 0.0 };
+    casts + if c.micro_batches > 1 { optimizer.accumulation_bytes.value } else { 0.0 }
+}
+
+/// Flat parameters are copied; gradients are read and written once more where they are reduced in
+/// another format than they are computed in.
+pub(crate) fn shard_bytes(request: &Request<'_>) -> f64 {
+    let precision = &request.model.spec.training.precision;
+    let wire = precision.wire_bytes;
+    let compute = precision.compute.between_products().size();
+    let cast = if wire > compute { compute + wire } else { 0 };
+    request.profile.stack().optimizer.shard_copy_bytes.value + cast as f64
+}
+
+/// How often sharded weights are gathered, relative to once per micro-batch.
+pub(crate) fn uses(c: &Configuration) -> f64 {
+    match c.schedule {
+        ScheduleKind::BreadthFirst => 1.0 / f64::from(c.micro_batches),
+        _ => 1.0,
     }
 }

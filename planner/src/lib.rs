@@ -8,6 +8,7 @@
 
 pub mod answer;
 pub mod binding;
+pub mod combinations;
 pub mod evaluate;
 pub mod even;
 pub mod events;

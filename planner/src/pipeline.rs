@@ -100,6 +100,11 @@ pub trait SyncModel {
     ///
     /// Both costs are finite and not negative.
     fn stage(&self, stage: usize, counts: &[u32], setting: usize) -> Option<StageSync>;
+    /// What a message takes of its sender's time, beside [`Problem::send`]: the forward pass of all
+    /// stages but the last takes longer by it, and the backward pass of all but the first.
+    fn sender(&self) -> Seconds {
+        Seconds::ZERO
+    }
     /// Resident memory that each layer of `segment` adds under `setting` wherever it is put: a
     /// floor of `Σ counts[k] · floor(k) ≤ resident`, used only to rule problems out early. Zero is
     /// always right.

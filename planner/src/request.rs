@@ -1,5 +1,6 @@
 //! What is asked of the planner.
 
+use crate::combinations::Combination;
 use crate::pipeline::Backend;
 use cost_model::Profile;
 use cost_model::memory::{self, Zero};
@@ -160,6 +161,10 @@ pub struct Request<'a> {
     pub corpus: Option<&'a Corpus>,
     /// What is fixed.
     pub pins: Pins,
+    /// Whether one thread of a rank computes and sends: a message keeps it from computing.
+    pub one_thread: bool,
+    /// What the software does not run together.
+    pub refuses: &'a [Combination],
     /// Share of the device memory that a plan may fill.
     pub max_memory: f64,
     /// Solver of integer programmes.

@@ -1,6 +1,8 @@
 //! What a stage may choose besides its layers: ZeRO stage and embedding exchange.
 
+use crate::combinations::refuses_setting;
 use crate::request::Request;
+use crate::space::Configuration;
 use cost_model::memory::Zero;
 use plan::exchange::Exchange;
 use plan::model::Table;
@@ -16,7 +18,7 @@ pub struct Setting {
 
 /// The settings of a request, least sharding first: ties go to the simpler plan.
 #[must_use]
-pub fn settings(request: &Request<'_>, replicas: u32) -> Vec<Setting> {
+pub fn settings(request: &Request<'_>, c: &Configuration, replicas: u32) -> Vec<Setting> {
     let zeros = Zero::ALL.into_iter().filter(|&z| match request.pins.zero {
         Some(pin) => pin == z,
         None => z == Zero::Off || replicas > 1,
@@ -24,7 +26,7 @@ pub fn settings(request: &Request<'_>, replicas: u32) -> Vec<Setting> {
     let exchanges = exchanges(request, replicas);
     zeros
         .flat_map(|zero| exchanges.iter().map(move |&exchange| Setting { zero, exchange }))
-        .filter(|s| is_consistent(request, *s))
+        .filter(|s| is_consistent(request, *s) && !refuses_setting(request, c, *s))
         .collect()
 }
 

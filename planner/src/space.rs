@@ -1,5 +1,6 @@
 //! The space of plans: everything that is enumerated outside of the integer programme.
 
+use crate::combinations::{Combination, refused};
 use crate::even;
 use crate::prices::{compute, traits};
 use crate::request::{Pins, Request};
@@ -8,6 +9,7 @@ use plan::mesh::Degrees;
 use plan::model::{Family, Model};
 use plan::schedule::ScheduleKind;
 use plan::work::AttentionKernel;
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 /// Beyond this tensor-parallel degree no published layout goes.
@@ -53,8 +55,19 @@ pub fn configurations(request: &Request<'_>) -> Vec<Configuration> {
     for degrees in meshes(request) {
         inner(request, degrees, &mut all);
     }
+    all.retain(|c| refused(request, c).is_none());
     all.sort_unstable();
     all
+}
+
+/// What the stack refuses in configurations that would otherwise be looked at.
+#[must_use]
+pub(crate) fn refusals(request: &Request<'_>) -> BTreeSet<Combination> {
+    let mut all = Vec::new();
+    for degrees in meshes(request) {
+        inner(request, degrees, &mut all);
+    }
+    all.iter().filter_map(|c| refused(request, c)).collect()
 }
 
 /// The space in words, for the certificate.

@@ -3,7 +3,7 @@
 use super::Window;
 use cost_model::events::Prices;
 use plan::model::Model;
-use plan::program::{Action, At, LayerSpan, Op, Program};
+use plan::program::{Action, At, LayerSpan, Op, Peers, Program};
 use plan::record::{ActionRecord, median};
 use plan::timeline;
 use std::collections::BTreeMap;
@@ -129,7 +129,11 @@ pub fn rows_of_slice(
         let price = prices.time(record.class, record.action, action);
         row.actions += 1;
         row.predicted += price.map_or(0.0, |p| p.get());
-        row.measured += record.seconds;
+        // The priced network is waited for; all else is work, whatever else runs here.
+        row.measured += match action.peers {
+            Peers::Nobody => record.busy_seconds,
+            _ => record.seconds,
+        };
     }
     let mut rows: Vec<Row> = all.into_values().collect();
     rows.sort_by(|a, b| b.measured.total_cmp(&a.measured));

@@ -37,9 +37,25 @@ pub struct ExecuteArgs {
     /// Steps to train.
     #[arg(long, value_parser = values::positive, value_name = "N", default_value = "20")]
     pub steps: NonZeroU64,
-    /// Learning rate, the same in every step.
+    /// Learning rate; the highest, where it changes.
     #[arg(long, value_parser = values::rate, value_name = "RATE", default_value = "0.001")]
     pub rate: f64,
+    /// How the learning rate goes over the run.
+    #[arg(long, value_enum, value_name = "SHAPE", default_value = "constant")]
+    pub schedule: RateShape,
+    /// Steps of that shape; default: to the last step of this run.
+    #[arg(long, value_parser = values::positive, value_name = "N")]
+    pub schedule_steps: Option<NonZeroU64>,
+    /// Steps over which the batch grows to the plan's along a line; replicas leave out their last
+    /// micro-batches.
+    #[arg(long, value_parser = values::positive, value_name = "N")]
+    pub ramp_steps: Option<NonZeroU64>,
+    /// Sequences that a growing batch starts with, and grows by; default: one micro-batch on every
+    /// replica.
+    #[arg(
+        long, value_parser = values::positive, value_name = "SEQUENCES", requires = "ramp_steps"
+    )]
+    pub ramp_from: Option<NonZeroU64>,
     /// Largest norm of all gradients.
     #[arg(long, value_parser = values::rate, value_name = "NORM", default_value = "1")]
     pub clip: f64,
@@ -86,6 +102,22 @@ pub struct ExecuteArgs {
     pub sources: SourceArgs,
 }
 
+/// How a learning rate goes over a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RateShape {
+    /// The same in every step.
+    Constant,
+    /// Along a line to 0.
+    Linear,
+    /// Along a cosine to 0.
+    Cosine,
+    /// Up along a line for half of the steps, then down to 0, as in Cramming.
+    OneCycle,
+    /// Of the multiplicative LSTM in large batches: grows with the batch (whatever --rate says),
+    /// then falls along a line to 0 over 100,000 steps.
+    LargeBatchMlstm,
+}
+
 /// What ranks are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum RankKind {
@@ -118,6 +150,10 @@ impl ExecuteArgs {
             tokens: None,
             steps: NonZeroU64::MIN,
             rate: 0.001,
+            schedule: RateShape::Constant,
+            schedule_steps: None,
+            ramp_steps: None,
+            ramp_from: None,
             clip: 1.0,
             seed: 1,
             save: None,

@@ -76,7 +76,8 @@ fn program(
     settings: &Settings,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let lowered = planner::program::program(request, &plan.decision, &Lowering::default());
+    let lowering = planner::program::settings(request, Granularity::Layer);
+    let lowered = planner::program::program(request, &plan.decision, &lowering);
     let program = lowered.map_err(|why| {
         let what = format!("plan {} has no program: {why}", plan.id);
         Failure::new(Exit::InvalidInput, what)

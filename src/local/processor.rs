@@ -7,6 +7,7 @@ use plan::Dtype;
 use plan::estimate::{Grade, Sourced};
 use plan::machine::{Cluster, Device, GemmLaw, LatencyLaw, Link, NodeGroup};
 use plan::units::{Bytes, BytesPerSecond, FlopsPerSecond, Seconds};
+use planner::combinations::Combination;
 use std::collections::BTreeMap;
 
 /// Vector units per core that multiply at the same time: two on server and desktop cores of the
@@ -15,6 +16,16 @@ const VECTOR_UNITS: u32 = 2;
 
 /// The software that runs on cores.
 pub const STACK: &str = "meshwright-cpu";
+
+/// What it does not run together: the executor refuses each with a message of its own.
+pub const REFUSES: [Combination; 6] = [
+    Combination::TiedShards,
+    Combination::UnevenPositions,
+    Combination::SplitMemory,
+    Combination::SplitExperts,
+    Combination::TablePieces,
+    Combination::ApartExperts,
+];
 
 /// The cluster of one node whose devices are its cores.
 ///

@@ -28,6 +28,9 @@ pub struct Machine {
     pub key: String,
 }
 
+/// Devices in a machine of which nothing is known.
+const PER_NODE: u32 = 8;
+
 /// A cluster and its constants, or why there are none.
 type Made = Result<(Arc<Cluster>, Arc<Profile>), Skip>;
 
@@ -48,6 +51,7 @@ struct Parts<'a> {
     device: Device,
     kernel: AttentionKernel,
     stack: &'a str,
+    per_node: u32,
     nodes: u64,
 }
 
@@ -85,8 +89,9 @@ impl<'a> Workshop<'a> {
         let own = self.stack(&stack.stack).map(|s| s.on(&device.name).attention.kernel.value);
         let wanted = kernel(row, &gpu.generation, own.filter(|_| stack.is_named), assumed);
         let kernel = available(wanted, &device, assumed);
-        let nodes = nodes(row);
-        let parts = Parts { row, gpu, device, kernel, stack: &stack.stack, nodes };
+        let per_node = self.per_node(row, gpu);
+        let nodes = row.run.gpus.unwrap_or(1).div_ceil(u64::from(per_node));
+        let parts = Parts { row, gpu, device, kernel, stack: &stack.stack, per_node, nodes };
         let key = self.key(&parts, assumed);
         let (cluster, profile) = self.profile(&key, &parts)?;
         Ok(Machine { cluster, profile, stack, compute, key })
@@ -105,6 +110,18 @@ impl<'a> Workshop<'a> {
     fn stack(&mut self, name: &str) -> Option<Stack> {
         let catalog = self.catalog;
         self.stacks.entry(name.to_string()).or_insert_with(|| catalog.stack(name).ok()).clone()
+    }
+
+    /// Devices of a node: as the row says, or as in the shipped cluster. Where that is a workstation
+    /// without a network, up to eight devices are taken for one machine with more of them.
+    fn per_node(&mut self, row: &Row, gpu: &GpuRule) -> u32 {
+        let stated = row.run.per_node.and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
+        let group = self.cluster(&gpu.cluster).and_then(|c| c.groups.into_iter().next());
+        let shipped = group.map_or(PER_NODE, |group| match group.inter {
+            Some(_) => group.devices_per_node,
+            None => group.devices_per_node.max(PER_NODE),
+        });
+        stated.unwrap_or(shipped)
     }
 
     /// What decides the profile, and the labels of what is assumed about links.
@@ -165,8 +182,7 @@ impl<'a> Workshop<'a> {
         };
         let mut intra = intra.map_or(group.intra.clone(), |g| g.intra);
         intra.bandwidth.value = intra.bandwidth.value * parts.gpu.intra_share;
-        let stated = row.run.per_node.and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
-        let per_node = stated.unwrap_or(group.devices_per_node);
+        let per_node = parts.per_node;
         let inter = if parts.nodes > 1 {
             Some(self.network(row, per_node, group.inter.as_ref()))
         } else {
@@ -221,12 +237,6 @@ fn measured_network(row: &Row) -> Option<f64> {
     Some(f64::midpoint(low, high))
 }
 
-/// Nodes that a row spans, as far as it says.
-fn nodes(row: &Row) -> u64 {
-    let gpus = row.run.gpus.unwrap_or(1);
-    gpus.div_ceil(row.run.per_node.filter(|n| *n > 0).unwrap_or(8))
-}
-
 /// The format of products, with the device's peak where the format has none of its own.
 fn compute(row: &Row, device: &mut Device, assumed: &mut Assumptions) -> Result<Dtype, Skip> {
     let word = row.precision.as_str();
@@ -245,6 +255,10 @@ fn compute(row: &Row, device: &mut Device, assumed: &mut Assumptions) -> Result<
         _ if word.contains("fp32") || word.contains("float32") => Dtype::Fp32,
         "" => {
             assumed.add("number format: bf16");
+            Dtype::Bf16
+        }
+        "16" | "mixed" | "o1" | "o2" => {
+            assumed.add("number format: 16 bits, bf16 where the device has it");
             Dtype::Bf16
         }
         other => return Err(Skip::Format(other.to_string())),

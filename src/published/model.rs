@@ -37,6 +37,7 @@ fn family(
     words: &str,
     assumed: &mut Assumptions,
 ) -> Result<Family, Skip> {
+    const DECODERS: [&str; 5] = ["decoder", "moe", "transformer", "gpt", "llama"];
     let name = row.family.as_str();
     let transformer = |stacks, assumed: &mut Assumptions| {
         let shape = shape::Hints { row, rule: rules.shape(&row.model), words, stacks };
@@ -53,11 +54,11 @@ fn family(
         _ if name.contains("encdec") || name.contains("encoder-decoder") || name == "t5" => {
             transformer(shape::Kind::EncoderDecoder, assumed)
         }
-        _ if name.contains("decoder") || name.contains("moe") || name.contains("transformer") => {
-            transformer(shape::Kind::Decoder, assumed)
-        }
         _ if name.contains("encoder") || name.contains("bert") => {
             transformer(shape::Kind::Encoder, assumed)
+        }
+        _ if DECODERS.iter().any(|word| name.contains(word)) => {
+            transformer(shape::Kind::Decoder, assumed)
         }
         other => Err(Skip::Family(other.to_string())),
     }

@@ -211,6 +211,8 @@ impl<'a> Batch<'a> {
             global_sequences: 1,
             corpus: None,
             pins: Pins { recompute: Some(level), ..Pins::default() },
+            one_thread: false,
+            refuses: &[],
             max_memory: 1.0,
             backend: Backend::Microlp,
             effort: Effort::Labels,
@@ -286,7 +288,7 @@ impl Case<'_> {
         let kinds = book.get(PriceSplit::of(request, &c)).as_ref().map_err(unpriced)?;
         let inner = Inner::new(request, c, kinds);
         let none = || Skip::Unpriced("no setting of sharding and exchange applies".into());
-        let setting = settings(request, c.degrees.dp * c.degrees.cp).into_iter().next();
+        let setting = settings(request, &c, c.degrees.dp * c.degrees.cp).into_iter().next();
         let setting = setting.ok_or_else(none)?;
         let mut assumed = self.question.assumed.clone();
         let cut = self.question.machine.stack.cut;

@@ -227,8 +227,8 @@ fn recompute(row: &Row, rules: &Rules, assumed: &mut Assumptions) -> Option<Reco
         return Some(level);
     }
     match row.recompute.as_str() {
-        "full" => Some(Recompute::Full),
-        "none" | "0" | "no" | "off" => Some(Recompute::None),
+        "full" | "uniform" | "yes" | "true" | "on" => Some(Recompute::Full),
+        "none" | "0" | "no" | "off" | "false" => Some(Recompute::None),
         "" => {
             assumed.add("recomputation: the least that fits");
             None

@@ -3,6 +3,7 @@
 use executor::train::{Job, Outcome};
 use plan::program::{Program, Purpose, Traffic};
 use plan::record::{ActionRecord, ActionSample, StepSamples, TrafficRecord, median};
+use plan::units::{Bytes, Seconds};
 use std::collections::BTreeMap;
 
 /// Every action that was measured, over all steps but the first and all ranks of its class.
@@ -55,6 +56,19 @@ pub fn traffic(job: &Job, outcome: &Outcome) -> Vec<TrafficRecord> {
         calls,
     };
     all.into_iter().map(row).filter(|row| row.calls > 0.0 || row.expected_bytes.is_some()).collect()
+}
+
+/// What a pretended network charged this rank per step, by purpose: bytes and time.
+pub fn charged(outcome: &Outcome) -> Vec<(&'static str, Bytes, Seconds)> {
+    let steps = outcome.steps.len().max(1) as f64;
+    let mut all: BTreeMap<Purpose, (f64, f64)> = BTreeMap::new();
+    for (purpose, ledger) in &outcome.ledgers {
+        let sum = all.entry(*purpose).or_default();
+        sum.0 += ledger.sent as f64 / steps;
+        sum.1 += ledger.network.as_secs_f64() / steps;
+    }
+    let row = |(purpose, (bytes, time))| (word(purpose), Bytes::new(bytes), Seconds::new(time));
+    all.into_iter().map(row).filter(|(_, _, time)| *time > Seconds::ZERO).collect()
 }
 
 /// A purpose in words.

@@ -84,7 +84,7 @@ pub(super) const ALL: &[Formula] = &[
         id: "comm.ring",
         title: "rings over all rails between nodes",
         equation: "t = base + r·((n − k)·hᵢ + (k − 1)·hₒ + k·q) + \
-                   max(r·(n − 1)/n·S/B, r·S·(k − 1)/k/(g·N))",
+                   r·(n − 1)/n·S/min(B, g·N)",
         letters: "S bytes, n ranks, k nodes, g = n/k, r 2 for all-reduce and 1 else, hᵢ and hₒ \
                   hops inside and between nodes, q what threads of the library add per node, B \
                   bus bandwidth inside, N one device's share of the network cards",
@@ -103,9 +103,9 @@ pub(super) const ALL: &[Formula] = &[
     Formula {
         id: "comm.tree",
         title: "all-reduce by trees between nodes",
-        equation: "t = base + 2·((g − 1)·hᵢ + log₂k·hₒ) + max(intra, inter)/e",
-        letters: "g ranks per node, k nodes, hᵢ and hₒ hops, intra and inter wire times of \
-                  comm.ring, e bandwidth of a tree relative to a ring",
+        equation: "t = base + 2·((g − 1)·hᵢ + log₂k·hₒ) + \
+                   max(2(n − 1)/n·S/B, min(k/2, 2)·S/(g·N))/e",
+        letters: "e bandwidth of a tree relative to a ring; other letters as in comm.ring",
         source: "NVIDIA/nccl@5067397 src/graph/tuning.cc",
         test: "collectives_match_an_independent_program",
     },

@@ -76,7 +76,7 @@ fn every_kind_of_work_has_a_formula() {
     }
 }
 
-/// Many nodes and few bytes make a tree, few nodes and many bytes a ring.
+/// Few bytes over many nodes make a tree, many over a few a ring, and two nodes a tree again.
 #[test]
 fn the_formula_is_the_one_that_was_used() {
     let reduce = |bytes, nodes| {
@@ -85,7 +85,8 @@ fn the_formula_is_the_one_that_was_used() {
     };
     let profile = fixtures::a100();
     assert_eq!(id_of(&reduce(1e3, 64), &profile), "comm.tree");
-    assert_eq!(id_of(&reduce(1e10, 2), &profile), "comm.ring");
+    assert_eq!(id_of(&reduce(1e10, 4), &profile), "comm.ring");
+    assert_eq!(id_of(&reduce(1e10, 2), &profile), "comm.tree");
     assert_eq!(id_of(&reduce(1e10, 1), &profile), "comm.all_reduce.node");
     let gemm = Work::Gemm(Gemm { batch: 1, m: 1, n: 1, k: 1, dtype: Dtype::Fp16 });
     assert_eq!(id_of(&gemm, &fixtures::v100("roofline")), "gemm.roofline");

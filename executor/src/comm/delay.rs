@@ -6,6 +6,7 @@
 use super::{Call, Communicator, Elements, Fault, Ledger, Reduction};
 use plan::units::{Bytes, BytesPerSecond, Seconds};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// What a message costs: `latency + bytes / bandwidth`.
@@ -21,6 +22,8 @@ pub struct LinkPrice {
 pub struct Delay {
     inner: Arc<dyn Communicator>,
     price: LinkPrice,
+    /// Nanoseconds so far.
+    charged: AtomicU64,
 }
 
 impl LinkPrice {
@@ -35,7 +38,7 @@ impl Delay {
     /// Slows a group down.
     #[must_use]
     pub fn new(inner: Arc<dyn Communicator>, price: LinkPrice) -> Self {
-        Self { inner, price }
+        Self { inner, price, charged: AtomicU64::new(0) }
     }
 
     /// Time of `rounds` steps of a ring, each with one part of the data.
@@ -44,10 +47,17 @@ impl Delay {
         self.price.time(rounds, Bytes::new(bytes))
     }
 
-    fn last<R>(least: Seconds, run: impl FnOnce() -> R) -> R {
-        let start = Instant::now();
-        let result = run();
+    /// Notes what a call costs.
+    fn charge(&self, least: Seconds) -> Duration {
         let least = Duration::try_from_secs_f64(least.get()).unwrap_or_default();
+        let nanos = u64::try_from(least.as_nanos()).unwrap_or(u64::MAX);
+        self.charged.fetch_add(nanos, Ordering::Relaxed);
+        least
+    }
+
+    fn last<R>(&self, least: Seconds, run: impl FnOnce() -> R) -> R {
+        let (start, least) = (Instant::now(), self.charge(least));
+        let result = run();
         std::thread::sleep(least.saturating_sub(start.elapsed()));
         result
     }
@@ -68,36 +78,36 @@ impl Communicator for Delay {
 
     fn all_reduce(&self, data: Elements<'_>, op: Reduction, call: &Call) -> Result<(), Fault> {
         let least = self.ring(&data, 2 * (self.size() - 1));
-        Self::last(least, || self.inner.all_reduce(data, op, call))
+        self.last(least, || self.inner.all_reduce(data, op, call))
     }
 
     fn reduce_scatter(&self, data: Elements<'_>, call: &Call) -> Result<(), Fault> {
         let least = self.ring(&data, self.size() - 1);
-        Self::last(least, || self.inner.reduce_scatter(data, call))
+        self.last(least, || self.inner.reduce_scatter(data, call))
     }
 
     fn all_gather(&self, data: Elements<'_>, call: &Call) -> Result<(), Fault> {
         let least = self.ring(&data, self.size() - 1);
-        Self::last(least, || self.inner.all_gather(data, call))
+        self.last(least, || self.inner.all_gather(data, call))
     }
 
     fn broadcast(&self, data: Elements<'_>, root: usize, call: &Call) -> Result<(), Fault> {
         let bytes = Bytes::new((data.len() * data.width()) as f64);
         let least = self.price.time((self.size() > 1).into(), bytes);
-        Self::last(least, || self.inner.broadcast(data, root, call))
+        self.last(least, || self.inner.broadcast(data, root, call))
     }
 
     fn all_to_all(&self, messages: Vec<Vec<u8>>, call: &Call) -> Result<Vec<Vec<u8>>, Fault> {
         let sent = messages.iter().enumerate().filter(|(to, _)| *to != self.place());
         let one = |(_, m): (usize, &Vec<u8>)| self.price.time(1, Bytes::new(m.len() as f64));
         let least: Seconds = sent.map(one).sum();
-        Self::last(least, || self.inner.all_to_all(messages, call))
+        self.last(least, || self.inner.all_to_all(messages, call))
     }
 
     fn send(&self, to: usize, message: Vec<u8>, call: &Call) -> Result<(), Fault> {
         let least = self.price.time(1, Bytes::new(message.len() as f64));
         // The message is on its way for as long as the link needs, and so is the sender.
-        std::thread::sleep(Duration::try_from_secs_f64(least.get()).unwrap_or_default());
+        std::thread::sleep(self.charge(least));
         self.inner.send(to, message, call)
     }
 
@@ -106,6 +116,7 @@ impl Communicator for Delay {
     }
 
     fn ledger(&self) -> Ledger {
-        self.inner.ledger()
+        let network = Duration::from_nanos(self.charged.load(Ordering::Relaxed));
+        Ledger { network, ..self.inner.ledger() }
     }
 }

@@ -10,6 +10,7 @@ use super::{
 use crate::float::Float;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Members of a group over a transport.
 pub struct Group {
@@ -206,6 +207,7 @@ impl Communicator for Group {
 
     fn ledger(&self) -> Ledger {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Ledger { sent: read(&self.sent), calls: read(&self.calls) }
+        let (sent, calls) = (read(&self.sent), read(&self.calls));
+        Ledger { sent, calls, network: Duration::ZERO }
     }
 }

@@ -32,6 +32,14 @@ pub enum VocabularyError {
         /// Words of the model.
         vocab: u64,
     },
+    /// What should be a word is none.
+    #[error("the text has a word of more than {most} bytes at byte {at}; train on bytes")]
+    Long {
+        /// Where it starts.
+        at: u64,
+        /// Bytes that a word may have.
+        most: usize,
+    },
     /// The text is no UTF-8.
     #[error("the text is no UTF-8 at byte {at}; train on bytes, or convert it")]
     Encoding {
@@ -46,7 +54,7 @@ const UNKNOWN: &str = "\u{fffd}";
 /// Cuts a text into words: runs of anything but white space, and line ends.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split_inclusive('\n').flat_map(|line| {
-        let end = line.ends_with('\n').then_some("\n");
+        let end = line.ends_with('\n').then(|| &line[line.len() - 1..]);
         line.split_whitespace().chain(end)
     })
 }
@@ -56,6 +64,16 @@ fn pieces<'a>(tokens: Tokens, text: &'a str) -> Box<dyn Iterator<Item = &'a str>
         Tokens::Words => Box::new(words(text)),
         _ => Box::new(text.char_indices().map(|(at, c)| &text[at..at + c.len_utf8()])),
     }
+}
+
+/// Pieces with the bytes before them.
+pub(super) fn offset_pieces<'a>(
+    tokens: Tokens,
+    text: &'a str,
+) -> impl Iterator<Item = (usize, &'a str)> {
+    // Pieces are slices of the text.
+    let offset = |piece: &str| piece.as_ptr().addr() - text.as_ptr().addr();
+    pieces(tokens, text).map(move |piece| (offset(piece), piece))
 }
 
 /// A text as characters.
@@ -82,13 +100,27 @@ impl Vocabulary {
         for piece in pieces(tokens, utf8(text)?) {
             *counts.entry(piece).or_default() += 1;
         }
-        let mut order: Vec<(&str, u64)> = counts.into_iter().collect();
+        Ok(Self::of_counts(tokens, counts, vocab))
+    }
+
+    /// Of pieces that were counted, in the order of the alphabet.
+    pub(super) fn of_counts<S: Into<String>>(
+        tokens: Tokens,
+        counts: BTreeMap<S, u64>,
+        vocab: u64,
+    ) -> Self {
+        let mut order: Vec<(S, u64)> = counts.into_iter().collect();
         order.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
         order.truncate((vocab as usize).saturating_sub(1));
-        let known = order.into_iter().map(|(piece, _)| piece);
-        let entries: Vec<String> = [UNKNOWN].into_iter().chain(known).map(String::from).collect();
+        let known = order.into_iter().map(|(piece, _)| piece.into());
+        let entries: Vec<String> = std::iter::once(UNKNOWN.to_string()).chain(known).collect();
         let numbers = entries.iter().cloned().zip(0..).collect();
-        Ok(Self { tokens, entries, numbers })
+        Self { tokens, entries, numbers }
+    }
+
+    /// The number of a character or word.
+    pub(super) fn number(&self, piece: &str) -> u32 {
+        self.numbers.get(piece).copied().unwrap_or(0)
     }
 
     /// How many numbers are used.
@@ -105,8 +137,7 @@ impl Vocabulary {
         if self.tokens == Tokens::Bytes {
             return Ok(text.iter().copied().map(u32::from).collect());
         }
-        let number = |piece: &str| self.numbers.get(piece).copied().unwrap_or(0);
-        Ok(pieces(self.tokens, utf8(text)?).map(number).collect())
+        Ok(pieces(self.tokens, utf8(text)?).map(|piece| self.number(piece)).collect())
     }
 
     /// The text of some tokens; words get a blank between them.

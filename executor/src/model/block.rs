@@ -117,9 +117,11 @@ impl Block {
             Carry::Memory(cached) => cached,
             _ => Arc::new(Matrix::zeros(0, self.width)),
         };
-        let seen = self.with_cached(&cached, x, sequences);
+        // Cached positions are whole on every rank, so present ones join them before the norm.
+        let whole = if self.joins_early(c) { c.enter(x)? } else { x.clone() };
+        let seen = self.with_cached(&cached, &whole, sequences);
         let (y, first) = self.norm(c, 0, &seen);
-        let (y, attention) = self.attention.forward(c, Arc::new(y))?;
+        let (y, attention) = self.attention.forward(c, Arc::new(y), self.joins_early(c))?;
         let mut x1 = y;
         x1.add(x);
         let (y, second) = self.norm(c, 1, &x1);
@@ -147,11 +149,22 @@ impl Block {
         let (mut dx1, second) = norm::backward(&second, scale(1), dinner.view());
         dx1.add(&dy);
         let dx1 = Arc::new(dx1);
-        let (dinner, attention) = self.attention.backward(c, attention, dx1.clone())?;
+        let joins_early = self.joins_early(c);
+        let (dinner, attention) =
+            self.attention.backward(c, attention, dx1.clone(), joins_early)?;
         let (dseen, first) = norm::backward(&first, scale(0), dinner.view());
         let mut dx = without_cached(dseen, cached, sequences);
+        if joins_early {
+            dx = c.leave(dx)?;
+        }
         dx.add(&dx1);
         Ok((dx, Pending { norms: [first, second], attention, feed_forward }))
+    }
+
+    /// Whether positions are gathered before the first norm instead of behind it: with sequence
+    /// parallelism and a cache. What is sent is the same.
+    fn joins_early<T: Float>(&self, c: &Context<'_, T>) -> bool {
+        self.memory > 0 && c.is_apart()
     }
 
     /// Adds the gradients of the weights.

@@ -130,7 +130,7 @@ pub struct Context<'a, T> {
 
 impl<T: Float> Context<'_, T> {
     /// Whether rows between layers are a part of the positions.
-    fn is_apart(&self) -> bool {
+    pub fn is_apart(&self) -> bool {
         self.split.sequence && self.groups.tensor.size() > 1
     }
 

@@ -46,7 +46,12 @@ pub fn check(model: &Model, tp: usize) -> Result<(), Unsupported> {
     let refuse = |what, instead| Err(Unsupported::Model { model: name.clone(), what, instead });
     match &model.spec.family {
         Family::Einsum(_) => refuse("a free einsum graph", "write it as a transformer"),
-        Family::Transformer(t) => transformer(t, tp, refuse),
+        Family::Transformer(t) => {
+            if matches!(t.positions, Positions::Learned(n) if n < model.spec.training.sequence) {
+                return refuse("longer than its learned positions", "take shorter sequences");
+            }
+            transformer(t, tp, refuse)
+        }
         Family::Lstm(m) => even("hidden", m.hidden, tp),
         Family::Mlstm(m) => even("hidden", m.hidden, tp),
         Family::Rhn(m) => even("hidden", m.hidden, tp),

@@ -263,15 +263,9 @@ impl Routing {
         }
         let rows = |rank| sent.rows_view(self.rows_of(routes, n, rank)).data.to_vec();
         let came = across.exchange((0..n).map(rows).collect())?;
-        let cols = sent.cols();
         let total = arrivals.places.iter().map(Vec::len).sum();
-        let mut all = Matrix::zeros(total, cols);
-        for (places, values) in arrivals.places.iter().zip(&came) {
-            for (&place, row) in places.iter().zip(values.chunks_exact(cols.max(1))) {
-                all.row_mut(place).copy_from_slice(row);
-            }
-        }
-        Ok(all)
+        let places = |rank: usize| arrivals.places[rank].iter().copied();
+        Ok(joined((total, sent.cols()), &came, places))
     }
 
     /// Takes rows back to the ranks of their tokens.
@@ -290,15 +284,24 @@ impl Routing {
             places.iter().flat_map(|&place| there.row(place)).copied().collect()
         };
         let came = across.exchange(arrivals.places.iter().map(rows).collect())?;
-        let mut all = Matrix::zeros(routes.tokens.len(), there.cols());
-        for (rank, values) in came.iter().enumerate() {
-            let rows = self.rows_of(routes, n, rank);
-            for (row, from) in rows.zip(values.chunks_exact(there.cols().max(1))) {
-                all.row_mut(row).copy_from_slice(from);
-            }
-        }
-        Ok(all)
+        let size = (routes.tokens.len(), there.cols());
+        Ok(joined(size, &came, |rank| self.rows_of(routes, n, rank)))
     }
+}
+
+/// Rows that came from each rank, in their places.
+fn joined<T: Float, I: Iterator<Item = usize>>(
+    (rows, cols): (usize, usize),
+    came: &[Vec<T>],
+    places: impl Fn(usize) -> I,
+) -> Matrix<T> {
+    let mut all = Matrix::zeros(rows, cols);
+    for (rank, values) in came.iter().enumerate() {
+        for (place, row) in places(rank).zip(values.chunks_exact(cols.max(1))) {
+            all.row_mut(place).copy_from_slice(row);
+        }
+    }
+    all
 }
 
 /// Consecutive ranges of these lengths.

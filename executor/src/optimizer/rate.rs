@@ -1,6 +1,7 @@
 //! Learning rates and batch sizes over time.
 
 use std::f64::consts::PI;
+use std::fmt;
 
 /// A learning-rate schedule. Steps count from 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -76,27 +77,62 @@ impl Schedule {
     }
 }
 
-/// The global batch grows along a line to its full size.
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Constant { rate } => write!(f, "{rate}"),
+            Self::Linear { rate, steps } => write!(f, "{rate} along a line to 0 at step {steps}"),
+            Self::Cosine { rate, warm_up, steps, floor } => {
+                write!(f, "up to {rate} at step {warm_up}, ")?;
+                write!(f, "along a cosine to {} at step {steps}", rate * floor)
+            }
+            Self::OneCycle { rate, rise, steps } => {
+                let top = rise * steps as f64;
+                write!(f, "up to {rate} at step {top:.0}, down to 0 at step {steps}")
+            }
+        }
+    }
+}
+
+/// The global batch grows along a line to its full size, in whole multiples of its first size: at
+/// step `s`, `min((⌊s · to / (steps · from)⌋ + 1) · from, to)` sequences, as in the recipe of
+/// Geiping and Goldstein 2022 (arXiv:2212.14034; JonasGeiping/cramming
+/// cramming/backend/torch_default.py, where the share of a time budget stands in place of steps).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchRamp {
-    /// Sequences at the start.
+    /// Sequences at the start, and by how many they grow.
     pub from: u64,
     /// Sequences at the end.
     pub to: u64,
     /// Steps that it grows.
     pub steps: u64,
-    /// Sequences are whole multiples of this: what all replicas compute at once.
-    pub multiple: u64,
 }
 
 impl BatchRamp {
     /// Sequences of a step.
     #[must_use]
     pub fn at(&self, step: u64) -> u64 {
-        let share = (step as f64 / self.steps.max(1) as f64).min(1.0);
-        let wanted = self.from as f64 + share * (self.to as f64 - self.from as f64);
-        let multiple = self.multiple.max(1);
-        ((wanted as u64) / multiple * multiple).clamp(multiple, self.to.max(multiple))
+        let from = self.from.max(1);
+        let whole = u128::from(self.steps.max(1)) * u128::from(from);
+        let grown = u128::from(step) * u128::from(self.to) / whole;
+        u64::try_from((grown + 1) * u128::from(from)).unwrap_or(u64::MAX).min(self.to)
+    }
+
+    /// The first step that a sequence is part of, sequences counting from 0: the least `s` with
+    /// `⌊s · to / (steps · from)⌋ ≥ ⌊sequence / from⌋`.
+    #[must_use]
+    pub fn begins(&self, sequence: u64) -> u64 {
+        let from = self.from.max(1);
+        let whole = u128::from(self.steps.max(1)) * u128::from(from);
+        let needed = u128::from(sequence / from) * whole;
+        u64::try_from(needed.div_ceil(u128::from(self.to.max(1)))).unwrap_or(u64::MAX)
+    }
+}
+
+impl fmt::Display for BatchRamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { from, to, steps } = self;
+        write!(f, "{from} to {to} sequences over {steps} steps")
     }
 }
 
@@ -114,6 +150,14 @@ mod tests {
     }
 
     #[test]
+    fn schedules_are_said_in_words() {
+        let words = Schedule::large_batch_mlstm(32_768).to_string();
+        assert_eq!(words, "0.003 along a line to 0 at step 100000");
+        let cycle = Schedule::OneCycle { rate: 0.001, rise: 0.5, steps: 90 };
+        assert_eq!(cycle.to_string(), "up to 0.001 at step 45, down to 0 at step 90");
+    }
+
+    #[test]
     fn one_cycle_peaks_in_the_middle() {
         let cycle = Schedule::OneCycle { rate: 2.0, rise: 0.5, steps: 100 };
         assert_eq!([0, 25, 50, 75, 100].map(|s| cycle.at(s)), [0.0, 1.0, 2.0, 1.0, 0.0]);
@@ -127,9 +171,16 @@ mod tests {
         assert!((cosine.at(500) - 0.1).abs() < 1e-12);
     }
 
+    /// Cramming's numbers on the smallest card: micro-batches of 96 up to 4032 = 42 · 96 sequences.
+    /// Over 84 steps, one more micro-batch every second step.
     #[test]
     fn the_batch_grows_in_whole_multiples() {
-        let ramp = BatchRamp { from: 100, to: 1000, steps: 90, multiple: 64 };
-        assert_eq!([0, 1, 45, 90, 99].map(|s| ramp.at(s)), [64, 64, 512, 960, 960]);
+        let ramp = BatchRamp { from: 96, to: 4032, steps: 84 };
+        let sizes = [0, 1, 2, 40, 82, 83, 84, 1000].map(|s| ramp.at(s));
+        assert_eq!(sizes, [96, 96, 192, 2016, 4032, 4032, 4032, 4032]);
+        assert_eq!([0, 95, 96, 2015, 4031].map(|i| ramp.begins(i)), [0, 0, 2, 40, 82]);
+        let uneven = BatchRamp { from: 4, to: 10, steps: 7 };
+        let joins = |i| (0..20).find(|&s| uneven.at(s) > i).unwrap();
+        assert!((0..10).all(|i| uneven.begins(i) == joins(i)));
     }
 }

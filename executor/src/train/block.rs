@@ -191,6 +191,24 @@ impl Block {
         }
     }
 
+    /// All weights as precisely as they are kept, where this rank holds all of them.
+    #[must_use]
+    pub fn precise(&self) -> Vec<f32> {
+        let mut values = self.weights.clone();
+        for (shared, master) in self.shared.iter().zip(self.masters.iter().flatten()) {
+            values[shared.own.clone()].copy_from_slice(master);
+        }
+        values
+    }
+
+    /// Replaces all weights.
+    pub fn set_precise(&mut self, values: Vec<f32>) {
+        self.weights = values;
+        if self.masters.is_some() {
+            self.round();
+        }
+    }
+
     /// Keeps own parts only, where weights are sharded between uses.
     pub fn store(&mut self) {
         if self.zero == 3 {

@@ -6,7 +6,7 @@ use super::rows::moves_rows;
 use super::watchdog::Watchdog;
 use crate::data::{Batches, DataError, Objective};
 use crate::model::{Unsupported, check, runs_in_time};
-use crate::optimizer::{LossScale, Rule, Schedule};
+use crate::optimizer::{BatchRamp, LossScale, Rule, Schedule};
 use crate::record::Recording;
 use plan::Dtype;
 use plan::document::Decision;
@@ -15,6 +15,7 @@ use plan::model::{Family, Model, Positions, Stacks, Transformer};
 use plan::program::{Facts, Granularity, LowerError, Program, Settings, lower};
 use plan::record::RecordMode;
 use plan::schedule::ScheduleKind;
+use std::ops::Range;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -25,6 +26,9 @@ pub struct Recipe {
     pub rule: Rule,
     /// Learning rate.
     pub schedule: Schedule,
+    /// How the batch grows to the plan's, where it does: replicas leave out their last
+    /// micro-batches.
+    pub ramp: Option<BatchRamp>,
     /// Largest norm of all gradients; larger ones are scaled down.
     pub clip: Option<f64>,
     /// Loss scale at the start.
@@ -94,7 +98,9 @@ impl Job {
         if let Some(table) = model.table {
             batches.check_vocabulary(table.vocab)?;
         }
-        check_apart(&model, &decision)?;
+        check_apart(&decision)?;
+        check_ramp(&decision, recipe.ramp)?;
+        batches.ramp = recipe.ramp;
         let settings = Settings { granularity: Granularity::Layer, ..Settings::default() };
         // Hosts may differ in the memory that they have left; their programs must not.
         let facts = Facts { capacity: None, ..*facts };
@@ -135,6 +141,29 @@ impl Job {
         self.program.micro_batches / self.program.time_chunks.max(1)
     }
 
+    /// Micro-batches of sequences per replica that a step runs: fewer than there are while the
+    /// batch grows.
+    #[must_use]
+    pub fn batches_at(&self, step: u64) -> u32 {
+        let all = self.batches_per_replica();
+        let Some(ramp) = self.recipe.ramp else { return all };
+        let each = self.decision.batch.micro_sequences * u64::from(self.decision.degrees.dp);
+        u32::try_from(ramp.at(step) / each.max(1)).unwrap_or(all).min(all)
+    }
+
+    /// Sequences of a micro-batch of sequences of a replica, among those of a step. Where the batch
+    /// grows, the first micro-batches of all replicas come first, so that a step that leaves the
+    /// others out is about the first sequences, under every plan.
+    #[must_use]
+    pub fn sequences(&self, replica: u32, number: u32) -> Range<u64> {
+        let each = self.decision.batch.micro_sequences;
+        let number = match self.recipe.ramp {
+            None => replica * self.batches_per_replica() + number,
+            Some(_) => number * self.decision.degrees.dp + replica,
+        };
+        u64::from(number) * each..u64::from(number + 1) * each
+    }
+
     /// A number that ranks compare before they start: it differs where program, text or recipe do.
     #[must_use]
     pub fn digest(&self) -> u64 {
@@ -151,18 +180,31 @@ fn refuse(what: impl Into<String>, instead: &'static str) -> Result<(), Unsuppor
     Err(Unsupported::Decision { what: what.into(), instead })
 }
 
-/// Replicas that train apart share no experts. Under Ouroboros the table's gradient would be summed
-/// over replicas before the last module has added to it.
-fn check_apart(model: &Model, d: &Decision) -> Result<(), Unsupported> {
-    let is_tied = model.table.is_some_and(|table| table.tied);
-    if is_tied && d.schedule == ScheduleKind::Ouroboros && d.degrees.dp * d.degrees.cp > 1 {
-        return refuse("Ouroboros with a tied table over replicas", "plan with --dp 1");
-    }
-    if d.local_steps.is_some() && d.precision.compute == Dtype::Bf16 {
-        return refuse("replicas that train apart in bfloat16", "plan in fp32");
-    }
+/// Replicas that train apart share no experts.
+fn check_apart(d: &Decision) -> Result<(), Unsupported> {
     if d.local_steps.is_some() && d.degrees.ep > 1 {
         return refuse("experts over replicas that train apart", "plan with --ep 1");
+    }
+    Ok(())
+}
+
+/// A batch that grows: whole micro-batches of all replicas join, up to the plan's batch.
+fn check_ramp(d: &Decision, ramp: Option<BatchRamp>) -> Result<(), Unsupported> {
+    let Some(ramp) = ramp else { return Ok(()) };
+    let least = d.batch.micro_sequences * u64::from(d.degrees.dp);
+    if ramp.to != d.batch.global_sequences {
+        let what = format!("a batch that grows to {} sequences", ramp.to);
+        return refuse(what, "let it grow to the plan's global batch");
+    }
+    if ramp.from == 0 || ramp.from > ramp.to || !ramp.from.is_multiple_of(least) {
+        let what = format!(
+            "a batch that grows from {} sequences, with {} replicas and micro-batches of {}",
+            ramp.from, d.degrees.dp, d.batch.micro_sequences
+        );
+        return refuse(what, "start with a multiple of replicas times micro-batch");
+    }
+    if d.schedule == ScheduleKind::Ouroboros {
+        return refuse("a batch that grows under Ouroboros", "keep the batch, or plan with 1f1b");
     }
     Ok(())
 }
@@ -173,8 +215,8 @@ fn check_positions(model: &Model, d: &Decision, apart: u64) -> Result<(), Unsupp
         let what = "positions of a recurrent model on several ranks";
         return if apart > 1 { refuse(what, "plan with --cp 1, without SP") } else { Ok(()) };
     };
-    if t.memory_length > 0 && apart > 1 {
-        return refuse("cached positions on several ranks", "plan with --cp 1, without SP");
+    if t.memory_length > 0 && d.degrees.cp > 1 {
+        return refuse("cached positions with context parallelism", "plan with --cp 1");
     }
     if t.experts.is_some() && d.degrees.cp > 1 {
         return refuse("a mixture of experts with context parallelism", "plan with --cp 1");
@@ -234,9 +276,13 @@ fn check_program(model: &Model, d: &Decision, program: &Program) -> Result<(), U
     if is_tied && has_rows {
         return refuse("an exchange of rows of a tied table", "plan with --exchange dense");
     }
+    // On ranks of their own, input and output each collect their copy of the table.
+    let ends = d.stages.first().zip(d.stages.last());
+    let is_shared = ends.is_some_and(|(first, last)| first.pipeline_rank == last.pipeline_rank);
     let most = d.stages.iter().map(|stage| stage.zero).max().unwrap_or(0);
-    if is_tied && most == 3 {
-        return refuse("ZeRO 3 of a tied table", "plan with --zero 2 at most");
+    if is_tied && is_shared && most == 3 {
+        let what = "ZeRO 3 of a table that input and output of one rank share";
+        return refuse(what, "plan with --zero 2 at most, or with a pipeline");
     }
     Ok(())
 }

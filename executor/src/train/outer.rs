@@ -58,8 +58,9 @@ impl Rank<'_> {
     pub(super) fn difference(&mut self, action: &Action, call: &Call) -> Result<(), Fault> {
         for at in self.fragment(action, call)? {
             let block = &mut self.blocks[at];
+            let now = block.precise();
             let Some(meeting) = &mut block.meeting else { continue };
-            let pairs = meeting.anchor.iter().zip(&block.weights);
+            let pairs = meeting.anchor.iter().zip(&now);
             meeting.delta.iter_mut().zip(pairs).for_each(|(d, (&a, &w))| *d = a - w);
         }
         Ok(())
@@ -102,10 +103,12 @@ impl Rank<'_> {
         let mixing = if is_late { self.job.outer.mixing } else { 0.0 };
         for at in self.fragment(action, call)? {
             let block = &mut self.blocks[at];
+            let mut now = block.precise();
             let Some(meeting) = &block.meeting else { continue };
-            for (w, &a) in block.weights.iter_mut().zip(&meeting.anchor) {
+            for (w, &a) in now.iter_mut().zip(&meeting.anchor) {
                 *w = mixing * *w + (1.0 - mixing) * a;
             }
+            block.set_precise(now);
         }
         Ok(())
     }

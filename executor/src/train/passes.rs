@@ -38,14 +38,11 @@ impl Rank<'_> {
         }
         let job = self.job;
         let pieces = job.program.time_chunks.max(1);
-        let each = job.decision.batch.micro_sequences;
-        let number = self.place.data * job.batches_per_replica() + micro / pieces;
-        let first = u64::from(number) * each;
         let degrees = job.decision.degrees;
         let seeds = u64::from(job.recipe.seeds.count(degrees.dp));
         let slice = Slice {
             step: self.step,
-            sequences: first..first + each,
+            sequences: job.sequences(self.place.data, micro / pieces),
             piece: match degrees.cp {
                 0 | 1 => ((micro % pieces) as usize, pieces as usize),
                 ranks => (self.place.context as usize, ranks as usize),

@@ -35,6 +35,8 @@ pub(super) fn doing() -> Task {
 pub struct StepReport {
     /// Step, from 0.
     pub step: u64,
+    /// Sequences of the step, over all replicas.
+    pub sequences: u64,
     /// Mean loss of a prediction, in nats.
     pub loss: f64,
     /// Norm of all gradients; `None` where they overflowed and the step was skipped.
@@ -204,7 +206,7 @@ impl<'a> Rank<'a> {
                 is_rounded: job.is_rounded(),
             };
             let mut block = Block::new(stage, zero, rule, seed, special, &group);
-            block.meeting = job.decision.local_steps.map(|_| Meeting::new(&block.weights));
+            block.meeting = job.decision.local_steps.map(|_| Meeting::new(&block.precise()));
             self.blocks.push(block);
         }
         self.tables.tied = copy_is_local.then(|| (0, self.blocks.len() - 1));
@@ -235,11 +237,17 @@ impl<'a> Rank<'a> {
         let start = Instant::now();
         self.now = Step::default();
         let class = self.class;
-        if let Some(recorder) = &mut self.recorder {
+        // Steps of a batch that still grows are no steps of the plan.
+        let is_whole = self.job.batches.at(self.step) == self.job.batches.sequences;
+        if let Some(recorder) = self.recorder.as_mut().filter(|_| is_whole) {
             recorder.begin(self.step, class.actions.len());
         }
+        let micro_batches = self.job.batches_at(self.step) * self.job.program.time_chunks.max(1);
+        // Whole micro-batches are left out, on all ranks that see them, and the rest stays in its
+        // order: nobody waits for what does not come.
+        let runs = |a: &Action| a.at.micro_batch.is_none_or(|micro| micro < micro_batches);
         for (id, action) in class.actions.iter().enumerate() {
-            if action.cadence.includes(self.step) {
+            if action.cadence.includes(self.step) && runs(action) {
                 let call = self.call(id, action);
                 DOING.set(call.task);
                 let mark = self.recorder.as_ref().and_then(Recorder::mark);
@@ -256,7 +264,9 @@ impl<'a> Rank<'a> {
             recorder.end();
         }
         let Step { loss, norm, rate, .. } = self.now;
-        let report = StepReport { step: self.step, loss, norm, rate, time: start.elapsed() };
+        let (step, time) = (self.step, start.elapsed());
+        let sequences = self.job.batches.at(step);
+        let report = StepReport { step, sequences, loss, norm, rate, time };
         self.step += 1;
         Ok(report)
     }
@@ -349,7 +359,7 @@ impl<'a> Rank<'a> {
             }
             losses.iter().for_each(|raw| loss += f64::from_le_bytes(*raw));
         }
-        Ok((squares, loss * self.job.batches.per_prediction()))
+        Ok((squares, loss * self.job.batches.per_prediction(self.step)))
     }
 }
 
@@ -371,7 +381,12 @@ impl Tables {
             let ids = action.reads.iter().chain(&action.writes).map(|access| access.buffer);
             ids.filter(|&id| is_shared(id)).filter_map(move |id| Some((id, block?)))
         });
-        let of_buffer = of_buffer.collect();
+        // A table that input and output of this rank share is the input's, whoever comes last.
+        let mut first: BTreeMap<BufferId, usize> = BTreeMap::new();
+        for (id, block) in of_buffer {
+            first.entry(id).and_modify(|known| *known = block.min(*known)).or_insert(block);
+        }
+        let of_buffer = first;
         let again = passes().filter(|action| action.op == Op::Recompute);
         let recomputed = again.filter_map(block).collect();
         let exchanged = class.actions.iter().filter(|action| moves_rows(action.op));

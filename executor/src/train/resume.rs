@@ -89,6 +89,7 @@ impl Rank<'_> {
             updates: self.updates,
             seed: self.job.recipe.seed,
             scale: Some(self.scale),
+            ramp: self.job.recipe.ramp,
             tensors,
         }))
     }
@@ -131,9 +132,7 @@ impl Rank<'_> {
 
     /// The sequences of a micro-batch of sequences, among those of a step.
     fn sequences(&self, number: u32) -> std::ops::Range<u64> {
-        let each = self.job.decision.batch.micro_sequences;
-        let number = self.place.data * self.job.batches_per_replica() + number;
-        u64::from(number) * each..u64::from(number + 1) * each
+        self.job.sequences(self.place.data, number)
     }
 
     /// What layers carry from text to text, one row per sequence.
@@ -169,7 +168,8 @@ impl Rank<'_> {
     fn restore_carries(&mut self, checkpoint: &Checkpoint) {
         let all = self.job.decision.batch.global_sequences as usize;
         for at in 0..self.blocks.len() {
-            for number in 0..self.job.batches_per_replica() {
+            // What has not joined yet carries nothing.
+            for number in 0..self.job.batches_at(checkpoint.step.saturating_sub(1)) {
                 let sequences = self.sequences(number);
                 let block = &self.blocks[at];
                 let each = (sequences.end - sequences.start) as usize;
@@ -233,6 +233,11 @@ impl Rank<'_> {
         if checkpoint.model != ours {
             let theirs = checkpoint.model.clone();
             return Err(CheckpointError::OtherModel { ours, theirs }.into());
+        }
+        let (ours, theirs) = (self.job.recipe.ramp, checkpoint.ramp);
+        let to = self.job.decision.batch.global_sequences;
+        if ours != theirs && theirs.is_none_or(|ramp| ramp.to == to) {
+            return Err(CheckpointError::OtherRamp { ours, theirs }.into());
         }
         let slots = self.job.recipe.rule.slots();
         let has = |prefix: &str| checkpoint.tensors.keys().any(|name| name.starts_with(prefix));

@@ -5,12 +5,13 @@ mod bytes;
 mod drawn;
 mod faults;
 mod plans;
+mod ramp;
 mod recorded;
 
 use super::*;
 use crate::checkpoint::Checkpoint;
 use crate::comm::{Tcp, Transport};
-use crate::data::{Batches, Source};
+use crate::data::{Batches, Source, Tokens, Vocabulary};
 use plan::exchange::Exchange;
 use plan::schedule::ScheduleKind as S;
 use plans::{Plan, job, job_with};
@@ -172,7 +173,7 @@ fn bfloat16_trains_nearly_the_same_under_every_plan() {
 #[test]
 fn states_of_a_table_that_two_stages_hold_are_sharded() {
     for name in ["gpt", "lstm"] {
-        for zero in [1, 2] {
+        for zero in [1, 2, 3] {
             let plan = Plan { dp: 2, pp: 2, micro_batches: 2, zero, ..Plan::default() };
             let (a, b) = (train(&plan, name), train(&plan.single(), name));
             close(&state(a), &state(b), &format!("{name} {plan:?}"));
@@ -253,7 +254,7 @@ fn same_within_tolerance(name: &str, plan: &Plan) {
 #[test]
 fn sequence_parallel_trains_the_same() {
     let plan = Plan { tp: 2, sequence_parallel: true, recompute: true, ..Plan::default() };
-    for name in ["gpt", "llama", "bert", "experts"] {
+    for name in ["gpt", "llama", "bert", "experts", "txl"] {
         same_within_tolerance(name, &plan);
         same_within_tolerance(name, &Plan { dp: 2, zero: 2, ..plan });
         same_within_tolerance(name, &Plan { pp: 2, micro_batches: 2, ..plan });
@@ -324,6 +325,27 @@ fn a_run_goes_on_under_another_plan() {
         let end = run_threads(&same, STEPS, half.checkpoint.as_ref(), &quiet).unwrap();
         assert!(state(whole) == state(end), "{name}");
     }
+}
+
+/// Words of a file that is read window by window, twice as long as the buffer: the same bits as
+/// from memory, also where the run goes on from its second step.
+#[test]
+fn a_streamed_text_trains_as_one_in_memory() {
+    let text = std::fs::read(plans::TEXT).unwrap();
+    let vocabulary = Vocabulary::build(Tokens::Words, &text, 3000).unwrap();
+    let held = Source::Memory(Arc::new(vocabulary.encode(&text).unwrap()));
+    let path = std::path::Path::new(plans::TEXT);
+    let streamed = Source::text_of(path, Tokens::Words, 3000).unwrap();
+    let different = plan::program::DifferentTokens { own: 20.0, all: 60.0 };
+    let job = |source| {
+        let batches = Batches::new(source, 8, 12, 1).unwrap();
+        plans::word_job(&batches, (2, 12), different)
+    };
+    let (held, streamed) = (job(held), job(streamed));
+    let whole = run_threads(&held, STEPS, None, &quiet).unwrap();
+    let half = run_threads(&streamed, 2, None, &quiet).unwrap();
+    let end = run_threads(&streamed, STEPS, half.checkpoint.as_ref(), &quiet).unwrap();
+    assert!(state(end) == state(whole));
 }
 
 #[test]

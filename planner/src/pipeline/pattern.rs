@@ -96,6 +96,9 @@ impl<'a> Book<'a> {
 
     fn generate(&mut self, stage: usize, span: Span) -> Vec<Pattern> {
         let mut found = Vec::new();
+        let sender = self.instance.problem.sync.sender().get();
+        let sends_down = if stage + 1 < self.instance.stages() { sender } else { 0.0 };
+        let sends_up = if stage > 0 { sender } else { 0.0 };
         for place in 0..self.scope.len() {
             let Some(sync) = self.instance.sync(stage, span, self.scope[place]) else { continue };
             let thresholds = self.thresholds(place, span);
@@ -118,8 +121,8 @@ impl<'a> Book<'a> {
                     let memory = self.instance.memory(stage, &sync, kept, peak);
                     Pattern {
                         setting: self.scope[place],
-                        forward: sum.forward,
-                        backward: sum.backward,
+                        forward: sum.forward + sends_down,
+                        backward: sum.backward + sends_up,
                         tail: sync.tail.get(),
                         memory: memory.get(),
                         layers,

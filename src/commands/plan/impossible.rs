@@ -40,6 +40,9 @@ pub fn failure(question: &Question, request: &Request<'_>, why: &Impossible) -> 
             "--stack names another one: torchtitan-eager and megatron-zero-bubble run zero-bubble \
              schedules; a stack of your own may extend any and say which it runs",
         ),
+        Impossible::Combination { .. } => {
+            failure.hint("leave one of the two to the planner: without it there may be a plan")
+        }
         Impossible::LocalSteps { .. } => {
             failure.hint("take --zero 0 and --cp 1, or leave them out")
         }

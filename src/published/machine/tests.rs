@@ -34,6 +34,12 @@ fn names_of_devices_are_understood() {
         ("A40-48GB", "a40"),
         ("RTX-A4000", "rtx-a4000"),
         ("L40S-48GB", "l40s"),
+        ("L4-24GB", "l4"),
+        ("RTX-6000-Ada-48GB", "rtx-6000-ada"),
+        ("RTX-A5000-24GB", "rtx-a5000"),
+        ("MI325X-256GB", "mi325x"),
+        ("Gaudi2-96GB", "gaudi2"),
+        ("TPU-v6e", "tpu-v6e"),
     ] {
         assert_eq!(device(name).as_deref(), Some(expected), "{name}");
     }
@@ -49,6 +55,23 @@ fn every_device_and_cluster_that_rules_name_is_shipped() {
     }
     assert!(rules.links.iter().all(|rule| catalog.cluster(&rule.cluster).is_ok()));
     assert!(rules.stacks.iter().all(|rule| catalog.stack(&rule.stack).is_ok()));
+}
+
+/// The shipped workstation has four devices and no network: eight that state no node are one machine
+/// with more of them, 16 are two over an assumed network. Stated nodes are taken as stated.
+#[test]
+fn a_workstation_that_states_no_node_has_links_for_all_devices() {
+    let group = |gpus: u64, per_node: Option<u64>| {
+        let mut row = gpt3();
+        (row.gpu, row.precision) = ("RTX-2080Ti-11GB".into(), "fp16".into());
+        (row.run.gpus, row.run.per_node, row.run.network) = (Some(gpus), per_node, None);
+        machine(&row).unwrap().0.cluster.groups[0].clone()
+    };
+    let eight = group(8, None);
+    assert_eq!((eight.devices_per_node, eight.inter.is_none()), (8, true));
+    assert!(group(16, None).inter.is_some());
+    let stated = group(8, Some(4));
+    assert_eq!((stated.devices_per_node, stated.inter.is_some()), (4, true));
 }
 
 #[test]

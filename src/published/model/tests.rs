@@ -82,10 +82,12 @@ fn transformer_xl_has_its_memory_and_its_softmax() {
 
 #[test]
 fn encoders_lose_over_some_positions() {
-    let mut row = gpt3();
-    row.family = "encoder".into();
-    let shape = transformer(&row);
-    assert!(shape.mlm_head && shape.loss_fraction < 1.0);
+    for family in ["encoder", "transformer-encoder", "bert"] {
+        let mut row = gpt3();
+        row.family = family.into();
+        let shape = transformer(&row);
+        assert!(shape.mlm_head && shape.loss_fraction < 1.0, "{family}");
+    }
 }
 
 #[test]

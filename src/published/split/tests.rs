@@ -95,3 +95,19 @@ fn even_stages_share_the_body() {
     assert_eq!(even(11, 4, &mut assumed), [4, 6, 8, 11]);
     assert_eq!(assumed.0.len(), 1);
 }
+
+#[test]
+fn words_for_recomputation_mean_what_people_write() {
+    let mut row = gpt3();
+    let mut level = |word: &str| {
+        row.recompute = word.into();
+        of(&row).unwrap().0.recompute
+    };
+    for word in ["full", "true", "uniform", "full-uniform-1"] {
+        assert_eq!(level(word), Some(Recompute::Full), "{word}");
+    }
+    for word in ["none", "false", "off"] {
+        assert_eq!(level(word), Some(Recompute::None), "{word}");
+    }
+    assert_eq!(level("selective"), Some(Recompute::Selective));
+}

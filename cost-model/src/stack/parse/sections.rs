@@ -336,7 +336,7 @@ pub(super) fn collective(
         let flat_shards = flag(s, "flat_shards", |b| &b.flat_shards);
         let shard_base = part(s, "shard_base", |b| &b.shard_base);
         let shard_ramp = part(s, "shard_ramp", |b| &b.shard_ramp);
-        let flat = flag(s, "flat_rings", |b| &b.flat_rings);
+        let rings_only = flag(s, "rings_only", |b| &b.rings_only);
         let central = flag(s, "central", |b| &b.central);
         let ring_base = quantity(s, "ring_base", |b| &b.ring_base);
         let ring_node = quantity(s, "ring_node", |b| &b.ring_node);
@@ -356,7 +356,7 @@ pub(super) fn collective(
             shard_base: shard_base?,
             shard_ramp: shard_ramp?,
             central: central?,
-            flat_rings: flat?,
+            rings_only: rings_only?,
             ring_base: ring_base?,
             ring_node: ring_node?,
             tree_base: tree_base?,
@@ -378,6 +378,7 @@ pub(super) fn overlap(file: &Table<'_>, base: Option<&OverlapStack>) -> Option<O
     section(file, "overlap", base, |table| {
         let s = (table, base);
         let forward = part(s, "tensor_forward", |b| &b.tensor_forward);
+        let forward_sequence = part(s, "tensor_forward_sequence", |b| &b.tensor_forward_sequence);
         let backward = part(s, "tensor_backward", |b| &b.tensor_backward);
         let sequence = part(s, "tensor_backward_sequence", |b| &b.tensor_backward_sequence);
         let expert = part(s, "expert", |b| &b.expert);
@@ -390,6 +391,7 @@ pub(super) fn overlap(file: &Table<'_>, base: Option<&OverlapStack>) -> Option<O
         let root = part(s, "root_unit_exposed", |b| &b.root_unit_exposed);
         Some(OverlapStack {
             tensor_forward: forward?,
+            tensor_forward_sequence: forward_sequence?,
             tensor_backward: backward?,
             tensor_backward_sequence: sequence?,
             expert: expert?,

@@ -215,12 +215,14 @@ impl Attention {
         Operands { q: q.view(), k: columns(k), v: columns(v), relative }
     }
 
+    /// Forward pass; `x` holds the positions between layers, or all of them.
     pub fn forward<T: Float>(
         &self,
         c: &Context<'_, T>,
         x: Arc<Matrix<T>>,
+        is_whole: bool,
     ) -> Result<(Matrix<T>, Saved<T>), Fault> {
-        let x = c.enter(&x)?;
+        let x = if is_whole { x } else { c.enter(&x)? };
         let bias = self.qkv_bias.map(|place| c.weights.vector(place));
         let mut qkv = linear::forward(x.view(), c.weights.matrix(self.qkv), bias);
         if self.turns {
@@ -239,11 +241,13 @@ impl Attention {
         Ok((y, Saved { x, qkv, shared, context, sums, distances }))
     }
 
+    /// Gradient of the input; where that was whole, the summand of this rank.
     pub fn backward<T: Float>(
         &self,
         c: &Context<'_, T>,
         saved: Saved<T>,
         dy: Arc<Matrix<T>>,
+        is_whole: bool,
     ) -> Result<(Matrix<T>, Pending<T>), Fault> {
         let Saved { x, qkv, shared, context, sums, distances } = saved;
         let dy = c.enter(&dy)?;
@@ -262,7 +266,7 @@ impl Attention {
             self.rope(c).backward(dqkv.view_mut());
         }
         let dx = linear::backward_input(c.weights.matrix(self.qkv), dqkv.view());
-        let dx = c.leave(dx)?;
+        let dx = if is_whole { dx } else { c.leave(dx)? };
         let relative = distances.map(|d| RelativeGradients {
             waves: d.waves,
             distances: gradients.distances,

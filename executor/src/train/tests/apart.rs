@@ -48,6 +48,30 @@ fn meeting_every_step_is_training_in_step() {
     }
 }
 
+/// With weights in bfloat16 what is compared and merged are the masters in single precision: the
+/// same up to weights that lie between two numbers of the format.
+#[test]
+fn masters_meet_where_weights_are_rounded() {
+    let rounded = Plan { dp: 2, is_rounded: true, ..Plan::default() };
+    let plain = |mut job: Job| {
+        job.recipe.rule = Rule::Sgd;
+        job.recipe.schedule = Schedule::Constant { rate: 0.1 };
+        job.recipe.clip = None;
+        job.outer = Outer { rate: 1.0, momentum: 0.0, mixing: 0.0 };
+        job
+    };
+    let met = run(&plain(rounded.job_but("llama", apart(1, 1, 0))), 3, None);
+    let plainly = run(&plain(job(&rounded, "llama")), 3, None);
+    for (name, tensor) in &plainly.tensors {
+        for (a, b) in tensor.values.iter().zip(&met.tensors[name].values) {
+            assert!((a - b).abs() <= 1e-4 + 1e-3 * a.abs(), "{name} {a} {b}");
+        }
+    }
+    let job = rounded.job_but("llama", apart(4, 2, 1));
+    let half = run(&job, 3, None);
+    assert!(run(&job, 7, Some(&half)) == run(&job, 7, None));
+}
+
 /// Two replicas by hand: each is a job of one rank on its half of the text; after the first step
 /// and the third their weights are averaged outside, by the formula of the outer optimizer.
 #[test]
@@ -207,7 +231,7 @@ fn ouroboros_is_a_loop_over_its_modules() {
 #[test]
 fn ouroboros_trains_replicas_as_micro_batches() {
     let plan = Plan { pp: 2, schedule: ScheduleKind::Ouroboros, ..Plan::default() };
-    for name in ["llama", "mlstm"] {
+    for name in ["llama", "mlstm", "gpt", "lstm"] {
         let two = Plan { dp: 2, ..plan };
         let (a, b) = (train(&two, name), train(&Plan { micro_batches: 2, ..plan }, name));
         assert_eq!(losses(&a).len(), 3);

@@ -42,7 +42,7 @@ fn legal(name: &str, mut plan: Plan) -> Plan {
     if !matches!(name, "gpt" | "llama" | "bert") {
         plan.cp = 1;
     }
-    if !matches!(name, "gpt" | "llama" | "bert" | "experts") || plan.tp == 1 {
+    if !matches!(name, "gpt" | "llama" | "bert" | "experts" | "txl") || plan.tp == 1 {
         plan.sequence_parallel = false;
     }
     if plan.pp == 1 || plan.time_chunks > 1 {
@@ -61,7 +61,9 @@ fn legal(name: &str, mut plan: Plan) -> Plan {
     }
     if is_tied(name) {
         plan.exchange = plan.exchange.map(|_| Exchange::Dense);
-        plan.zero = plan.zero.min(2);
+        if plan.pp == 1 || plan.schedule == S::ZeroBubbleV {
+            plan.zero = plan.zero.min(2);
+        }
     }
     if name == "sampled" {
         plan.exchange = plan.exchange.or(Some(Exchange::Unique));

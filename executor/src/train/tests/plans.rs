@@ -182,6 +182,7 @@ pub fn job_with(plan: &Plan, name: &str, rate: f64) -> Job {
     let recipe = Recipe {
         rule: Rule::Adam(Adam { decay: 0.01, ..Adam::default() }),
         schedule: Schedule::Constant { rate },
+        ramp: None,
         clip: Some(0.5),
         scale: LossScale::NONE,
         seed: 11,
