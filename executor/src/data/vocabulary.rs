@@ -67,10 +67,7 @@ fn pieces<'a>(tokens: Tokens, text: &'a str) -> Box<dyn Iterator<Item = &'a str>
 }
 
 /// Pieces with the bytes before them.
-pub(super) fn offset_pieces<'a>(
-    tokens: Tokens,
-    text: &'a str,
-) -> impl Iterator<Item = (usize, &'a str)> {
+pub(super) fn offset_pieces(tokens: Tokens, text: &str) -> impl Iterator<Item = (usize, &str)> {
     // Pieces are slices of the text.
     let offset = |piece: &str| piece.as_ptr().addr() - text.as_ptr().addr();
     pieces(tokens, text).map(move |piece| (offset(piece), piece))
