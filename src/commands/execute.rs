@@ -151,7 +151,7 @@ pub fn watched(
     observe: &(dyn Fn(&StepReport) + Sync),
 ) -> Result<(), Failure> {
     elsewhere::fits_here(catalog, plan, "plan.json")?;
-    let job = job(question, plan, flags)?;
+    let job = job(question, plan, flags, flags.steps.get())?;
     run_threads(&job, flags.steps.get(), None, observe).map(|_| ()).map_err(broken)
 }
 

@@ -21,7 +21,7 @@ use crate::settings::Settings;
 use crate::style::{Canvas, Role};
 use cost_model::formulas::{self, Formula};
 use plan::document::Plan;
-use plan::program::Settings as Lowering;
+use plan::program::Granularity;
 use plan::suggest::closest;
 use planner::answer::{Planned, planned};
 use planner::request::Request;

@@ -149,7 +149,7 @@ pub fn short(label: &str) -> String {
         !matches!(*part, "TP 1" | "PP 1" | "fp32" | "fp16" | "bf16" | "fp8" | "ZeRO 0")
     };
     let parts: Vec<&str> = label.split(" · ").filter(is_trivial).collect();
-    parts.join(" · ")
+    if parts.is_empty() { label.to_string() } else { parts.join(" · ") }
 }
 
 /// A mesh by its degrees.

@@ -41,19 +41,35 @@ pub enum Role {
 
 /// Colours that people with any kind of colour vision tell apart: M. Okabe and K. Ito, "Color
 /// Universal Design", 2008 (black and yellow left out: they vanish on some backgrounds).
-const OKABE_ITO: [Color; 6] = [
+const OKABE_ITO: [Color; 8] = [
     Color::Rgb(0, 114, 178),
     Color::Rgb(230, 159, 0),
     Color::Rgb(0, 158, 115),
     Color::Rgb(204, 121, 167),
     Color::Rgb(86, 180, 233),
     Color::Rgb(213, 94, 0),
+    Color::DarkGray,
+    Color::Gray,
 ];
-const NEAREST: [Color; 6] =
-    [Color::Blue, Color::Yellow, Color::Green, Color::Magenta, Color::Cyan, Color::Red];
+const NEAREST: [Color; 8] = [
+    Color::Blue,
+    Color::Yellow,
+    Color::Green,
+    Color::Magenta,
+    Color::Cyan,
+    Color::Red,
+    Color::DarkGray,
+    Color::Gray,
+];
 
 /// Glyphs of parts, so that they differ without colours.
-pub const PARTS: [&str; 6] = ["█", "▓", "▒", "░", "▚", "▞"];
+const PARTS: [&str; 8] = ["█", "▓", "▒", "░", "▚", "▞", "■", "□"];
+
+/// The glyph of a part, by its place.
+#[must_use]
+pub fn glyph(place: u8) -> &'static str {
+    PARTS[usize::from(place) % PARTS.len()]
+}
 
 impl Look {
     /// The style of a role.
@@ -65,8 +81,8 @@ impl Look {
             Role::Plain => style,
             Role::Title => style.add_modifier(Modifier::BOLD),
             Role::Accent => coloured(Color::Cyan).add_modifier(Modifier::BOLD),
-            Role::Good => coloured(Color::Green),
-            Role::Warn => coloured(Color::Yellow),
+            Role::Good => coloured(Color::Green).add_modifier(Modifier::BOLD),
+            Role::Warn => coloured(Color::Yellow).add_modifier(Modifier::BOLD),
             Role::Bad => coloured(Color::Red).add_modifier(Modifier::BOLD),
             Role::Dim => style.add_modifier(Modifier::DIM),
             Role::Selected => style.add_modifier(Modifier::REVERSED),
@@ -79,7 +95,7 @@ impl Look {
 }
 
 /// Letters of roles, for tests of what is drawn how.
-const LETTERS: [(Role, char); 14] = [
+const LETTERS: [(Role, char); 16] = [
     (Role::Title, 't'),
     (Role::Accent, 'a'),
     (Role::Good, 'g'),
@@ -93,6 +109,8 @@ const LETTERS: [(Role, char); 14] = [
     (Role::Part(3), '3'),
     (Role::Part(4), '4'),
     (Role::Part(5), '5'),
+    (Role::Part(6), '6'),
+    (Role::Part(7), '7'),
     (Role::Plain, '.'),
 ];
 
@@ -131,6 +149,8 @@ fn ascii(c: char) -> char {
         '▒' | '▄' => '=',
         '░' | '▁' | '▂' | '…' => '.',
         '▃' => ':',
+        '■' => 'o',
+        '□' => '0',
         '▚' => '\\',
         '▞' => '/',
         '▶' | '→' | '▸' => '>',

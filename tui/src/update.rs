@@ -19,7 +19,7 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
         Message::Click(x, y) => match view::hit(model, x, y) {
             Some(view::Target::Do(action)) => act(model, action),
             Some(view::Target::Line(line)) => cursor::select(model, line),
-            None => Vec::new(),
+            Some(view::Target::Nothing) | None => Vec::new(),
         },
         Message::Wheel(is_down) => {
             let to = if is_down { keymap::Move::Down } else { keymap::Move::Up };
@@ -121,11 +121,13 @@ fn answered(model: &mut Model, part: Part) -> Vec<Effect> {
             forget(model);
             model.answered = Answered::DoesNotFit(report);
             model.is_refining = false;
+            return cursor::looked(model);
         }
         Part::Refused(refusal) => {
             forget(model);
             model.answered = Answered::Refused(refusal);
             model.is_refining = false;
+            return cursor::looked(model);
         }
         Part::Candidates(all) => {
             model.candidates = all;

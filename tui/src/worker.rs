@@ -7,7 +7,7 @@ use crate::message::{Effected, InTime, Job, Numbers, Part, Task};
 use crate::strips;
 use cost_model::events::Fold;
 use plan::document::Plan;
-use plan::program::{Granularity, Settings};
+use plan::program::Granularity;
 use planner::answer::{Answer, Planned};
 use planner::events::Priced;
 use planner::request::{Effort, Request};
@@ -172,7 +172,7 @@ impl Solved<'_> {
     }
 
     fn priced(&self, planned: &Planned, granularity: Granularity) -> Result<Priced, String> {
-        let settings = Settings { granularity, ..Settings::default() };
+        let settings = planner::program::settings(self.request, granularity);
         let priced = Priced::new(self.request, &planned.solution, &settings);
         priced.map_err(|why| format!("this plan has no program: {why}"))
     }

@@ -50,7 +50,7 @@ fn heading(model: &Model, listed: usize, area: Rect, pen: &mut Pen<'_>) {
 fn room(width: u16) -> (usize, usize) {
     let numbers: usize = WIDTHS.iter().map(|(_, _, width)| width).sum::<usize>() + 9;
     let left = usize::from(width).saturating_sub(numbers + 6);
-    let label = (left / 2).clamp(12, 44);
+    let label = (left * 3 / 5).clamp(12, 60);
     (label, left.saturating_sub(label))
 }
 
@@ -172,7 +172,11 @@ fn scatter(model: &Model, listed: &[&Candidate], area: Rect, pen: &mut Pen<'_>) 
     let (steps, sizes) = (range(|p| p.1), range(|p| p.2));
     let left = 12u16;
     let width = plot.width.saturating_sub(left + 14);
-    let x = |s: f64| left + ((s - steps.0) / (steps.1 - steps.0) * f64::from(width)) as u16;
+    // Far slower plans would squeeze the others, so that the axis is of ratios where there are some.
+    let is_wide = steps.1 > 3.0 * steps.0 && steps.0 > 0.0;
+    let scale = |s: f64| if is_wide { s.ln() } else { s };
+    let (low, high) = (scale(steps.0), scale(steps.1));
+    let x = |s: f64| left + ((scale(s) - low) / (high - low) * f64::from(width)) as u16;
     let y = |m: f64| ((sizes.1 - m) / (sizes.1 - sizes.0) * f64::from(plot.height - 1)).round();
     for (at, value) in [(0, sizes.1), (usize::from(plot.height - 1), sizes.0)] {
         let text = padded(&format!("{} GiB", gib(value)), usize::from(left - 2), true);

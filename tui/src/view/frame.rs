@@ -1,5 +1,6 @@
 //! What surrounds every screen: title, tabs, remark, footer.
 
+use super::WIDE;
 use super::pen::{Pen, Target, below, row};
 use super::words::{cut, grouped, signed};
 use crate::keymap::{Action, KEYMAP};
@@ -53,7 +54,8 @@ fn title(model: &Model, area: Rect, pen: &mut Pen<'_>) {
 fn tabs(model: &Model, area: Rect, pen: &mut Pen<'_>) {
     let mut x = area.x;
     for (number, screen) in (1..).zip(Screen::ALL) {
-        let text = format!(" {number} {} ", screen.name());
+        let gap = if area.width < WIDE { "" } else { " " };
+        let text = format!(" {number} {}{gap}", screen.name());
         let is_shown = screen == model.screen;
         let role = if is_shown { Role::Selected } else { Role::Dim };
         let end = pen.text((x, area.y), area.right().saturating_sub(x), role, &text);
@@ -98,6 +100,9 @@ fn remark(model: &Model, area: Rect, pen: &mut Pen<'_>) {
 
 /// The keys that mean something now, as far as there is room for them; a click does the same.
 fn footer(model: &Model, area: Rect, pen: &mut Pen<'_>) {
+    if matches!(model.overlay, Some(Overlay::Input(Input::Leave, _))) {
+        return;
+    }
     let shown = KEYMAP.iter().filter(|b| !b.label.is_empty() && b.place.applies(model));
     let shown: Vec<_> = shown.collect();
     let last = ["command", "help", "quit"];

@@ -1,10 +1,10 @@
 //! Memory per stage or rank, and over the step.
 
 use super::pen::{Pen, Target, below, first, row};
-use super::words::{gib, grouped, padded, percent_of, size, time};
+use super::words::{cut, gib, grouped, padded, percent_of, size, time};
 use crate::model::Model;
 use crate::strips::Strip;
-use crate::theme::{PARTS, Role};
+use crate::theme::{Role, glyph};
 use plan::report::{Report, StageMemory};
 use plan::timeline::MemoryPoint;
 use ratatui::layout::Rect;
@@ -47,16 +47,20 @@ fn shown(report: &Report) -> Vec<usize> {
 
 fn stages(model: &Model, report: &Report, area: Rect, pen: &mut Pen<'_>) {
     let parts = shown(report);
+    let each = part_width(area);
     let (head, list) = below(area, 1);
-    let mut x = head.x + 1;
-    x = pen.text((x, head.y), 8, Role::Dim, "stage  ");
+    pen.text((head.x, head.y), 25, Role::Dim, " stage    total  headroom");
+    let mut x = head.x + 25;
     let names = report.memory.stages.first().map_or(&[][..], |s| &s.parts);
     for at in &parts {
-        let glyph = PARTS[at % PARTS.len()];
-        x = pen.text((x, head.y), 1, Role::Part(*at as u8), glyph);
-        x = pen.text((x, head.y), 11, Role::Dim, &padded(&names[*at].id, 10, true));
+        let place = u8::try_from(*at).unwrap_or(0);
+        let name = cut(&names[*at].id, usize::from(each - 2));
+        let used = u16::try_from(name.chars().count() + 1).unwrap_or(each);
+        let blanks = each.saturating_sub(used);
+        let end = pen.text((x + blanks, head.y), 1, Role::Part(place), glyph(place));
+        pen.text((end, head.y), each - 2, Role::Dim, &name);
+        x += each;
     }
-    pen.text((x, head.y), 30, Role::Dim, "     total  headroom");
     let at = model.stage.min(report.memory.stages.len().saturating_sub(1));
     let from = first(at, list.height);
     for (i, stage) in report.memory.stages.iter().enumerate().skip(from) {
@@ -72,15 +76,19 @@ fn stages(model: &Model, report: &Report, area: Rect, pen: &mut Pen<'_>) {
     }
 }
 
+/// Columns of a part.
+fn part_width(area: Rect) -> u16 {
+    if area.width < 120 { 10 } else { 13 }
+}
+
 fn one(report: &Report, stage: &StageMemory, parts: &[usize], line: Rect, pen: &mut Pen<'_>) {
-    let mut text = format!(" {:>4}   ", stage.stage);
+    let room = report.memory.limit_bytes - stage.total_bytes;
+    let sizes = [gib(stage.total_bytes), gib(room.max(0.0))];
+    let mut text = format!(" {:>5}{:>9}{:>10}", stage.stage, sizes[0], sizes[1]);
     for at in parts {
         let bytes = stage.parts.get(*at).map_or(0.0, |p| p.bytes);
-        text += &padded(&gib(bytes), 11, true);
+        text += &padded(&gib(bytes), part_width(line).into(), true);
     }
-    let room = report.memory.limit_bytes - stage.total_bytes;
-    text += &padded(&gib(stage.total_bytes), 10, true);
-    text += &padded(&gib(room.max(0.0)), 10, true);
     let end = pen.text((line.x, line.y), line.width, Role::Plain, &text);
     let left = line.right().saturating_sub(end + 2);
     let bar = Rect { x: end + 1, width: left.min(30), ..line };

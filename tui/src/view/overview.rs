@@ -6,7 +6,7 @@ use super::words::{cut, gib, grouped, padded, signed, size, time, wrap};
 use crate::candidates::short;
 use crate::keymap::Action;
 use crate::model::{Model, largest};
-use crate::theme::Role;
+use crate::theme::{Role, glyph};
 use plan::report::{Report, TimePart};
 use plan::units::{count, percent};
 use ratatui::layout::Rect;
@@ -81,13 +81,13 @@ fn decision(report: &Report, area: Rect, pen: &mut Pen<'_>) {
             count(tokens)
         ),
     ));
-    let exchange = d.embedding.map(|e| format!("embedding {} · ", e.exchange.name()));
+    let exchange = d.embedding.map(|e| format!(" · embedding {}", e.exchange.name()));
     let proof = &report.plan.certificate;
     let proven = match proof.gap > 0.0 {
         true => format!("gap {}", percent(proof.gap)),
         false => format!("proven best of {}", grouped(proof.configurations)),
     };
-    lines.push((Role::Dim, exchange.unwrap_or_default() + &proven));
+    lines.push((Role::Dim, proven + &exchange.unwrap_or_default()));
     for (i, (role, text)) in lines.iter().enumerate() {
         let line = row(area, i);
         pen.text((line.x + 1, line.y), line.width.saturating_sub(1), *role, text);
@@ -128,20 +128,23 @@ fn headline(report: &Report, area: Rect, pen: &mut Pen<'_>) {
     let peak = report.peak.value / 1e12;
     let memory = largest(report);
     let share = memory / report.memory.capacity_bytes;
+    let is_wide = area.width >= 45;
+    let dense = if is_wide { " dense" } else { "" };
+    let (value_width, gap) = if is_wide { (11, "   ") } else { (9, " ") };
     let rows = [
         ("step", time(step.value), format!("{} – {}", time(step.low), time(step.high))),
         ("tokens/s", count(rate.value), format!("{} per GPU", count(each))),
-        ("MFU", percent(report.mfu.value), format!("of {peak:.0} TFLOP/s dense")),
+        ("MFU", percent(report.mfu.value), format!("of {peak:.0} TFLOP/s{dense}")),
         ("memory", size(memory), format!("{} of a GPU", percent(share))),
     ];
     for (i, (name, value, more)) in rows.iter().enumerate() {
         let line = row(area, i);
-        let (name, value) = (padded(name, 9, false), padded(value, 11, true));
+        let (name, value) = (padded(name, 9, false), padded(value, value_width, true));
         let parts = [
             (Role::Dim, " "),
             (Role::Dim, name.as_str()),
             (Role::Title, &value),
-            (Role::Plain, "   "),
+            (Role::Plain, gap),
             (Role::Plain, more),
         ];
         pen.line(line, &parts);
@@ -220,29 +223,28 @@ fn memory(report: &Report, at: Option<usize>, area: Rect, pen: &mut Pen<'_>) {
     legend(report, area, pen);
 }
 
-/// What the parts of the fullest stage are.
+/// What the parts of the fullest stage are, in the last two rows.
 fn legend(report: &Report, area: Rect, pen: &mut Pen<'_>) {
-    let fullest =
-        report.memory.stages.iter().max_by(|a, b| a.total_bytes.total_cmp(&b.total_bytes));
+    let stages = report.memory.stages.iter();
+    let fullest = stages.max_by(|a, b| a.total_bytes.total_cmp(&b.total_bytes));
     let parts = fullest.map_or(&[][..], |stage| &stage.parts);
     let shown = (0u8..).zip(parts).filter(|(_, part)| part.bytes > 0.0);
-    let mut line = row(area, usize::from(area.height.saturating_sub(2)));
-    let mut x = line.x + 1;
-    for (place, part) in shown {
-        let glyph = crate::theme::PARTS[usize::from(place) % crate::theme::PARTS.len()];
-        let text = format!(" {} {}  ", part.id, gib(part.bytes));
-        let width = u16::try_from(text.chars().count() + 1).unwrap_or(0);
-        if x + width > line.right() {
-            line = row(area, usize::from(area.height.saturating_sub(1)));
-            if x == line.x + 1 || line.y == area.y {
-                return;
-            }
-            x = line.x + 1;
+    let mut shown: Vec<_> = shown.collect();
+    shown.sort_by(|a, b| b.1.bytes.total_cmp(&a.1.bytes));
+    let mut place = usize::from(area.height.saturating_sub(2));
+    let mut x = area.x + 1;
+    for (part, text) in
+        shown.into_iter().map(|(place, p)| (place, format!(" {} {}  ", p.id, gib(p.bytes))))
+    {
+        let width = u16::try_from(text.chars().count() - 1).unwrap_or(0);
+        if x + width > area.right() {
+            (place, x) = (place + 1, area.x + 1);
         }
-        if x + width > line.right() {
+        let line = row(area, place);
+        if line.height == 0 || x + width > area.right() {
             return;
         }
-        let end = pen.text((x, line.y), line.right() - x, Role::Part(place), glyph);
+        let end = pen.text((x, line.y), 1, Role::Part(part), glyph(part));
         x = pen.text((end, line.y), line.right() - end, Role::Dim, &text);
     }
 }

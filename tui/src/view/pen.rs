@@ -1,10 +1,10 @@
 //! What draws: text with a role, lines of parts, panels, bars; and where a click goes.
 
 use crate::keymap::Action;
-use crate::theme::{Look, PARTS, Role};
+use crate::theme::{Look, Role, glyph};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Modifier;
+use ratatui::style::{Modifier, Style};
 
 /// What a click means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub enum Target {
     Do(Action),
     /// The cursor goes to this line.
     Line(usize),
+    /// Nothing: a window lies there.
+    Nothing,
 }
 
 /// A pen over a buffer.
@@ -54,7 +56,9 @@ impl<'a> Pen<'a> {
             return x;
         }
         let width = width.min(area.right() - x);
-        let (end, _) = self.buffer.set_stringn(x, y, text, width.into(), self.look.style(role));
+        // Nothing of what was drawn below shows through.
+        let style = Style::reset().patch(self.look.style(role));
+        let (end, _) = self.buffer.set_stringn(x, y, text, width.into(), style);
         end
     }
 
@@ -95,7 +99,7 @@ impl<'a> Pen<'a> {
                 }
             }
         }
-        self.targets.push((area, Target::Line(usize::MAX)));
+        self.targets.push((area, Target::Nothing));
     }
 
     /// A frame with a title; returns what is inside.
@@ -138,8 +142,7 @@ impl<'a> Pen<'a> {
         for (place, part) in (0u8..).zip(parts) {
             let from = column(sum);
             sum += part.max(0.0);
-            let glyph = PARTS[usize::from(place) % PARTS.len()];
-            let text = glyph.repeat(usize::from(column(sum) - from));
+            let text = glyph(place).repeat(usize::from(column(sum) - from));
             self.text((area.x + from, area.y), area.width, Role::Part(place), &text);
         }
         let rest = "·".repeat(usize::from(area.width.saturating_sub(column(sum))));

@@ -11,7 +11,7 @@ use plan::units::percent;
 use ratatui::layout::Rect;
 
 /// Columns before a strip.
-const LABEL: u16 = 11;
+const LABEL: u16 = 14;
 /// Rows below the strips.
 const FOOT: u16 = 3;
 
@@ -117,7 +117,7 @@ fn rows(model: &Model, in_time: &InTime, view: View, area: Rect, pen: &mut Pen<'
         let like = strip.stands_for;
         let name =
             if like > 1 { format!("{} ×{like}", strip.rank) } else { strip.rank.to_string() };
-        pen.text((line.x, line.y), LABEL, role, &padded(&format!(" rank {name}"), 10, false));
+        pen.text((line.x, line.y), LABEL, role, &padded(&format!(" rank {name}"), 13, false));
         let cursor = (i == at).then_some(model.cursor.time);
         passes(strip, view, cursor, inner(line), pen);
         messages(strip, view, inner(row(area, place + 1)), pen);

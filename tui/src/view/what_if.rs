@@ -111,8 +111,9 @@ fn value(
 ) {
     let mark = if is_now { " ◆ " } else { "   " };
     let role = if is_now { Role::Good } else { Role::Plain };
-    let word = padded(&choice.word, 18, false);
-    let room = usize::from(line.width.saturating_sub(22));
+    let widest = if line.width < 60 { 14 } else { 18 };
+    let word = padded(&choice.word, widest, false);
+    let room = usize::from(line.width).saturating_sub(widest + 3);
     let (text, text_role) = match effect.map(|e| &e.outcome) {
         None if model.answered == Answered::Nothing => (String::new(), Role::Dim),
         None => ("…".to_string(), Role::Dim),
@@ -125,12 +126,12 @@ fn value(
 /// The change against the plan that is shown; its own numbers of itself.
 fn leads_to(model: &Model, n: &Numbers, is_now: bool) -> String {
     let Some(report) = model.report().filter(|_| !is_now) else {
-        return format!("{:>9}  {:>9}", time(n.seconds), size(n.memory));
+        return format!("{:>9} {:>9}", time(n.seconds), size(n.memory));
     };
     let step = signed_time(n.seconds - report.step.value);
     let memory = signed_size(n.memory - largest(report));
     let rate = signed(n.rate / report.tokens_per_second.value - 1.0);
-    format!("{step:>9}  {memory:>9}  {rate:>9} tok/s  {}", n.label)
+    format!("{step:>9} {memory:>9} {rate:>9} tok/s  {}", n.label)
 }
 
 fn comparison(model: &Model, area: Rect, pen: &mut Pen<'_>) {
