@@ -3,6 +3,7 @@
 mod accuracy;
 mod environment;
 mod execute;
+mod explore;
 mod global;
 mod gpus;
 mod pins;
@@ -14,6 +15,7 @@ pub mod values;
 
 pub use accuracy::AccuracyArgs;
 pub use execute::{ExecuteArgs, RankKind, RateShape};
+pub use explore::ExploreArgs;
 pub use global::{Format, Global};
 pub use gpus::{Gpus, GpusError};
 pub use pins::{Choice, read as read_pins};
@@ -64,6 +66,8 @@ pub enum Command {
     Simulate(Box<SimulateArgs>),
     /// Train a plan on CPU ranks of this machine.
     Execute(ExecuteArgs),
+    /// Explore plans on the terminal: candidates, time, memory, what if.
+    Explore(Box<ExploreArgs>),
     /// Show two or more plans side by side.
     Compare(CompareArgs),
     /// Check plan and scenario files.
@@ -397,11 +401,25 @@ pub fn small_run(model: &str, ranks: u32, steps: u64) -> Result<(PlanArgs, Execu
 
 /// The flags of a `plan` command, from its words.
 pub fn parse_plan(words: &str) -> Result<PlanArgs, Failure> {
-    let words = std::iter::once("meshwright").chain(words.split_whitespace());
+    plan_of(words.split_whitespace().map(str::to_string).collect())
+}
+
+/// The flags of a `plan` command whose words may hold blanks.
+pub fn plan_of(words: Vec<String>) -> Result<PlanArgs, Failure> {
+    let words = std::iter::once("meshwright".to_string()).chain(words);
     match Cli::try_parse_from(words).map(|cli| cli.command) {
         Ok(Command::Plan(plan)) => Ok(*plan),
         Ok(_) => Err(Failure::usage("this is no `plan`")),
-        Err(error) => Err(Failure::usage(error.to_string())),
+        Err(error) => Err(usage::failure(&error, &["plan"])),
+    }
+}
+
+/// The flags of an `execute` command for a run of some steps, everything else as it is by default.
+pub fn execute_for(steps: u64) -> Result<ExecuteArgs, Failure> {
+    let words = ["meshwright", "execute", "-", "--steps", &steps.to_string()].map(str::to_string);
+    match Cli::try_parse_from(words).map(|cli| cli.command) {
+        Ok(Command::Execute(execute)) => Ok(execute),
+        _ => Err(Failure::new(crate::exit::Exit::Bug, "execute is not execute")),
     }
 }
 

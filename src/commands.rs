@@ -7,6 +7,7 @@ mod completions;
 mod doctor;
 mod execute;
 mod explain;
+mod explore;
 mod help;
 mod plan;
 mod scenarios;
@@ -30,6 +31,7 @@ pub fn dispatch(
         Command::Explain(flags) => explain::run(flags, settings, output),
         Command::Simulate(flags) => simulate::run(flags, settings, output),
         Command::Execute(flags) => execute::run(flags, settings, output),
+        Command::Explore(flags) => explore::run(flags, settings, output),
         Command::Compare(flags) => compare::run(flags, settings, output),
         Command::Validate(flags) => validate::run(flags, settings, output),
         Command::Calibrate(flags) => calibrate::run(flags, settings, output),

@@ -76,10 +76,16 @@ pub fn write(output: &mut Output, path: Option<&str>, text: &str) -> Result<(), 
 pub fn write_quietly(output: &mut Output, path: &str, text: &str) -> Result<(), Failure> {
     match path {
         "-" => output.data(text),
-        _ => {
-            write_whole(Path::new(path), text.as_bytes()).map_err(|error| unwritable(path, &error))
-        }
+        _ => save(path, text),
     }
+}
+
+/// Writes a file, with no output at hand.
+///
+/// # Errors
+/// Says which file, and what is wrong with it.
+pub fn save(path: &str, text: &str) -> Result<(), Failure> {
+    write_whole(Path::new(path), text.as_bytes()).map_err(|error| unwritable(path, &error))
 }
 
 fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -48,6 +48,9 @@ pub const RUNS: &str =
 /// Measured steps of the papers that the models are from, shipped.
 pub const SEEDS: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/published/seeds_runs.csv"));
+/// Measured steps that were read after the constants had been fitted, shipped.
+pub const FURTHER: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/published/further_runs.csv"));
 /// Shipped configurations that did not run, or just about.
 pub const FIT_LIMITS: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/published/fit_limits.csv"));

@@ -219,14 +219,19 @@ impl Question {
 
     /// The report of a plan.
     pub fn report(&self, request: &Request<'_>, planned: &Planned) -> Report {
-        let mut report = self.measured_report(request, planned);
+        self.report_with(request, planned, self.top.saturating_sub(1))
+    }
+
+    /// The report of a plan with a number of runners-up.
+    pub fn report_with(&self, request: &Request<'_>, planned: &Planned, others: usize) -> Report {
+        let mut report = self.measured_report(request, planned, others);
         if let (Some(from), Some(limit)) = (&self.limit_from, report.memory.reserve.first_mut()) {
             *limit += &format!(": {from}");
         }
         report
     }
 
-    fn measured_report(&self, request: &Request<'_>, planned: &Planned) -> Report {
+    fn measured_report(&self, request: &Request<'_>, planned: &Planned, others: usize) -> Report {
         fn pair(input: &Input) -> (&str, &str) {
             (&input.name, &input.fingerprint)
         }
@@ -238,7 +243,7 @@ impl Question {
             corpus: self.inputs.corpus.as_ref().map(pair),
             objective: self.objective,
             hash: &fingerprint::hash,
-            top: self.top.saturating_sub(1),
+            top: others,
             rule: self.rule,
         };
         match self.residuals() {
@@ -305,7 +310,7 @@ fn rule(quantile: f64) -> Option<Rule> {
 const FEWEST_STEPS: u64 = 9;
 
 /// The cluster that applies, and where its name came from.
-fn cluster_name(spec: &ModelSpec, settings: &Settings) -> (String, String) {
+pub fn cluster_name(spec: &ModelSpec, settings: &Settings) -> (String, String) {
     match &settings.cluster {
         Some((name, Origin::File(path))) => (name.clone(), format!("cluster from {path}")),
         Some((name, Origin::Environment(variable))) => {

@@ -162,7 +162,8 @@ pub fn pass_time(steps: &[Step], pass: Pass, around: Surroundings, profile: &Pro
 pub fn exposed_tensor(pass: Pass, sequence_parallel: bool, profile: &Profile) -> f64 {
     let overlap = &profile.stack().overlap;
     let hidden = match (pass, sequence_parallel) {
-        (Pass::Forward, _) => overlap.tensor_forward.value,
+        (Pass::Forward, false) => overlap.tensor_forward.value,
+        (Pass::Forward, true) => overlap.tensor_forward_sequence.value,
         (Pass::Backward, false) => overlap.tensor_backward.value,
         (Pass::Backward, true) => overlap.tensor_backward_sequence.value,
     };

@@ -219,8 +219,10 @@ pub struct CollectiveStack {
 /// How much communication hides behind computation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OverlapStack {
-    /// Hidden part of tensor-parallel communication, forward.
+    /// Hidden part of tensor-parallel communication, forward, without sequence parallelism.
     pub tensor_forward: Sourced<f64>,
+    /// The same with sequence parallelism.
+    pub tensor_forward_sequence: Sourced<f64>,
     /// Hidden part of tensor-parallel communication, backward, without sequence parallelism.
     pub tensor_backward: Sourced<f64>,
     /// The same with sequence parallelism.

@@ -5,12 +5,18 @@
 //! which bucket is ready when, which link is busy, what the host is launching. [`scored`] says how
 //! far the two are apart.
 
-use crate::program::program;
+use crate::inner::{added_bytes, shard_bytes, uses};
+use crate::prices::{PriceBook, PricedKind, Split};
+use crate::program::{program, settings};
 use crate::report::decision;
 use crate::request::Request;
 use crate::solution::{Solution, unjittered};
-use cost_model::events::{Durations, EventError, Fold, Gradients, Host, Options, Prepared, Prices};
+use crate::space::Configuration;
+use cost_model::events::{
+    Durations, EventError, Fold, Gradients, Host, LayerGradients, Options, Prepared, Prices,
+};
 use cost_model::memory::Zero;
+use plan::model::{LayerRole, Run};
 use plan::program::{Granularity, LowerError, Program, Settings};
 use plan::units::Seconds;
 use thiserror::Error;
@@ -34,13 +40,36 @@ pub enum Unscored {
     },
 }
 
-/// What stacks do with the gradients of a solution's backward passes.
+/// What stacks do with the gradients of a solution's backward passes: the terms of the closed form.
 #[must_use]
 pub fn gradients(request: &Request<'_>, solution: &Solution) -> Gradients {
-    let p = &request.model.spec.training.precision;
+    let c = &solution.configuration;
     let zero = solution.setting.zero;
-    let bytes = if zero >= Zero::Gradients { p.wire_bytes } else { p.gradient_bytes };
-    Gradients { bytes, has_shards: zero == Zero::Parameters, scattered: zero == Zero::Optimizer }
+    let mut book = PriceBook::new(request);
+    let chain = request.model.chain.iter();
+    let layers = match book.get(Split::of(request, c)) {
+        Ok(kinds) => chain.flat_map(|run| layers(request, c, run, &kinds[run.kind])).collect(),
+        Err(_) => Vec::new(),
+    };
+    let copied = if zero == Zero::Parameters { shard_bytes(request) } else { 0.0 };
+    let (added, copies) = (added_bytes(request, c), uses(c));
+    let alone = request.model.is_recurrent;
+    Gradients { layers, added, copied, copies, scattered: zero == Zero::Optimizer, alone }
+}
+
+/// Gradients of the layers of a run. A full output table is a tensor like others, unless it is the
+/// input table and on the same rank.
+fn layers(
+    request: &Request<'_>,
+    c: &Configuration,
+    run: &Run,
+    kind: &PricedKind,
+) -> Vec<LayerGradients> {
+    let p = &kind.parameters;
+    let is_head = request.model.kinds[run.kind].role == LayerRole::Head;
+    let is_shared = request.model.table.is_some_and(|t| t.tied) && c.degrees.pp == 1;
+    let tensors = p.tensors + u64::from(is_head && !is_shared);
+    vec![LayerGradients { parameters: p.total(), tensors }; run.layers as usize]
 }
 
 /// A plan by closed form and as a program, without stragglers.
@@ -92,7 +121,7 @@ impl Priced {
     }
 
     fn prices(program: &Program, request: &Request<'_>, solution: &Solution) -> Prices {
-        Prices::new(program, request.profile, Host::Lane, gradients(request, solution))
+        Prices::new(program, request.profile, Host::Lane, &gradients(request, solution))
     }
 
     /// Ready to be simulated for one step, as on a cluster.
@@ -104,22 +133,28 @@ impl Priced {
         Prepared::new(&self.program, durations, fold, &Options::CLUSTER)
     }
 
+    /// Ready to be simulated for a [period](Self::period).
+    ///
+    /// # Errors
+    /// [`EventError`] where an action has no price.
+    pub fn prepared_period(&self, fold: Fold) -> Result<Prepared<'_>, EventError> {
+        let options = Options { steps: 0..self.period(), ..Options::CLUSTER };
+        Prepared::new(&self.program, Durations::Prices(&self.prices), fold, &options)
+    }
+
     /// The step with no rank slower than its price; where replicas train apart, the mean step of a
     /// period.
     ///
     /// # Errors
     /// [`EventError`].
     pub fn makespan(&self) -> Result<Seconds, EventError> {
-        let period = self.period();
-        let options = Options { steps: 0..period, ..Options::CLUSTER };
-        let durations = Durations::Prices(&self.prices);
-        let fold = Fold::classes(&self.program);
-        let prepared = Prepared::new(&self.program, durations, fold, &options)?;
-        Ok(prepared.run()?.makespan() / period as f64)
+        let prepared = self.prepared_period(Fold::classes(&self.program))?;
+        Ok(prepared.run()?.makespan() / self.period() as f64)
     }
 
     /// Steps after which the program has done everything that it does now and then.
-    fn period(&self) -> u64 {
+    #[must_use]
+    pub fn period(&self) -> u64 {
         let actions = self.program.classes.iter().flat_map(|class| &class.actions);
         u64::from(actions.map(|action| action.cadence.every).max().unwrap_or(1).max(1))
     }
@@ -144,8 +179,7 @@ pub fn scored(
         actions: expected_actions(request, solution, Granularity::Stage),
         most: MOST_ACTIONS,
     })?;
-    let settings = Settings { granularity, ..Settings::default() };
-    let priced = Priced::new(request, solution, &settings)?;
+    let priced = Priced::new(request, solution, &settings(request, granularity))?;
     let simulated = priced.makespan()?;
     Ok(Scored { closed_form: unjittered(request, step), simulated })
 }

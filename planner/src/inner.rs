@@ -188,7 +188,8 @@ impl PassBuilder<'_> {
         };
         let forward = level.time.forward.total().value + exchange;
         let backward = level.time.backward_total().value + exchange;
-        let (gather, scatter, copies) = self.sharding(kind, zero);
+        let tables = self.shared_table(kind, role, s);
+        let (gather, scatter, copies) = self.sharding(kind, tables, zero);
         let profile = self.request.profile;
         // A recurrent layer has no gradient before its last time step: nothing to hide behind.
         let together = |compute, traffic| match self.request.model.is_recurrent {
@@ -244,26 +245,38 @@ impl PassBuilder<'_> {
         kind.border + level.transient
     }
 
+    /// Parameters of a layer's table that are sharded with all others: not where only some rows
+    /// have gradients, which travel by themselves.
+    fn shared_table(&self, kind: &PricedKind, role: LayerRole, s: usize) -> u64 {
+        let is_sampled = self.request.model.table.is_some_and(|t| t.sampled.is_some());
+        let is_dense = match role {
+            LayerRole::Embedding => self.sync.exchange(s).with_other_gradients,
+            LayerRole::Head => !is_sampled,
+            LayerRole::Body => true,
+        };
+        if is_dense { kind.parameters.table } else { 0 }
+    }
+
     /// Per micro-batch: time to gather a layer's weights once, to scatter its gradients, and of
     /// copies around that. Breadth-first schedules do each once for all micro-batches.
-    fn sharding(&self, kind: &PricedKind, zero: Zero) -> (Seconds, Seconds, Seconds) {
-        let (gather, scatter) = self.shard_traffic(kind, zero);
+    fn sharding(&self, kind: &PricedKind, table: u64, zero: Zero) -> (Seconds, Seconds, Seconds) {
+        let (gather, scatter) = self.shard_traffic(kind, table, zero);
         let copies = if zero == Zero::Parameters { self.shard_copies(kind) } else { Seconds::ZERO };
-        let each = match self.c.schedule {
-            ScheduleKind::BreadthFirst => 1.0 / f64::from(self.c.micro_batches),
-            _ => 1.0,
-        };
+        let each = uses(&self.c);
         (gather * each, scatter * each, copies * each)
     }
 
-    /// Gradients of further micro-batches are added to those of the first; frameworks that keep
-    /// 32-bit weights and cast at every use do so in each micro-batch.
+    /// What is added per micro-batch to gradients of a layer.
     fn accumulate(&self, kind: &PricedKind) -> Seconds {
-        let optimizer = &self.request.profile.stack().optimizer;
-        let is_narrow = compute(self.request) != Dtype::Fp32;
-        let casts = if is_narrow { optimizer.cast_bytes.value } else { 0.0 };
-        let more = self.c.micro_batches > 1;
-        let each = casts + if more { optimizer.accumulation_bytes.value } else { 0.0 };
+        self.traffic(added_bytes(self.request, &self.c), kind)
+    }
+
+    /// What is copied per micro-batch around sharded weights and gradients of a layer.
+    fn shard_copies(&self, kind: &PricedKind) -> Seconds {
+        self.traffic(shard_bytes(self.request), kind)
+    }
+
+    fn traffic(&self, each: f64, kind: &PricedKind) -> Seconds {
         if each == 0.0 {
             return Seconds::ZERO;
         }
@@ -271,31 +284,15 @@ impl PassBuilder<'_> {
         price(&Work::Traffic(bytes), self.request.profile).value
     }
 
-    /// Flat parameters are copied; gradients are read and written once more where they are reduced
-    /// in another format than they are computed in.
-    fn shard_copies(&self, kind: &PricedKind) -> Seconds {
-        let precision = &self.request.model.spec.training.precision;
-        let wire = precision.wire_bytes;
-        let compute = precision.compute.between_products().size();
-        let cast = if wire > compute { compute + wire } else { 0 };
-        let copies = self.request.profile.stack().optimizer.shard_copy_bytes.value;
-        let each = copies + cast as f64;
-        let bytes = Bytes::new(each * kind.parameters.total() as f64);
-        if bytes == Bytes::ZERO {
-            return Seconds::ZERO;
-        }
-        price(&Work::Traffic(bytes), self.request.profile).value
-    }
-
     /// Per micro-batch: time to gather a layer's weights once, and to scatter its gradients.
-    fn shard_traffic(&self, kind: &PricedKind, zero: Zero) -> (Seconds, Seconds) {
+    fn shard_traffic(&self, kind: &PricedKind, table: u64, zero: Zero) -> (Seconds, Seconds) {
         let precision = &self.request.model.spec.training.precision;
         let p = &kind.parameters;
         let shards = |group| of_shards(group, self.request.profile);
         let (all, experts) =
             (shards(self.mesh.replica_group()), shards(self.mesh.expert_replica_group()));
         let time = |op, each: u64| {
-            let plain = self.collective(op, (p.replicated + p.table) * each, all);
+            let plain = self.collective(op, (p.replicated + table) * each, all);
             plain + self.collective(op, p.expert * each, experts)
         };
         let gather = match zero {
@@ -319,5 +316,32 @@ impl PassBuilder<'_> {
         }
         let work = Work::Collective(Collective { op, bytes: Bytes::from_count(bytes), group });
         price(&work, self.request.profile).value
+    }
+}
+
+/// Bytes per parameter and backward pass: gradients of further micro-batches are added to those of
+/// the first; frameworks that keep 32-bit weights and cast at every use do so in each micro-batch.
+pub(crate) fn added_bytes(request: &Request<'_>, c: &Configuration) -> f64 {
+    let optimizer = &request.profile.stack().optimizer;
+    let is_narrow = compute(request) != Dtype::Fp32;
+    let casts = if is_narrow { optimizer.cast_bytes.value } else { 0.0 };
+    casts + if c.micro_batches > 1 { optimizer.accumulation_bytes.value } else { 0.0 }
+}
+
+/// Flat parameters are copied; gradients are read and written once more where they are reduced in
+/// another format than they are computed in.
+pub(crate) fn shard_bytes(request: &Request<'_>) -> f64 {
+    let precision = &request.model.spec.training.precision;
+    let wire = precision.wire_bytes;
+    let compute = precision.compute.between_products().size();
+    let cast = if wire > compute { compute + wire } else { 0 };
+    request.profile.stack().optimizer.shard_copy_bytes.value + cast as f64
+}
+
+/// How often sharded weights are gathered, relative to once per micro-batch.
+pub(crate) fn uses(c: &Configuration) -> f64 {
+    match c.schedule {
+        ScheduleKind::BreadthFirst => 1.0 / f64::from(c.micro_batches),
+        _ => 1.0,
     }
 }

@@ -5,7 +5,7 @@ use crate::prices::{compute, mesh_of, traits};
 use crate::request::Request;
 use crate::validate::configuration;
 use plan::document::Decision;
-use plan::program::{DifferentTokens, Facts, LowerError, Program, Settings, lower};
+use plan::program::{DifferentTokens, Facts, Granularity, LowerError, Program, Settings, lower};
 
 /// What lowering needs to know about the machine and the corpus of a request.
 #[must_use]
@@ -38,4 +38,11 @@ pub fn program(
     settings: &Settings,
 ) -> Result<Program, LowerError> {
     lower(request.model, decision, &facts(request, decision), settings)
+}
+
+/// How the software stack of a request runs programs: buckets of gradients are its own.
+#[must_use]
+pub fn settings(request: &Request<'_>, granularity: Granularity) -> Settings {
+    let bucket = request.profile.stack().collective.bucket.value;
+    Settings { granularity, bucket, ..Settings::default() }
 }

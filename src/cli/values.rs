@@ -39,6 +39,19 @@ pub fn positive(text: &str) -> Result<NonZeroU64, String> {
     text.parse().map_err(|_| "it is a whole number from 1 on".to_string())
 }
 
+/// Reads a number of devices.
+pub fn devices(text: &str) -> Result<NonZeroU32, String> {
+    let number = text.parse::<NonZeroU32>().ok().filter(|n| n.get() <= super::gpus::MAX_GPUS);
+    number.ok_or_else(|| "the explorer begins with one number of GPUs, such as 192".to_string())
+}
+
+/// Reads columns and rows, such as `100x30`.
+pub fn screen(text: &str) -> Result<(u16, u16), String> {
+    let number = |n: &str| n.parse::<u16>().ok().filter(|n| (1..=500).contains(n));
+    let both = text.split_once('x').and_then(|(w, h)| Some((number(w)?, number(h)?)));
+    both.ok_or_else(|| "it is columns x rows, such as 100x30, each up to 500".to_string())
+}
+
 /// A parser of whole numbers in a range.
 pub fn within(
     range: RangeInclusive<u16>,

@@ -8,8 +8,8 @@ use crate::exit::Exit;
 use crate::files;
 use crate::output::{Output, Talk};
 use crate::published::{
-    FIT_LIMITS, RUNS, Row, SEEDS, SMALL_MEMORY, Scored, provenance, read, score, shipped_intervals,
-    shipped_rules,
+    FIT_LIMITS, FURTHER, RUNS, Row, SEEDS, SMALL_MEMORY, Scored, provenance, read, score,
+    shipped_intervals, shipped_rules,
 };
 use crate::render::{accuracy as screens, json};
 use crate::settings::Settings;
@@ -66,9 +66,10 @@ impl Desk<'_> {
             None => is_shipped.then(|| shipped("fit_limits.csv", FIT_LIMITS)),
         };
         let seeds = is_shipped.then(|| shipped("seeds_runs.csv", SEEDS));
+        let further = is_shipped.then(|| shipped("further_runs.csv", FURTHER));
         let memory = is_shipped.then(|| shipped("megatron_ci_memory.csv", SMALL_MEMORY));
         Ok(Rows {
-            runs: [self.scored(runs)?, self.scored(seeds)?].concat(),
+            runs: [self.scored(runs)?, self.scored(seeds)?, self.scored(further)?].concat(),
             limits: self.scored(limits)?,
             memory_only: self.scored(memory)?,
         })

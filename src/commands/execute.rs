@@ -139,6 +139,22 @@ pub fn recorded(
     Ok((record::record(&plan, &job, &outcome, &before), outcome.samples))
 }
 
+/// Trains a plan of this machine, with somebody who watches.
+///
+/// # Errors
+/// As `execute`.
+pub fn watched(
+    catalog: &Catalog,
+    question: &Question,
+    plan: &Plan,
+    flags: &ExecuteArgs,
+    observe: &(dyn Fn(&StepReport) + Sync),
+) -> Result<(), Failure> {
+    elsewhere::fits_here(catalog, plan, "plan.json")?;
+    let job = job(question, plan, flags, flags.steps.get())?;
+    run_threads(&job, flags.steps.get(), None, observe).map(|_| ()).map_err(broken)
+}
+
 /// Raw samples first: a record never names lines that are not there.
 fn write_record(
     path: &str,

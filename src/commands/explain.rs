@@ -21,7 +21,7 @@ use crate::settings::Settings;
 use crate::style::{Canvas, Role};
 use cost_model::formulas::{self, Formula};
 use plan::document::Plan;
-use plan::program::Settings as Lowering;
+use plan::program::Granularity;
 use plan::suggest::closest;
 use planner::answer::{Planned, planned};
 use planner::request::Request;
@@ -76,7 +76,8 @@ fn program(
     settings: &Settings,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let lowered = planner::program::program(request, &plan.decision, &Lowering::default());
+    let lowering = planner::program::settings(request, Granularity::Layer);
+    let lowered = planner::program::program(request, &plan.decision, &lowering);
     let program = lowered.map_err(|why| {
         let what = format!("plan {} has no program: {why}", plan.id);
         Failure::new(Exit::InvalidInput, what)
@@ -91,7 +92,7 @@ fn program(
 }
 
 /// The plan of the file, whether or not it is the best one of today.
-fn planned_again(request: &Request<'_>, plan: &Plan) -> Result<Planned, Failure> {
+pub fn planned_again(request: &Request<'_>, plan: &Plan) -> Result<Planned, Failure> {
     let wrong = |why: String| {
         Failure::new(Exit::InvalidInput, format!("plan {} does not fit its inputs: {why}", plan.id))
             .hint("`meshwright validate` checks every number of it")

@@ -1,7 +1,7 @@
 //! `plan`: from flags to a question, from a question to the best plan, to files and screens.
 
 mod dry_run;
-mod impossible;
+pub mod impossible;
 mod sweep;
 mod training;
 
@@ -221,7 +221,7 @@ fn next(saved: Option<&str>, report: &Report, typed: &[String]) -> Vec<(String, 
 }
 
 /// A word as a shell reads it back.
-fn quoted(word: &str) -> String {
+pub fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,+@%".contains(c);
     match !word.is_empty() && word.chars().all(is_plain) {
         true => word.to_string(),

@@ -15,7 +15,7 @@ use crate::render::timeline::{self, Screen, trace};
 use crate::settings::Settings;
 use cost_model::events::Fold;
 use plan::document::Plan;
-use plan::program::{Granularity, Settings as Lowering};
+use plan::program::Granularity;
 use plan::timeline::{RankSummary, SIMULATION_SCHEMA, Simulation, Timeline};
 use plan::units::Seconds;
 use planner::answer::detail_of;
@@ -76,7 +76,7 @@ impl<'a> Simulated<'a> {
             Detail::Layer => Granularity::Layer,
             Detail::Operator => Granularity::Operator,
         };
-        let lowering = Lowering { granularity, ..Lowering::default() };
+        let lowering = planner::program::settings(request, granularity);
         let priced = Priced::new(request, &solution, &lowering).map_err(|why| {
             broken(format!("plan {} cannot be written as a program: {why}", plan.id))
         })?;

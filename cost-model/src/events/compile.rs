@@ -133,14 +133,15 @@ impl<'a> Builder<'a> {
     /// Makes the tasks of a rank's step.
     fn actions(&mut self, step: u64, instance: usize) -> Result<(), EventError> {
         let class = self.class(instance);
-        let mut tasks = Vec::with_capacity(class.actions.len());
-        for (index, action) in (0u32..).zip(&class.actions) {
-            if !action.cadence.includes(step) {
-                tasks.push(NONE);
-                continue;
+        let mut tasks = vec![NONE; class.actions.len()];
+        // The host launches first what the step before has left.
+        let (durations, all) = (self.durations, || (0u32..).zip(&class.actions));
+        let left = all().filter(|(_, action)| durations.is_next(action));
+        for (index, action) in left.chain(all().filter(|(_, a)| !durations.is_next(a))) {
+            if action.cadence.includes(step) {
+                let origin = Origin { instance: instance as u32, action: index, step: step as u32 };
+                tasks[index as usize] = self.action(action, origin)?;
             }
-            let origin = Origin { instance: instance as u32, action: index, step: step as u32 };
-            tasks.push(self.action(action, origin)?);
         }
         if instance == 0 {
             self.tasks.push(Vec::new());
@@ -318,8 +319,21 @@ impl<'a> Builder<'a> {
         let tasks = std::mem::take(&mut self.tasks[at][instance]);
         self.signals(class, instance, &tasks);
         let last_backward = last_backward(class, &tasks);
+        let mut next = self.next(class, instance, &tasks);
         let mut met = 0;
-        for (action, &task) in class.actions.iter().zip(&tasks).filter(|(_, t)| **t != NONE) {
+        for (index, (action, &task)) in (0u32..).zip(class.actions.iter().zip(&tasks)) {
+            if task == NONE || self.durations.is_next(action) {
+                continue;
+            }
+            if action.lane == Lane::Compute && !next.is_empty() {
+                let read = action.reads.iter().filter_map(|a| next.remove(&a.buffer.0));
+                self.edges.extend(read.map(|gather| (gather, task)));
+            }
+            let hold = self.durations.hold(self.fold.classes[instance], index);
+            if hold > 0.0 {
+                let origin = Origin { instance: instance as u32, action: index, step: step as u32 };
+                self.hold(hold, task, origin);
+            }
             let place = self.places[instance][action.lane as usize] as usize;
             if action.op == Op::Optimizer && self.options.lanes == Lanes::OneThread {
                 self.meet_all(step as u32, met, place);
@@ -329,6 +343,9 @@ impl<'a> Builder<'a> {
                 self.edges.push((self.last[place], task));
             }
             self.last[place] = task;
+            if self.durations.is_alone(action) {
+                self.stop(instance, task);
+            }
             if last_backward != NONE && self.durations.delays(action) {
                 self.edges.push((last_backward, task));
             }
@@ -342,6 +359,49 @@ impl<'a> Builder<'a> {
         self.tasks[at][instance] = tasks;
         self.end_step(step, instance);
         Ok(())
+    }
+
+    /// Puts what the step before has left for this one before everything else; returns what it
+    /// makes, by buffer. In a long run every step finds such, so the first one does too.
+    fn next(&mut self, class: &Class, instance: usize, tasks: &[u32]) -> BTreeMap<u32, u32> {
+        let mut made = BTreeMap::new();
+        for (action, &task) in class.actions.iter().zip(tasks) {
+            if task == NONE || !self.durations.is_next(action) {
+                continue;
+            }
+            let place = self.places[instance][action.lane as usize] as usize;
+            if self.last[place] != NONE {
+                self.edges.push((self.last[place], task));
+            }
+            self.last[place] = task;
+            made.extend(action.writes.iter().map(|access| (access.buffer.0, task)));
+        }
+        made
+    }
+
+    /// Stops computation of a rank while a task runs.
+    fn stop(&mut self, instance: usize, task: u32) {
+        let place = self.places[instance][Lane::Compute as usize];
+        if let Some(last) = self.last.get_mut(place as usize) {
+            let before = std::mem::replace(last, task);
+            if before != NONE && before != task {
+                self.edges.push((before, task));
+            }
+        }
+    }
+
+    /// Stops computation of a rank for a while before a task.
+    fn hold(&mut self, seconds: f64, task: u32, origin: Origin) {
+        let place = self.places[origin.instance as usize][Lane::Compute as usize];
+        if place == NONE {
+            return;
+        }
+        let held = self.push(Task { work: seconds, ..end_task(place) }, origin);
+        let before = std::mem::replace(&mut self.last[place as usize], held);
+        if before != NONE {
+            self.edges.push((before, held));
+        }
+        self.edges.push((held, task));
     }
 
     /// What the place did before ends before a meeting of all ranks, and what it does next begins

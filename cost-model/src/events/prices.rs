@@ -1,14 +1,15 @@
 //! How long actions take alone: prices of their charges, or what a run measured.
 
 use super::EventError;
+use super::gradients::{Gradients, OfClass, besides, holds, is_shard};
 use crate::layer::{PassTime, Surroundings, pass_time};
 use crate::profile::Profile;
 use crate::{host, price};
 use plan::Estimate;
 use plan::lower::{Step, StepRole};
 use plan::mesh::Axis;
-use plan::program::{Action, BufferKind, Cause, Charge, Class, Op, Program};
-use plan::units::{Bytes, Seconds};
+use plan::program::{Action, Cause, Charge, Op, Program};
+use plan::units::Seconds;
 use plan::work::{CollectiveOp, Work};
 
 /// Who accounts for the time that the host needs to launch kernels.
@@ -16,8 +17,8 @@ use plan::work::{CollectiveOp, Work};
 pub enum Host {
     /// Each layer pays its own wait, as in [`crate::layer`]: `∛(device³ + host³)`.
     InPrices,
-    /// A lane of its own: the host launches actions in the order of issue and runs ahead of the
-    /// device as far as it can. Never slower than layer by layer.
+    /// The same, and a lane of its own: the host launches actions in the order of issue, and none
+    /// begins before it gets there.
     Lane,
 }
 
@@ -30,43 +31,41 @@ pub struct ChargePrice {
     pub launch: Seconds,
 }
 
-/// Gradients of one program, for what the software stack does with them besides the work that the
-/// program lists: further micro-batches are added to the first, sharded weights are copied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Gradients {
-    /// Bytes per parameter of the gradient that a backward pass leaves.
-    pub bytes: u64,
-    /// Whether weights are sharded (ZeRO 3).
-    pub has_shards: bool,
-    /// Whether only states are sharded (ZeRO 1), so that sums are scattered once per step.
-    pub scattered: bool,
-}
-
 /// Prices of a program's charges under a profile, each computed once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prices {
     charges: Vec<ChargePrice>,
-    /// What backward passes do with gradients, per class and action; empty where that is free.
-    gradients: Vec<Vec<f64>>,
+    /// What actions take besides, per class and action; empty where that is nothing.
+    besides: Vec<OfClass>,
+    /// How long actions hold computation up before they begin; empty where none does.
+    holds: Vec<OfClass>,
     /// γ of the software stack.
     contention: f64,
     /// Whether gradients are reduced while the backward pass still runs.
     overlaps_gradients: bool,
+    /// Whether updated weights are gathered while the next forward pass runs.
+    overlaps_weights: bool,
+    /// Whether nothing runs beside collectives of sharded states.
+    alone: bool,
 }
 
 impl Prices {
     /// Prices all charges of a program.
     #[must_use]
-    pub fn new(program: &Program, profile: &Profile, host: Host, gradients: Gradients) -> Self {
+    pub fn new(program: &Program, profile: &Profile, host: Host, gradients: &Gradients) -> Self {
         let overlap = &profile.stack().overlap;
+        let overlaps_gradients =
+            overlap.data.value && (!gradients.scattered || overlap.scattered.value);
         let staged = has_messages_between_nodes(program);
         let price = |c| charge(c, staged, profile, host);
         Self {
             charges: program.charges.iter().map(price).collect(),
-            gradients: handling(program, profile, gradients),
+            besides: besides(program, profile, gradients),
+            holds: holds(program, profile, gradients),
             contention: overlap.contention.value,
-            overlaps_gradients: overlap.data.value
-                && (!gradients.scattered || overlap.scattered.value),
+            overlaps_gradients,
+            overlaps_weights: overlaps_gradients && overlap.gather.value,
+            alone: gradients.alone,
         }
     }
 
@@ -78,16 +77,29 @@ impl Prices {
             launch: Seconds::ZERO,
         };
         let charges = charges.into_iter().map(price).collect();
-        Self { charges, gradients: Vec::new(), contention, overlaps_gradients: true }
+        Self {
+            charges,
+            besides: Vec::new(),
+            holds: Vec::new(),
+            contention,
+            overlaps_gradients: true,
+            overlaps_weights: false,
+            alone: false,
+        }
     }
 
     /// How long an action takes alone, by its class and place in the list: its price, and what the
-    /// stack does with gradients.
+    /// stack adds to it.
     #[must_use]
     pub fn time(&self, class: u32, at: u32, action: &Action) -> Option<Seconds> {
-        let own = self.gradients.get(class as usize).and_then(|c| c.get(at as usize));
-        let own = Seconds::new(own.copied().unwrap_or(0.0));
+        let own = of_action(&self.besides, class, at);
         self.of(action).map(|price| price.parts.total().value + own)
+    }
+
+    /// How long an action holds computation of its rank up before it begins.
+    #[must_use]
+    pub fn hold(&self, class: u32, at: u32) -> Seconds {
+        of_action(&self.holds, class, at)
     }
 
     /// The price of an action.
@@ -95,6 +107,11 @@ impl Prices {
     pub fn of(&self, action: &Action) -> Option<&ChargePrice> {
         self.charges.get(action.charge.0 as usize)
     }
+}
+
+fn of_action(all: &[OfClass], class: u32, at: u32) -> Seconds {
+    let own = all.get(class as usize).and_then(|class| class.get(at as usize));
+    Seconds::new(own.copied().unwrap_or(0.0))
 }
 
 /// Times of actions.
@@ -171,6 +188,29 @@ impl Durations<'_> {
         }
     }
 
+    /// How long an action holds computation of its rank up.
+    pub(super) fn hold(&self, class: u32, at: u32) -> f64 {
+        match self {
+            Self::Prices(prices) => prices.hold(class, at).get(),
+            Self::Measured(_) | Self::Recorded(_) => 0.0,
+        }
+    }
+
+    /// Whether an action belongs to the next step: weights that the last update has left are
+    /// gathered while this step's forward pass runs.
+    pub(super) fn is_next(&self, action: &Action) -> bool {
+        let overlaps = match self {
+            Self::Prices(prices) => prices.overlaps_weights,
+            Self::Measured(_) | Self::Recorded(_) => false,
+        };
+        overlaps && action.op == Op::Gather && action.cause == Cause::Zero(1)
+    }
+
+    /// Whether computation of its rank stands still while an action runs.
+    pub(super) fn is_alone(&self, action: &Action) -> bool {
+        matches!(self, Self::Prices(prices) if prices.alone) && is_shard(action)
+    }
+
     /// Contention constants; [`Durations::contention`] picks one.
     pub(super) fn contentions(&self) -> Vec<f64> {
         let gamma = match self {
@@ -200,37 +240,6 @@ impl Durations<'_> {
         };
         !overlaps && matches!(action.op, Op::Reduce(_)) && self.contention(action) == 1
     }
-}
-
-/// Time that backward passes spend on gradients: [`crate::stack::OptimizerStack`] says how many
-/// bytes per parameter.
-fn handling(program: &Program, profile: &Profile, gradients: Gradients) -> Vec<Vec<f64>> {
-    let optimizer = &profile.stack().optimizer;
-    let adds = if program.micro_batches > 1 { optimizer.accumulation_bytes.value } else { 0.0 };
-    let copies = if gradients.has_shards { optimizer.shard_copy_bytes.value } else { 0.0 };
-    if adds == 0.0 && copies == 0.0 {
-        return Vec::new();
-    }
-    let time = |bytes: Bytes| match bytes == Bytes::ZERO {
-        true => 0.0,
-        false => price(&Work::Traffic(bytes), profile).value.get(),
-    };
-    let of_action = |class: &Class, action: &Action| {
-        let gradient = gradient_of(class, action);
-        let parameters = gradient / gradients.bytes.max(1) as f64;
-        time(parameters * adds) + time(parameters * copies)
-    };
-    let of_class = |class: &Class| class.actions.iter().map(|a| of_action(class, a)).collect();
-    program.classes.iter().map(of_class).collect()
-}
-
-/// Gradients of weights that an action leaves.
-fn gradient_of(class: &Class, action: &Action) -> Bytes {
-    if !matches!(action.op, Op::Backward | Op::BackwardWeight) {
-        return Bytes::ZERO;
-    }
-    let buffers = action.writes.iter().filter_map(|access| class.buffer(access.buffer));
-    buffers.filter(|b| b.kind == BufferKind::Gradient).map(|b| b.size.max).sum()
 }
 
 /// Whether stages of a pipeline on different nodes exchange messages.
@@ -267,13 +276,7 @@ fn charge(charge: &Charge, staged: bool, profile: &Profile, host: Host) -> Charg
             launch = launches(items, profile);
         }
     }
-    match host {
-        Host::InPrices => ChargePrice { parts, launch: Seconds::ZERO },
-        Host::Lane => {
-            parts.launch = Estimate::exact(Seconds::ZERO);
-            ChargePrice { parts, launch }
-        }
-    }
+    ChargePrice { parts, launch: if host == Host::Lane { launch } else { Seconds::ZERO } }
 }
 
 fn launches<'a>(work: impl IntoIterator<Item = &'a Work>, profile: &Profile) -> Seconds {

@@ -28,7 +28,7 @@ enum Field {
 }
 
 /// All of them, in the order in which they are shown.
-pub const CONSTANTS: [FreeConstant; 16] = [
+pub const CONSTANTS: [FreeConstant; 17] = [
     relative("compute", "derate", (0.2, 1.0), 0.1, |s| &mut s.compute.derate),
     relative("compute", "fp8_relative", (0.3, 1.0), 0.1, |s| &mut s.compute.fp8_relative),
     relative("compute", "stream_derate", (0.3, 1.0), 0.1, |s| &mut s.compute.stream_derate),
@@ -37,6 +37,9 @@ pub const CONSTANTS: [FreeConstant; 16] = [
         &mut s.attention.score_efficiency
     }),
     absolute("overlap", "tensor_forward", (0.0, 1.0), 0.2, |s| &mut s.overlap.tensor_forward),
+    absolute("overlap", "tensor_forward_sequence", (0.0, 1.0), 0.2, |s| {
+        &mut s.overlap.tensor_forward_sequence
+    }),
     absolute("overlap", "tensor_backward", (0.0, 1.0), 0.2, |s| &mut s.overlap.tensor_backward),
     absolute("overlap", "tensor_backward_sequence", (0.0, 1.0), 0.2, |s| {
         &mut s.overlap.tensor_backward_sequence

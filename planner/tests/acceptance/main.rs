@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, reason = "the tables are these tests' output")]
 
 mod answers;
+mod closed_forms;
 mod exchange;
 mod frontier;
 mod megatron;

@@ -2,6 +2,7 @@
 //! always said.
 
 use crate::world::{World, at_most, context, fastest, model};
+use cost_model::events::Fold;
 use cost_model::memory::Zero;
 use plan::schedule::{LocalSteps, ScheduleKind};
 use planner::events::{Priced, scored};
@@ -49,6 +50,22 @@ fn training_apart_is_planned_when_it_is_asked_for() {
     let checks = validate(&apart, &file);
     assert!(checks.iter().all(|c| c.ok), "{checks:?}");
     program_agrees(&apart, &b);
+    slow_ranks_hold_up_the_mean_step(&apart, &b);
+}
+
+/// A rank twice as slow makes the mean step of a period between once and twice as long, whichever
+/// steps it meets the others in.
+fn slow_ranks_hold_up_the_mean_step(request: &Request<'_>, planned: &Planned) {
+    let settings = planner::program::settings(request, plan::program::Granularity::Stage);
+    let priced = Priced::new(request, &planned.solution, &settings).unwrap();
+    assert_eq!(priced.period(), u64::from(LOCAL.every));
+    let prepared = priced.prepared_period(Fold::around(&priced.program, &[3])).unwrap();
+    let mut slow = vec![1.0; prepared.fold().len()];
+    slow[prepared.fold().instance(&priced.program, 3).unwrap() as usize] = 2.0;
+    let mean = prepared.run_slowed(slow).unwrap().makespan() / priced.period() as f64;
+    let calm = priced.makespan().unwrap();
+    println!("calm {calm}, with a slow rank {mean}");
+    assert!(calm * 1.5 < mean && mean < calm * 2.0);
 }
 
 #[test]

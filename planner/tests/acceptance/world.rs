@@ -98,6 +98,14 @@ impl World {
         Self::on(model, cluster.clone(), &stack(stack_name.or(default).unwrap()))
     }
 
+    /// `model` with a stack, where that stack has what the model and the devices need.
+    pub fn try_new(model: &ModelSpec, cluster_name: &str, stack_name: &str) -> Option<Self> {
+        let (cluster, stack) = (cluster(cluster_name), stack(stack_name));
+        let group = &cluster.groups[0];
+        Profile::new(&group.device, group, &stack).ok()?;
+        Some(Self::on(model, cluster, &stack))
+    }
+
     /// `model` on a machine that is given as it is.
     pub fn on(model: &ModelSpec, cluster: Cluster, stack: &Stack) -> Self {
         let group = &cluster.groups[0];

@@ -5,7 +5,9 @@ use crate::cli::{Change, ChangeKind, SimulateArgs};
 use crate::diagnostics::Failure;
 use crate::render::number::grouped;
 use cost_model::Profile;
-use cost_model::events::{Failures, Fold, Noise, checkpoint_interval, goodput, percentile};
+use cost_model::events::{
+    Failures, Fold, Noise, Prepared, checkpoint_interval, goodput, percentile,
+};
 use plan::document::Plan;
 use plan::machine::{Cluster, LatencyLaw, Link};
 use plan::timeline::{Goodput, Jitter, WhatIf};
@@ -25,13 +27,13 @@ impl Simulated<'_> {
             return Ok(None);
         }
         let fold = Fold::classes(&self.priced.program);
-        let prepared = self.priced.prepared(fold).map_err(failed)?;
+        let prepared = self.priced.prepared_period(fold).map_err(failed)?;
         let (mut steps, mut waits) = (Vec::new(), Vec::new());
         for step in 0..u64::from(flags.steps) {
             let draw = noise.draw(step, prepared.fold());
             let alone = match noise.rank == 0.0 {
                 true => calm,
-                false => prepared.run_slowed(draw.ranks).map_err(failed)?.makespan().get(),
+                false => self.slowed(&prepared, draw.ranks)?.get(),
             };
             steps.push(alone * draw.common);
             waits.push(1.0 - calm / alone);
@@ -75,12 +77,19 @@ impl Simulated<'_> {
             return Err(Failure::usage(format!("there is no rank {rank}"))
                 .hint(format!("the plan has {ranks} ranks, counted from 0")));
         }
-        let prepared = self.priced.prepared(Fold::around(program, &[rank])).map_err(failed)?;
+        let fold = Fold::around(program, &[rank]);
+        let prepared = self.priced.prepared_period(fold).map_err(failed)?;
         let mut slowdown = vec![1.0; prepared.fold().len()];
         if let Some(instance) = prepared.fold().instance(program, rank) {
             slowdown[instance as usize] = factor;
         }
-        Ok(prepared.run_slowed(slowdown).map_err(failed)?.makespan())
+        self.slowed(&prepared, slowdown)
+    }
+
+    /// The mean step of a period with slow ranks.
+    fn slowed(&self, period: &Prepared<'_>, slowdown: Vec<f64>) -> Result<Seconds, Failure> {
+        let whole = period.run_slowed(slowdown).map_err(failed)?.makespan();
+        Ok(whole / self.priced.period() as f64)
     }
 
     /// Step, closed form and what is assumed.

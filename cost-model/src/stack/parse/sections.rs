@@ -378,6 +378,7 @@ pub(super) fn overlap(file: &Table<'_>, base: Option<&OverlapStack>) -> Option<O
     section(file, "overlap", base, |table| {
         let s = (table, base);
         let forward = part(s, "tensor_forward", |b| &b.tensor_forward);
+        let forward_sequence = part(s, "tensor_forward_sequence", |b| &b.tensor_forward_sequence);
         let backward = part(s, "tensor_backward", |b| &b.tensor_backward);
         let sequence = part(s, "tensor_backward_sequence", |b| &b.tensor_backward_sequence);
         let expert = part(s, "expert", |b| &b.expert);
@@ -390,6 +391,7 @@ pub(super) fn overlap(file: &Table<'_>, base: Option<&OverlapStack>) -> Option<O
         let root = part(s, "root_unit_exposed", |b| &b.root_unit_exposed);
         Some(OverlapStack {
             tensor_forward: forward?,
+            tensor_forward_sequence: forward_sequence?,
             tensor_backward: backward?,
             tensor_backward_sequence: sequence?,
             expert: expert?,

@@ -2,7 +2,7 @@
 
 use super::clocks::{Clock, Clocks, later};
 use super::draft::{ClassDraft, Draft};
-use crate::program::{Action, BufferId, Home, Lane, Op};
+use crate::program::{Action, BufferId, BufferKind, Home, Lane, Op};
 use crate::units::Bytes;
 use std::collections::BTreeMap;
 
@@ -15,7 +15,8 @@ pub(super) const ALIGNMENT: u64 = 256;
 /// Needs versions and waits. Leaves offsets, the size of the arena, and further waits: memory that
 /// another lane gave up may be taken by an action that waits for it. Messages take only what was
 /// given up before the slot in front of them, so that they travel beside a pass; they would else
-/// never hide. Of the free places the smallest that fits is taken, one without waiting if there is
+/// never hide. For the same reason gradients do not take what the latest reduction will give up: two
+/// of them are there in turn. Of the free places the smallest that fits is taken, one without waiting if there is
 /// one; the arena grows where none fits.
 pub(crate) fn arena(draft: &mut Draft<'_>) {
     for class in &mut draft.classes {
@@ -39,8 +40,8 @@ pub(crate) fn arena(draft: &mut Draft<'_>) {
             for &id in &lives.begin[i] {
                 let buffer = &class.class.buffers[id.0 as usize];
                 let arena = if buffer.home == Home::Host { &mut host } else { &mut device };
-                let fence = slots.fence(&class.class.actions[i]);
-                let (offset, ready) = arena.take(aligned(buffer.footprint()), &clock, fence);
+                let fence = slots.fence(&class.class.actions[i], buffer.kind, &clock);
+                let (offset, ready) = arena.take(aligned(buffer.footprint()), &clock, &fence);
                 class.class.buffers[id.0 as usize].offset = Some(Bytes::from_count(offset));
                 for need in missing(&clocks, &clock, &ready) {
                     later(&mut clock, clocks.of(need as usize));
@@ -130,6 +131,8 @@ struct Slots {
     current: Option<(u32, Option<u32>, bool)>,
     /// Place on the compute lane at which the latest slot began.
     began: u32,
+    /// Places on the data lane of the latest reduction and of the one before it.
+    reduced: (u32, u32),
 }
 
 impl Slots {
@@ -142,11 +145,22 @@ impl Slots {
                 self.began = clocks.length(Lane::Compute);
             }
         }
+        if matches!(action.op, Op::Reduce(_)) {
+            self.reduced = (clocks.length(Lane::Data) + 1, self.reduced.0);
+        }
     }
 
-    /// Place on the compute lane after which freed memory is not to be waited for.
-    fn fence(&self, action: &Action) -> Option<u32> {
-        matches!(action.op, Op::Receive(_)).then_some(self.began)
+    /// Places on each lane after which freed memory is not to be waited for.
+    fn fence(&self, action: &Action, kind: BufferKind, clock: &Clock) -> Clock {
+        let mut fence = [u32::MAX; Lane::ALL.len()];
+        let (compute, data) = (Lane::Compute as usize, Lane::Data as usize);
+        if matches!(action.op, Op::Receive(_)) {
+            fence[compute] = self.began.max(clock[compute]);
+        }
+        if kind == BufferKind::Gradient {
+            fence[data] = self.reduced.1.max(clock[data]);
+        }
+        fence
     }
 }
 
@@ -173,11 +187,9 @@ impl Arena {
     }
 
     /// Takes memory; also says what has to have run before.
-    fn take(&mut self, size: u64, clock: &Clock, fence: Option<u32>) -> (u64, Clock) {
+    fn take(&mut self, size: u64, clock: &Clock, fence: &Clock) -> (u64, Clock) {
         let waits = |f: &Free| f.ready.iter().zip(clock).any(|(r, c)| r > c);
-        let compute = Lane::Compute as usize;
-        let allowed =
-            |f: &Free| fence.is_none_or(|place| f.ready[compute] <= place.max(clock[compute]));
+        let allowed = |f: &Free| f.ready.iter().zip(fence).all(|(r, most)| r <= most);
         let fits = self.free.iter().filter(|(_, f)| f.size >= size && allowed(f));
         let best = fits.min_by_key(|(offset, f)| (waits(f), f.size, **offset));
         if let Some((&offset, &found)) = best {

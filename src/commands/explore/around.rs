@@ -1,0 +1,297 @@
+//! What the explorer asks of the program: questions by their flags, files, runs.
+
+use crate::catalog::{Catalog, Kind, LOCAL, is_path};
+use crate::cli::values::MemoryLimit;
+use crate::cli::{ExploreArgs, SourceArgs, execute_for, plan_of, read_pins};
+use crate::commands::explain::planned_again;
+use crate::commands::plan::{document, impossible};
+use crate::commands::{execute, plan::quoted};
+use crate::diagnostics::Failure;
+use crate::exit::Exit;
+use crate::files;
+use crate::planfile;
+use crate::question::{Question, cluster_name, rebuild};
+use crate::record;
+use crate::settings::Settings;
+use crate::style::Canvas;
+use executor::train::StepReport;
+use plan::document::Plan;
+use plan::model::{Batch, ModelSpec};
+use plan::record::StepRecord;
+use plan::report::Report;
+use planner::answer::{Answer, Impossible, Planned};
+use planner::request::{Objective, Request};
+use tui::Ask;
+use tui::host::{Host, Measured, Menu, Recipe, Refusal};
+
+/// Everything around the explorer.
+pub struct Around {
+    catalog: Catalog,
+    settings: Settings,
+    menu: Menu,
+    /// Flags that the explorer does not change, as words.
+    fixed: Vec<String>,
+    opened: Option<Opened>,
+    measured: Option<Measured>,
+}
+
+/// A plan that was read, and the question that it answers.
+struct Opened {
+    plan: Plan,
+    ask: Ask,
+    sources: SourceArgs,
+}
+
+impl Around {
+    /// What the flags name, and the first question.
+    pub fn new(
+        catalog: Catalog,
+        flags: &ExploreArgs,
+        settings: &Settings,
+    ) -> Result<(Self, Ask), Failure> {
+        let measured = flags.replay.as_deref().map(measured).transpose()?;
+        let opened = flags.plan.as_deref().map(|path| opened(path, flags)).transpose()?;
+        let (model, fixed, ask) = match (&opened, &flags.model) {
+            (Some(opened), _) => from_plan(opened),
+            (None, Some(model)) => from_flags(&catalog, model, flags, settings)?,
+            (None, None) => return Err(Failure::usage("neither a plan nor a model is named")),
+        };
+        let spec = catalog.model(&model)?;
+        let clusters = catalog.all(Kind::Cluster)?;
+        let mut clusters: Vec<String> = clusters.into_keys().collect();
+        clusters.push(LOCAL.into());
+        let menu = Menu {
+            model: spec.name.clone(),
+            clusters,
+            recipe: recipe(&spec),
+            file: settings.output.clone().filter(|f| f != "-").unwrap_or("plan.json".into()),
+            steps: flags.steps.get(),
+        };
+        let settings = settings.clone();
+        let around = Self { catalog, settings, menu, fixed, opened, measured };
+        if let Err(failure) = around.asked(&ask) {
+            return Err(failure);
+        }
+        Ok((around, ask))
+    }
+
+    /// The words of the `plan` command that asks the same.
+    fn words(&self, ask: &Ask) -> Vec<String> {
+        let flags = ask.flags();
+        let asked = flags.iter().flat_map(|flag| match flag.split_once(' ') {
+            Some((name, value)) => vec![name.to_string(), value.to_string()],
+            None => vec![flag.clone()],
+        });
+        std::iter::once("plan".to_string()).chain(self.fixed.clone()).chain(asked).collect()
+    }
+
+    fn asked(&self, ask: &Ask) -> Result<Question, Failure> {
+        match self.opened.as_ref().filter(|opened| opened.ask == *ask) {
+            Some(opened) => rebuild(&self.catalog, &opened.plan, &opened.sources),
+            None => {
+                let flags = plan_of(self.words(ask))?;
+                let settings = Settings {
+                    cluster: Some((ask.cluster.clone(), crate::settings::Origin::Flag)),
+                    ..self.settings.clone()
+                };
+                Question::resolve(&self.catalog, &flags, &settings)
+            }
+        }
+    }
+}
+
+fn measured(path: &str) -> Result<Measured, Failure> {
+    let record = record::read(path)?;
+    let samples = record::read_samples(path, &record)?;
+    Ok(Measured { file: path.into(), record, samples })
+}
+
+fn recipe(spec: &ModelSpec) -> Recipe {
+    let layers = plan::model::Model::build(spec).map_or(1, |model| model.layers());
+    let t = &spec.training;
+    Recipe { batch: t.batch, sequence: t.sequence, dtype: t.precision.compute, layers }
+}
+
+fn opened(path: &str, flags: &ExploreArgs) -> Result<Opened, Failure> {
+    let plan = planfile::parse(files::shown(path), &files::read(path)?)?;
+    let pins: Vec<String> =
+        plan.inputs.pins.iter().flat_map(|p| p.split_whitespace()).map(str::to_string).collect();
+    let broken = |what: String| Failure::new(Exit::InvalidInput, what);
+    let pins = read_pins(&pins).map_err(|e| broken(format!("the plan's pins: {e}")))?;
+    let objective = Objective::ALL.into_iter().find(|o| o.name() == plan.inputs.objective);
+    let objective = objective.ok_or_else(|| {
+        broken(format!("the plan's objective `{}` is none", plan.inputs.objective))
+    })?;
+    let (batch, sources) = (&plan.decision.batch, &flags.sources);
+    let cluster = sources.cluster_file.clone().unwrap_or(plan.inputs.cluster.name.clone());
+    let ask = Ask {
+        batch: Some(Batch::Global(batch.global_sequences)),
+        sequence: Some(batch.tokens_per_sequence),
+        dtype: Some(plan.decision.precision.compute),
+        max_memory: Some(plan.inputs.max_memory),
+        objective,
+        pins,
+        ..Ask::new(plan.decision.world_size, &cluster)
+    };
+    let sources = SourceArgs {
+        model_file: sources.model_file.clone(),
+        cluster_file: sources.cluster_file.clone(),
+        stack_file: sources.stack_file.clone(),
+        corpus_file: sources.corpus_file.clone(),
+    };
+    Ok(Opened { plan, ask, sources })
+}
+
+type Begin = (String, Vec<String>, Ask);
+
+fn from_plan(opened: &Opened) -> Begin {
+    let (inputs, sources) = (&opened.plan.inputs, &opened.sources);
+    let model = sources.model_file.clone().unwrap_or(inputs.model.name.clone());
+    let mut fixed = vec!["-m".to_string(), model.clone()];
+    if inputs.stack.name != LOCAL {
+        let stack = sources.stack_file.clone().unwrap_or(inputs.stack.name.clone());
+        fixed.extend(["--stack".to_string(), stack]);
+    }
+    if let Some(corpus) = &inputs.corpus {
+        let corpus = sources.corpus_file.clone().unwrap_or(corpus.name.clone());
+        fixed.extend(["--corpus".to_string(), corpus]);
+    }
+    if let Some(fastest) = &opened.plan.certificate.fastest {
+        fixed.extend(["--quantile".to_string(), percent(fastest.quantile)]);
+    }
+    (model, fixed, opened.ask.clone())
+}
+
+fn percent(share: f64) -> String {
+    format!("{}%", tui::ask::trimmed(share * 100.0))
+}
+
+fn from_flags(
+    catalog: &Catalog,
+    model: &str,
+    flags: &ExploreArgs,
+    settings: &Settings,
+) -> Result<Begin, Failure> {
+    let spec = catalog.model(model)?;
+    let (cluster, _) = cluster_name(&spec, settings);
+    let search = &flags.search;
+    let mut fixed = vec!["-m".to_string(), model.to_string()];
+    let mut add = |name: &str, value: Option<String>| {
+        fixed.extend(value.into_iter().flat_map(|value| [name.to_string(), value]));
+    };
+    add("--corpus", flags.data.corpus.clone());
+    add("--stack", flags.data.stack.clone());
+    add("--reserve", search.reserve.map(|r| r.to_string()));
+    let is_default = (search.quantile - crate::accuracy::QUANTILE).abs() < 1e-9;
+    add("--quantile", (!is_default).then(|| percent(search.quantile)));
+    let solver = clap::ValueEnum::to_possible_value(&search.solver);
+    let solver = solver.map(|s| s.get_name().to_string()).filter(|name| name != "microlp");
+    add("--solver", solver);
+    let max_memory = match search.max_memory {
+        None => None,
+        Some(MemoryLimit::Fraction(share)) => Some(share),
+        Some(MemoryLimit::Amount(size)) => {
+            let cluster = catalog.cluster(&cluster)?;
+            let memory = cluster.groups.first().map(|g| g.device.memory.value);
+            memory.map(|memory| (size / memory).min(1.0))
+        }
+    };
+    let gpus = flags.gpus.map_or(1, std::num::NonZeroU32::get);
+    let batch = &flags.batch;
+    let global = batch.global_batch.map(|n| Batch::Global(n.get()));
+    let ask = Ask {
+        batch: global.or(batch.local_batch.map(|n| Batch::PerDevice(n.get()))),
+        sequence: batch.seq.map(std::num::NonZeroU64::get),
+        dtype: batch.dtype,
+        max_memory,
+        objective: search.objective.of_planner(),
+        pins: flags.pins.pins(),
+        ..Ask::new(gpus, &cluster)
+    };
+    Ok((model.to_string(), fixed, ask))
+}
+
+impl Host for Around {
+    fn menu(&self) -> &Menu {
+        &self.menu
+    }
+
+    fn question(&self, ask: &Ask) -> Result<Box<dyn tui::Question + '_>, Refusal> {
+        let question = self.asked(ask).map_err(|failure| refused(&failure))?;
+        let opened = self.opened.as_ref().filter(|opened| opened.ask == *ask);
+        let plan = opened.map(|opened| opened.plan.clone());
+        Ok(Box::new(Asked { question, gpus: ask.gpus, plan }))
+    }
+
+    fn command(&self, ask: &Ask) -> String {
+        let words = self.words(ask);
+        let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+        format!("meshwright {}", words.join(" "))
+    }
+
+    fn save(&self, plan: &Plan, path: &str) -> Result<String, String> {
+        let text = document(plan).map_err(|failure| failure.headline().to_string())?;
+        files::save(path, &text).map_err(|failure| failure.headline().to_string())?;
+        Ok(format!("plan {} is in {path}; next: meshwright execute {path}", plan.id))
+    }
+
+    fn measured(&self) -> Option<&Measured> {
+        self.measured.as_ref()
+    }
+
+    fn execute(&self, plan: &Plan, observe: &(dyn Fn(StepRecord) + Sync)) -> Result<(), String> {
+        let model = self.fixed.get(1).filter(|name| is_path(name)).cloned();
+        let sources = SourceArgs { model_file: model, ..SourceArgs::default() };
+        let step = |s: &StepReport| {
+            observe(StepRecord {
+                step: s.step,
+                loss: s.loss,
+                norm: s.norm,
+                seconds: s.time.as_secs_f64(),
+            });
+        };
+        let run = || {
+            let question = rebuild(&self.catalog, plan, &sources)?;
+            let flags = execute_for(self.menu.steps)?;
+            execute::watched(&self.catalog, &question, plan, &flags, &step)
+        };
+        run().map_err(|failure: Failure| failure.headline().to_string())
+    }
+}
+
+/// A failure for people on a screen.
+fn refused(failure: &Failure) -> Refusal {
+    let text = failure.render(&Canvas::PLAIN);
+    let lines = text.lines().skip(1).map(str::trim).filter(|line| !line.is_empty());
+    Refusal { what: failure.headline().to_string(), hints: lines.map(str::to_string).collect() }
+}
+
+/// A question with its models and machines.
+struct Asked {
+    question: Question,
+    gpus: u32,
+    /// The plan that was read, where this is its question.
+    plan: Option<Plan>,
+}
+
+impl tui::Question for Asked {
+    fn request<'a>(&'a self, stop: &'a dyn Fn() -> bool) -> Result<Request<'a>, Refusal> {
+        self.question.request(self.gpus, stop).map_err(|failure| refused(&failure))
+    }
+
+    fn answer(&self, request: &Request<'_>) -> Answer {
+        let again = self.plan.as_ref().and_then(|plan| planned_again(request, plan).ok());
+        match again {
+            Some(planned) => Answer::Plan(Box::new(planned)),
+            None => self.question.answer(request),
+        }
+    }
+
+    fn report(&self, request: &Request<'_>, planned: &Planned, others: usize) -> Report {
+        self.question.report_with(request, planned, others)
+    }
+
+    fn refusal(&self, request: &Request<'_>, why: &Impossible) -> Refusal {
+        refused(&impossible::failure(&self.question, request, why))
+    }
+}
