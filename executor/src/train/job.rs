@@ -238,7 +238,7 @@ fn check_decision(model: &Model, d: &Decision) -> Result<(), Unsupported> {
     }
     check_positions(model, d, apart)?;
     if d.embedding.is_some_and(|e| e.pieces > 1) {
-        let what = "a token table in pieces on several stages".into();
+        let what = "a token table in pieces on several stages";
         return refuse(what, "plan with the table on one stage, or sharded over replicas");
     }
     Ok(())
