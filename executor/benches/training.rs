@@ -183,6 +183,7 @@ fn recipe() -> Recipe {
     Recipe {
         rule: Rule::Adam(Adam::default()),
         schedule: Schedule::Constant { rate: 1e-3 },
+        ramp: None,
         clip: Some(1.0),
         scale: LossScale::NONE,
         seed: 1,
