@@ -187,6 +187,7 @@ fn recipe() -> Recipe {
         clip: Some(1.0),
         scale: LossScale::NONE,
         seed: 1,
+        ramp: None,
         seeds: SamplingSeeds::Shared,
         limit: Duration::from_secs(600),
         threads: 2,

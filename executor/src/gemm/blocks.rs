@@ -272,10 +272,9 @@ unsafe fn turn(
             for i in (0..whole).step_by(4) {
                 let rows: [[f32; 4]; 4] =
                     std::array::from_fn(|r| at(i + r, p).cast::<[f32; 4]>().read_unaligned());
-                for q in 0..4 {
-                    let column: [f32; 4] = std::array::from_fn(|r: usize| rows[r][q]);
-                    to(i, p + q).cast::<[f32; 4]>().write_unaligned(column);
-                }
+                let column = |q| -> [f32; 4] { std::array::from_fn(|r: usize| rows[r][q]) };
+                let write = |q| to(i, p + q).cast::<[f32; 4]>().write_unaligned(column(q));
+                (0..4).for_each(write);
             }
             for i in whole..n {
                 (p..p + 4).for_each(|p| to(i, p).write(at(i, p).read()));

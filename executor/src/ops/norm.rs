@@ -52,15 +52,12 @@ pub fn forward<T: Float>(
     let outs = normal.data_mut().chunks_mut((each * cols).max(1));
     let outs = outs.zip(y.data_mut().chunks_mut((each * cols).max(1)));
     let pieces = outs.zip(scales.chunks_mut(each)).enumerate().collect();
-    run_each(
-        pieces,
-        |(piece, ((normal, y), scales)): (usize, ((&mut [T], &mut [T]), &mut [T]))| {
-            let rows = normal.chunks_exact_mut(cols).zip(y.chunks_exact_mut(cols)).zip(scales);
-            for (row, ((hat, y), inverse)) in rows.enumerate() {
-                *inverse = normalise(x.row(piece * each + row), hat, y, (scale, shift));
-            }
-        },
-    );
+    run_each(pieces, |(piece, ((normal, y), scales))| {
+        let rows = normal.chunks_exact_mut(cols).zip(y.chunks_exact_mut(cols)).zip(scales);
+        for (row, ((hat, y), inverse)) in rows.enumerate() {
+            *inverse = normalise(x.row(piece * each + row), hat, y, (scale, shift));
+        }
+    });
     (y, Saved { normal, scale: scales, is_centred })
 }
 
@@ -76,7 +73,7 @@ widened! {
         let mean = if by.1.is_some() { sum(x) / width } else { T::ZERO };
         hat.iter_mut().zip(x).for_each(|(h, &v)| *h = v - mean);
         let inverse = T::ONE / (dot(hat, hat) / width + T::of(EPSILON)).sqrt();
-        hat.iter_mut().for_each(|h| *h = *h * inverse);
+        hat.iter_mut().for_each(|h| *h *= inverse);
         y.iter_mut().zip(&*hat).zip(by.0).for_each(|((y, &h), &g)| *y = h * g);
         if let Some(shift) = by.1 {
             y.iter_mut().zip(shift).for_each(|(y, &s)| *y += s);
