@@ -2,6 +2,7 @@
 //!
 //! Budgets: a key and its frame 16 ms; another question 100 ms for 192 devices and 1 s for 16,384.
 
+#[expect(dead_code, reason = "tests use more of it")]
 #[path = "../tests/explorer/canned.rs"]
 mod canned;
 #[path = "../tests/explorer/world.rs"]

@@ -54,7 +54,11 @@ impl Around {
         let (model, fixed, ask) = match (&opened, &flags.model) {
             (Some(opened), _) => from_plan(opened),
             (None, Some(model)) => from_flags(&catalog, model, flags, settings)?,
-            (None, None) => return Err(Failure::usage("neither a plan nor a model is named")),
+            (None, None) => {
+                return Err(Failure::usage("neither a plan nor a model is named")
+                    .hint("`meshwright explore plan.json` explores a plan")
+                    .hint("`meshwright explore -m mlstm4096 -g 192` explores a question"));
+            }
         };
         let spec = catalog.model(&model)?;
         let clusters = catalog.all(Kind::Cluster)?;
