@@ -14,7 +14,7 @@ use tui::capture::buffer;
 use tui::key::Key;
 use tui::message::{Job, Part, Task};
 use tui::theme::Look;
-use tui::worker::perform;
+use tui::solver::perform;
 use tui::{Ask, Message, Model, update};
 use world::World;
 

@@ -292,7 +292,13 @@ impl tui::Question for Asked {
     }
 
     fn report(&self, request: &Request<'_>, planned: &Planned, others: usize) -> Report {
-        self.question.report_with(request, planned, others)
+        let mut report = self.question.report_with(request, planned, others);
+        // The machine at hand is detected anew each time; a plan that was read keeps its name.
+        if let Some(plan) = self.plan.as_ref().filter(|p| p.decision == report.plan.decision) {
+            report.plan.id.clone_from(&plan.id);
+            report.plan.inputs.clone_from(&plan.inputs);
+        }
+        report
     }
 
     fn refusal(&self, request: &Request<'_>, why: &Impossible) -> Refusal {
