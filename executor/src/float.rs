@@ -4,15 +4,57 @@
 //! precision is the code that trains.
 
 use crate::comm::Elements;
+use crate::gemm::{Kernel, Panels, Product};
+use crate::matrix::View;
 use std::fmt::{Debug, Display};
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
+use std::sync::OnceLock;
 
 mod bf16;
 mod fast;
 pub mod half;
 
 pub use bf16::{from_bf16, round_to_bf16, to_bf16};
+
+/// Whether loops may use vectors of eight single-precision numbers.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn is_wide() -> bool {
+    static WIDE: OnceLock<bool> = OnceLock::new();
+    *WIDE.get_or_init(|| is_x86_feature_detected!("avx2"))
+}
+
+/// Compiles a function twice: for every processor, and for those with wide vectors. Multiplications
+/// and additions are never fused, so both give the same bits.
+macro_rules! widened {
+    (
+        $(#[$doc:meta])*
+        $visible:vis fn $name:ident $(<$t:ident: Float>)? ($($arg:ident: $kind:ty),* $(,)?)
+        $(-> $result:ty)? $body:block
+    ) => {
+        $(#[$doc])*
+        $visible fn $name$(<$t: Float>)?($($arg: $kind),*) $(-> $result)? {
+            #[inline(always)]
+            fn plain$(<$t: Float>)?($($arg: $kind),*) $(-> $result)? $body
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2")]
+            fn wide$(<$t: Float>)?($($arg: $kind),*) $(-> $result)? {
+                plain($($arg),*)
+            }
+
+            #[cfg(target_arch = "x86_64")]
+            if crate::float::is_wide() {
+                // SAFETY: this processor has been asked.
+                #[expect(unsafe_code, reason = "the processor has what the function needs")]
+                return unsafe { wide($($arg),*) };
+            }
+            plain($($arg),*)
+        }
+    };
+}
+
+pub(crate) use widened;
 
 /// Where the operands of a matrix product lie: pointer, row stride, column stride.
 pub type Operand<P> = (P, isize, isize);
@@ -69,7 +111,11 @@ pub trait Float:
     /// Reads elements from little-endian bytes; as many as both sides hold.
     fn read(bytes: &[u8], values: &mut [Self]);
 
-    /// `C ← α A B + β C` for `m × k` by `k × n`.
+    /// A right operand in the order in which the kernel reads it, where there is a kernel.
+    fn panels(b: View<'_, Self>) -> Option<Panels>;
+
+    /// `C ← α A B + β C` for `m × k` by `k × n`; the right operand in panels too, where it is, with
+    /// the panel's column at which it begins.
     ///
     /// # Safety
     /// Every element that the shapes and strides address must lie in its allocation, and `c` must
@@ -79,45 +125,48 @@ pub trait Float:
         shape: [usize; 3],
         scale: [Self; 2],
         a: Operand<*const Self>,
-        b: Operand<*const Self>,
+        b: (Operand<*const Self>, Option<(&Panels, usize)>),
         c: Operand<*mut Self>,
     );
 
     /// Logistic function.
+    #[inline(always)]
     fn sigmoid(self) -> Self {
         Self::ONE / (Self::ONE + (-self).exp())
     }
 }
 
 macro_rules! float {
-    ($t:ty, $elements:path, $kernel:path, $exp:path, $tanh:path) => {
+    ($t:ty, $elements:path, $exp:path, $tanh:path, { $($products:item)* }) => {
         impl Float for $t {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
             const LOWEST: Self = <$t>::NEG_INFINITY;
             const BYTES: usize = size_of::<$t>();
 
+            #[inline(always)]
             fn of(value: f64) -> Self {
                 value as Self
             }
             fn to_f64(self) -> f64 {
                 f64::from(self)
             }
-            #[inline]
+            #[inline(always)]
             fn exp(self) -> Self {
                 $exp(self)
             }
             fn ln(self) -> Self {
                 <$t>::ln(self)
             }
-            #[inline]
+            #[inline(always)]
             fn tanh(self) -> Self {
                 $tanh(self)
             }
+            #[inline(always)]
             fn sqrt(self) -> Self {
                 <$t>::sqrt(self)
             }
-            #[inline]
+            #[inline(always)]
             fn max(self, other: Self) -> Self {
                 if self > other { self } else { other }
             }
@@ -140,22 +189,61 @@ macro_rules! float {
                     *value = Self::from_le_bytes(fixed);
                 }
             }
-            #[expect(unsafe_code, reason = "passes pointers on; crate::gemm checks the bounds")]
-            unsafe fn product(
-                [m, k, n]: [usize; 3],
-                [alpha, beta]: [Self; 2],
-                (a, rsa, csa): Operand<*const Self>,
-                (b, rsb, csb): Operand<*const Self>,
-                (c, rsc, csc): Operand<*mut Self>,
-            ) {
-                // SAFETY: the caller's promise is the kernel's condition.
-                unsafe {
-                    $kernel(m, k, n, alpha, a, rsa, csa, b, rsb, csb, beta, c, rsc, csc);
-                }
-            }
+            $($products)*
         }
     };
 }
 
-float!(f32, Elements::F32, matrixmultiply::sgemm, fast::exp, fast::tanh);
-float!(f64, Elements::F64, matrixmultiply::dgemm, f64::exp, f64::tanh);
+/// The product by the crate `matrixmultiply`.
+macro_rules! portable {
+    ($kernel:path, $shape:ident, $scale:ident, $a:ident, $b:ident, $c:ident) => {{
+        let ([m, k, n], [alpha, beta]) = ($shape, $scale);
+        let ((a, rsa, csa), (b, rsb, csb), (c, rsc, csc)) = ($a, $b.0, $c);
+        // SAFETY: the caller's promise is the kernel's condition.
+        unsafe { $kernel(m, k, n, alpha, a, rsa, csa, b, rsb, csb, beta, c, rsc, csc) }
+    }};
+}
+
+float!(f32, Elements::F32, fast::exp, fast::tanh, {
+    #[expect(unsafe_code, reason = "passes pointers on")]
+    fn panels(b: View<'_, Self>) -> Option<Panels> {
+        let stride = |s: usize| s as isize;
+        let operand = (b.data.as_ptr(), stride(b.strides.0), stride(b.strides.1));
+        // SAFETY: whether a view lies in its slice is checked by whoever packs it.
+        unsafe { Panels::new((b.rows, b.cols), operand) }
+    }
+
+    #[expect(unsafe_code, reason = "passes pointers on; crate::gemm checks the bounds")]
+    unsafe fn product(
+        shape: [usize; 3],
+        scale: [Self; 2],
+        a: Operand<*const Self>,
+        b: (Operand<*const Self>, Option<(&Panels, usize)>),
+        c: Operand<*mut Self>,
+    ) {
+        let Some(kernel) = Kernel::find() else {
+            return portable!(matrixmultiply::sgemm, shape, scale, a, b, c);
+        };
+        let (b, panels) = b;
+        let c = (c.0, c.1 as usize);
+        // SAFETY: the caller's promise; rows of a result are contiguous.
+        unsafe { Product { shape, scale, a, b, panels, c }.run(&kernel) }
+    }
+});
+
+float!(f64, Elements::F64, f64::exp, f64::tanh, {
+    fn panels(_: View<'_, Self>) -> Option<Panels> {
+        None
+    }
+
+    #[expect(unsafe_code, reason = "passes pointers on; crate::gemm checks the bounds")]
+    unsafe fn product(
+        shape: [usize; 3],
+        scale: [Self; 2],
+        a: Operand<*const Self>,
+        b: (Operand<*const Self>, Option<(&Panels, usize)>),
+        c: Operand<*mut Self>,
+    ) {
+        portable!(matrixmultiply::dgemm, shape, scale, a, b, c)
+    }
+});

@@ -19,4 +19,5 @@ pub mod ops;
 pub mod optimizer;
 pub mod random;
 pub mod record;
+pub mod threads;
 pub mod train;

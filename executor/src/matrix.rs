@@ -1,6 +1,7 @@
 //! Matrices in row-major order, and strided views of them.
 
-use crate::float::Float;
+use crate::float::{Float, widened};
+use crate::threads::{rows_per_piece, run_each};
 use std::ops::Range;
 
 /// A matrix that owns its elements.
@@ -130,22 +131,87 @@ impl<T: Float> Matrix<T> {
 /// `a += b`.
 pub fn add<T: Float>(a: &mut [T], b: &[T]) {
     debug_assert_eq!(a.len(), b.len());
-    a.iter_mut().zip(b).for_each(|(a, &b)| *a += b);
+    let each = rows_per_piece(a.len(), 1);
+    if a.len() <= each {
+        return add_some(a, b);
+    }
+    let pieces = a.chunks_mut(each).zip(b.chunks(each)).collect();
+    run_each(pieces, |(a, b)| add_some(a, b));
 }
 
-/// `a += s·b`.
-pub fn add_scaled<T: Float>(a: &mut [T], s: T, b: &[T]) {
-    a.iter_mut().zip(b).for_each(|(a, &b)| *a += s * b);
+widened! {
+    fn add_some<T: Float>(a: &mut [T], b: &[T]) {
+        a.iter_mut().zip(b).for_each(|(a, &b)| *a += b);
+    }
 }
 
-/// Sum of products.
-pub fn dot<T: Float>(a: &[T], b: &[T]) -> T {
-    a.iter().zip(b).map(|(&a, &b)| a * b).sum()
+widened! {
+    /// `a += s·b`.
+    pub fn add_scaled<T: Float>(a: &mut [T], s: T, b: &[T]) {
+        a.iter_mut().zip(b).for_each(|(a, &b)| *a += s * b);
+    }
+}
+
+/// Sums are sixteen sums of every sixteenth element, added at the end: vectors of any width give
+/// the same bits.
+const LANES: usize = 16;
+
+fn join<T: Float>(lanes: [T; LANES]) -> T {
+    let half = |lanes: &[T]| -> Vec<T> {
+        let (a, b) = lanes.split_at(lanes.len() / 2);
+        a.iter().zip(b).map(|(&a, &b)| a + b).collect()
+    };
+    half(&half(&half(&half(&lanes))))[0]
+}
+
+widened! {
+    /// Sum of products.
+    pub fn dot<T: Float>(a: &[T], b: &[T]) -> T {
+        let mut lanes = [T::ZERO; LANES];
+        let ((a, rest_a), (b, rest_b)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+        for (a, b) in a.iter().zip(b) {
+            (0..LANES).for_each(|i| lanes[i] += a[i] * b[i]);
+        }
+        let rest = lanes.iter_mut().zip(rest_a.iter().zip(rest_b));
+        rest.for_each(|(lane, (&a, &b))| *lane += a * b);
+        join(lanes)
+    }
+}
+
+widened! {
+    /// Sum of all.
+    pub fn sum<T: Float>(values: &[T]) -> T {
+        let mut lanes = [T::ZERO; LANES];
+        let (chunks, rest) = values.as_chunks::<LANES>();
+        for chunk in chunks {
+            (0..LANES).for_each(|i| lanes[i] += chunk[i]);
+        }
+        lanes.iter_mut().zip(rest).for_each(|(lane, &value)| *lane += value);
+        join(lanes)
+    }
+}
+
+widened! {
+    /// The largest; [`Float::LOWEST`] of none.
+    pub fn largest<T: Float>(values: &[T]) -> T {
+        let mut lanes = [T::LOWEST; LANES];
+        let (chunks, rest) = values.as_chunks::<LANES>();
+        for chunk in chunks {
+            (0..LANES).for_each(|i| lanes[i] = lanes[i].max(chunk[i]));
+        }
+        let lanes = lanes.iter().chain(rest);
+        lanes.fold(T::LOWEST, |most, &value| most.max(value))
+    }
 }
 
 /// Adds every row of `m` to `sums`, first row first.
 pub fn add_rows<T: Float>(sums: &mut [T], m: View<'_, T>) {
-    (0..m.rows).for_each(|row| add(sums, m.row(row)));
+    let each = rows_per_piece(sums.len(), m.rows);
+    let columns = sums.chunks_mut(each).enumerate().collect();
+    run_each(columns, |(piece, sums): (usize, &mut [T])| {
+        let m = m.columns(piece * each..piece * each + sums.len());
+        (0..m.rows).for_each(|row| add_some(sums, m.row(row)));
+    });
 }
 
 impl<'a, T: Float> View<'a, T> {
@@ -201,6 +267,10 @@ impl<'a, T: Float> View<'a, T> {
     #[must_use]
     pub fn to_matrix(self) -> Matrix<T> {
         let (row, col) = self.strides;
+        if col == 1 {
+            let data = (0..self.rows).flat_map(|i| self.row(i)).copied().collect();
+            return Matrix::from_vec(self.rows, self.cols, data);
+        }
         Matrix::from_fn(self.rows, self.cols, |i, j| self.data[i * row + j * col])
     }
 

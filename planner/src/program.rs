@@ -1,9 +1,12 @@
 //! The program of a plan.
 
 use crate::exchange::table;
-use crate::prices::{compute, mesh_of, traits};
+use crate::pieces;
+use crate::prices::{PriceBook, Split, compute, mesh_of, traits};
 use crate::request::Request;
+use crate::setting::Setting;
 use crate::validate::configuration;
+use cost_model::memory::Zero;
 use plan::document::Decision;
 use plan::program::{DifferentTokens, Facts, Granularity, LowerError, Program, Settings, lower};
 
@@ -37,7 +40,27 @@ pub fn program(
     decision: &Decision,
     settings: &Settings,
 ) -> Result<Program, LowerError> {
-    lower(request.model, decision, &facts(request, decision), settings)
+    let mut settings = settings.clone();
+    settings.shares = shares(request, decision);
+    lower(request.model, decision, &facts(request, decision), &settings)
+}
+
+/// How the rows of a token table in pieces are shared out over stages; nothing where it is whole.
+fn shares(request: &Request<'_>, decision: &Decision) -> Vec<f64> {
+    let c = configuration(decision);
+    let degrees = [c.degrees.dp, c.degrees.tp, c.degrees.pp, c.degrees.cp, c.degrees.ep];
+    if c.pieces < 2 || degrees.contains(&0) {
+        return Vec::new();
+    }
+    let zero = decision.stages.first().and_then(|s| Zero::from_stage(s.zero));
+    let exchange = decision.embedding.map(|e| e.exchange);
+    let setting = Setting { zero: zero.unwrap_or(Zero::Off), exchange };
+    let replicas = mesh_of(request, c.degrees).replica_group().size;
+    let mut book = PriceBook::new(request);
+    match book.get(Split::of(request, &c)) {
+        Ok(kinds) => pieces::shares(request, &c, setting, replicas, kinds),
+        Err(_) => Vec::new(),
+    }
 }
 
 /// How the software stack of a request runs programs: buckets of gradients are its own.

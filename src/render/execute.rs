@@ -121,8 +121,8 @@ pub fn slice(plan: &Plan, record: &RunRecord, rows: &[Row], network: f64) -> Str
     let grew = record.memory.peak_bytes.zip(record.memory.before_bytes).map(|(a, b)| a - b);
     let step = Seconds::new(record.median_seconds().unwrap_or(f64::NAN));
     format!(
-        "{}\nstep {step} here by the clock; {} of it the priced network. The process grew by {}; in \
-         32 bit, which is what processors compute in\n",
+        "{}\nstep {step} here by the clock; {} of it the priced network. The process grew by {}; \
+         in 32 bit, which is what processors compute in\n",
         table.text(100),
         percent(network),
         grew.map_or("an unknown amount".to_string(), |b| Bytes::new(b.max(0.0)).to_string()),

@@ -8,23 +8,25 @@
 ///
 /// `x = n ln 2 + r` with `|r| ≤ ln 2 / 2`, and `e^r` by its Taylor series up to `r⁷/7!`: the first
 /// term left out is at most `0.3466⁸/8! = 5e-9`, under an eighth of a unit in the last place.
-#[inline]
+#[inline(always)]
 pub fn exp(x: f32) -> f32 {
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
     // Adding and taking away 1.5·2²³ rounds to the nearest whole number.
     const ROUND: f32 = 12_582_912.0;
     let clamped = x.clamp(-87.3, 88.7);
-    let n = (clamped * std::f32::consts::LOG2_E + ROUND) - ROUND;
+    let shifted = clamped * std::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
     let r = (clamped - n * LN2_HIGH) - n * LN2_LOW;
     let mut p = 1.0 / 5040.0;
     for c in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
         p = p * r + c;
     }
     // In two factors, as 2¹²⁸ is not a number.
-    let half = (n as i32) >> 1;
-    let power = |k: i32| f32::from_bits(((k + 127) as u32) << 23);
-    let value = p * power(half) * power(n as i32 - half);
+    let whole = (shifted.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
+    let half = whole >> 1;
+    let power = |k: i32| f32::from_bits((k.wrapping_add(127) as u32) << 23);
+    let value = p * power(half) * power(whole.wrapping_sub(half));
     // Written so that NaN stays NaN.
     if x < -87.3 {
         0.0
@@ -38,7 +40,7 @@ pub fn exp(x: f32) -> f32 {
 /// Hyperbolic tangent, relative error below 1e-6.
 ///
 /// `1 − 2/(e^{2x} + 1)` loses digits near zero, so there the odd series up to `x⁹` takes over.
-#[inline]
+#[inline(always)]
 pub fn tanh(x: f32) -> f32 {
     let y = 1.0 - 2.0 / (exp(2.0 * x) + 1.0);
     let s = x * x;

@@ -6,9 +6,11 @@
 //! With positions relative to the key (Dai et al. 2019, arXiv:1901.02860) a score is
 //! `(q_i + u)·k_j + (q_i + w)·r_{i−j}` with learned `u`, `w` and one row `r` per distance.
 
+use super::loss::exponentials;
 use crate::float::Float;
 use crate::gemm::{add_product, gemm, product};
-use crate::matrix::{Matrix, View, ViewMut, add_rows, add_scaled, dot};
+use crate::matrix::{Matrix, View, ViewMut, add, add_rows, dot, largest};
+use crate::threads::map_each;
 use std::ops::Range;
 
 /// Queries per block: what lies beyond the last allowed key of a block is not computed.
@@ -106,6 +108,28 @@ impl Shape {
         self.columns(head / (self.heads / self.kv_heads))
     }
 
+    /// The heads that share one key and value head, as if there were no others.
+    fn alone(&self) -> Self {
+        Self { heads: self.heads / self.kv_heads.max(1), kv_heads: 1, ..*self }
+    }
+
+    /// Columns of the query heads that share a key and value head.
+    fn own(&self, kv: usize) -> Range<usize> {
+        let width = self.alone().heads * self.head_dim;
+        kv * width..(kv + 1) * width
+    }
+
+    /// Log-sum-exps of a sequence.
+    fn per_sequence(&self) -> usize {
+        self.heads * self.queries
+    }
+
+    /// Where those of the heads that share a key and value head are, by sequence.
+    fn own_sums(&self, kv: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (all, own) = (self.per_sequence(), self.alone().per_sequence());
+        (0..self.batch).map(move |s| s * all + kv * own..s * all + (kv + 1) * own)
+    }
+
     /// Keys that a block of queries may see.
     fn seen(&self, block: &Range<usize>) -> usize {
         if self.is_causal { self.keys - self.queries + block.end } else { self.keys }
@@ -141,6 +165,20 @@ impl Shape {
     }
 }
 
+impl<'a, T: Float> Operands<'a, T> {
+    /// The heads that share one key and value head.
+    fn part(&self, shape: &Shape, kv: usize) -> Self {
+        let (own, shared) = (shape.own(kv), shape.columns(kv));
+        let relative = self.relative.map(|r| Relative {
+            distances: r.distances.columns(own.clone()),
+            content: &r.content[own.clone()],
+            position: &r.position[own.clone()],
+        });
+        let (k, v) = (self.k.columns(shared.clone()), self.v.columns(shared));
+        Self { q: self.q.columns(own), k, v, relative }
+    }
+}
+
 impl<T: Float> Block<'_, T> {
     /// Keys that query `i` of the block may see.
     fn seen(&self, i: usize) -> usize {
@@ -169,9 +207,8 @@ impl<T: Float> Block<'_, T> {
             let seen = self.seen(i);
             let (row, hidden) = scores.row_mut(i).split_at_mut(seen);
             hidden.fill(T::ZERO);
-            let most = row.iter().fold(T::LOWEST, |m, &s| m.max(s));
-            row.iter_mut().for_each(|s| *s = (*s - most).exp());
-            let sum: T = row.iter().copied().sum();
+            let most = largest(row);
+            let sum = exponentials(row, most);
             row.iter_mut().for_each(|s| *s = *s / sum);
             most + sum.ln()
         };
@@ -182,7 +219,7 @@ impl<T: Float> Block<'_, T> {
     fn probabilities(&self, scores: &mut Matrix<T>, sums: &[T]) {
         for (i, &sum) in sums.iter().enumerate() {
             let (row, hidden) = scores.row_mut(i).split_at_mut(self.seen(i));
-            row.iter_mut().for_each(|s| *s = (*s - sum).exp());
+            exponentials(row, sum);
             hidden.fill(T::ZERO);
         }
     }
@@ -192,6 +229,22 @@ impl<T: Float> Block<'_, T> {
 /// log-sum-exp of its scores.
 #[must_use]
 pub fn forward<T: Float>(shape: &Shape, x: &Operands<'_, T>) -> (Matrix<T>, Vec<T>) {
+    let alone = shape.alone();
+    let parts = (0..shape.kv_heads).map(|kv| x.part(shape, kv)).collect();
+    let parts = map_each(parts, |x| forward_alone(&alone, &x));
+    let mut out = Matrix::zeros(shape.batch * shape.queries, shape.heads * shape.head_dim);
+    let mut sums = vec![T::ZERO; shape.batch * shape.heads * shape.queries];
+    for (kv, (part, own)) in parts.iter().enumerate() {
+        put(out.view_mut().columns(shape.own(kv)), part);
+        for (at, own) in shape.own_sums(kv).zip(own.chunks_exact(alone.per_sequence().max(1))) {
+            sums[at].copy_from_slice(own);
+        }
+    }
+    (out, sums)
+}
+
+/// Heads that share keys and values.
+fn forward_alone<T: Float>(shape: &Shape, x: &Operands<'_, T>) -> (Matrix<T>, Vec<T>) {
     let mut out = Matrix::zeros(shape.batch * shape.queries, shape.heads * shape.head_dim);
     let mut sums = Vec::with_capacity(shape.batch * shape.heads * shape.queries);
     for (sequence, head) in shape.pairs() {
@@ -208,6 +261,22 @@ pub fn forward<T: Float>(shape: &Shape, x: &Operands<'_, T>) -> (Matrix<T>, Vec<
     (out, sums)
 }
 
+fn put<T: Float>(mut into: ViewMut<'_, T>, part: &Matrix<T>) {
+    (0..part.rows()).for_each(|row| into.row_mut(row).copy_from_slice(part.row(row)));
+}
+
+fn add_to<T: Float>(mut into: ViewMut<'_, T>, part: &Matrix<T>) {
+    (0..part.rows()).for_each(|row| add(into.row_mut(row), part.row(row)));
+}
+
+/// Gradients of heads that share keys and values.
+struct Part<T> {
+    q: Matrix<T>,
+    k: Matrix<T>,
+    v: Matrix<T>,
+    relative: Option<(Matrix<T>, Vec<T>, Vec<T>)>,
+}
+
 /// Adds the gradients of the operands, from the outputs, their log-sum-exps and the gradient of the
 /// outputs.
 pub fn backward<T: Float>(
@@ -217,6 +286,38 @@ pub fn backward<T: Float>(
     dout: &Matrix<T>,
     mut g: Gradients<'_, T>,
 ) {
+    let alone = shape.alone();
+    let parts = map_each((0..shape.kv_heads).collect(), |kv| {
+        let own: Vec<T> = shape.own_sums(kv).flat_map(|at| &sums[at]).copied().collect();
+        let [out, dout] = [out, dout].map(|m| m.view().columns(shape.own(kv)));
+        backward_alone(&alone, &x.part(shape, kv), (out, &own), dout)
+    });
+    for (kv, part) in parts.into_iter().enumerate() {
+        let (own, shared) = (shape.own(kv), shape.columns(kv));
+        add_to(g.q.again().columns(own.clone()), &part.q);
+        add_to(g.k.again().columns(shared.clone()), &part.k);
+        add_to(g.v.again().columns(shared), &part.v);
+        if let (Some((r, u, w)), Some((dr, du, dw))) = (&mut g.relative, part.relative) {
+            add_to(r.again().columns(own.clone()), &dr);
+            add(&mut u[own.clone()], &du);
+            add(&mut w[own], &dw);
+        }
+    }
+}
+
+fn backward_alone<T: Float>(
+    shape: &Shape,
+    x: &Operands<'_, T>,
+    (out, sums): (View<'_, T>, &[T]),
+    dout: View<'_, T>,
+) -> Part<T> {
+    let zeros = |m: View<'_, T>| Matrix::zeros(m.rows(), m.cols());
+    let relative = x.relative.map(|r| {
+        let bias = vec![T::ZERO; r.content.len()];
+        (zeros(r.distances), bias.clone(), bias)
+    });
+    let mut part = Part { q: zeros(x.q), k: zeros(x.k), v: zeros(x.v), relative };
+    let mut g = part.views();
     for (n, (sequence, head)) in shape.pairs().enumerate() {
         for queries in shape.blocks() {
             let block = shape.block(x, (sequence, head), &queries);
@@ -226,13 +327,26 @@ pub fn backward<T: Float>(
             let mut scores = block.scores(shape.scale());
             block.probabilities(&mut scores, sums);
             let columns = shape.columns(head);
-            let dout = dout.view().block(rows.clone(), columns.clone());
+            let dout = dout.block(rows.clone(), columns.clone());
             let seen = sequence * shape.keys..sequence * shape.keys + block.k.rows();
             let values = g.v.again().block(seen.clone(), shape.kv_columns(head));
             add_product(values, scores.view().t(), dout);
-            let out = out.view().block(rows.clone(), columns);
+            let out = out.block(rows.clone(), columns);
             score_gradients(&block, &mut scores, out, dout, shape.scale());
             add_scores(shape, &block, &scores, &mut g, (rows, seen, head));
+        }
+    }
+    part
+}
+
+impl<T: Float> Part<T> {
+    fn views(&mut self) -> Gradients<'_, T> {
+        let relative = self.relative.as_mut();
+        Gradients {
+            q: self.q.view_mut(),
+            k: self.k.view_mut(),
+            v: self.v.view_mut(),
+            relative: relative.map(|(r, u, w)| (r.view_mut(), &mut u[..], &mut w[..])),
         }
     }
 }
@@ -277,8 +391,7 @@ fn add_scores<T: Float>(
         }
         _ => add_product(dk, ds.view().t(), block.q),
     }
-    let mut target = g.q.again().block(rows, columns);
-    (0..dq.rows()).for_each(|i| add_scaled(target.row_mut(i), T::ONE, dq.row(i)));
+    add_to(g.q.again().block(rows, columns), &dq);
 }
 
 /// Columns by key, turned into columns by distance.

@@ -3,6 +3,7 @@
 use crate::float::Float;
 use crate::gemm::{add_product, product};
 use crate::matrix::{Matrix, View, ViewMut, add, add_rows};
+use crate::threads::{rows_per_piece, run_each};
 
 /// `x W + b`.
 #[must_use]
@@ -16,7 +17,11 @@ pub fn forward<T: Float>(x: View<'_, T>, w: View<'_, T>, bias: Option<&[T]>) -> 
 
 /// Adds `bias` to every row.
 pub fn add_bias<T: Float>(y: &mut Matrix<T>, bias: &[T]) {
-    (0..y.rows()).for_each(|row| add(y.row_mut(row), bias));
+    let cols = y.cols().max(1);
+    let each = rows_per_piece(y.rows(), cols) * cols;
+    run_each(y.data_mut().chunks_mut(each).collect(), |rows: &mut [T]| {
+        rows.chunks_exact_mut(cols).for_each(|row| add(row, bias));
+    });
 }
 
 /// Gradient of the input: `dy Wᵀ`.

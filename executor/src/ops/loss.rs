@@ -5,8 +5,9 @@
 
 use super::across::Across;
 use crate::comm::Fault;
-use crate::float::Float;
-use crate::matrix::Matrix;
+use crate::float::{Float, widened};
+use crate::matrix::{Matrix, largest, sum};
+use crate::threads::{map_each, rows_per_piece, run_each};
 
 /// What the logits should have said.
 #[derive(Clone, Copy, Debug)]
@@ -28,35 +29,62 @@ pub fn cross_entropy<T: Float>(
     scale: T,
     across: &dyn Across<T>,
 ) -> Result<f64, Fault> {
-    let rows = 0..logits.rows();
-    let most = |row: usize| logits.row(row).iter().fold(T::LOWEST, |m, &v| m.max(v));
-    let mut most: Vec<T> = rows.clone().map(most).collect();
+    let width = logits.cols();
+    let each = rows_per_piece(logits.rows(), width);
+    let mut most = by_rows(logits, each, &|row| largest(row));
     across.max(&mut most)?;
-    let column = |row: usize| super::embedding::held(targets.words[row], targets.first, usize::MAX);
-    let mine = |row: usize, logits: &Matrix<T>| {
-        let value = column(row).and_then(|c| logits.row(row).get(c).copied());
-        value.map_or(T::ZERO, |v| v - most[row])
-    };
-    let mut right: Vec<T> = rows.clone().map(|row| mine(row, logits)).collect();
+    let column = |row: usize| super::embedding::held(targets.words[row], targets.first, width);
+    let rows = 0..logits.rows();
+    let mine = |row| column(row).map_or(T::ZERO, |c| logits.row(row)[c] - most[row]);
+    let mut right: Vec<T> = rows.clone().map(mine).collect();
     across.sum(&mut right)?;
-    let mut sums: Vec<T> = rows.clone().map(|r| exponentials(logits.row_mut(r), most[r])).collect();
+    let pieces = logits.data_mut().chunks_mut((each * width).max(1)).zip(most.chunks(each));
+    let sums = map_each(pieces.collect(), |(rows, most): (&mut [T], &[T])| {
+        let rows = rows.chunks_exact_mut(width.max(1)).zip(most);
+        rows.map(|(row, &most)| exponentials(row, most)).collect::<Vec<_>>()
+    });
+    let mut sums = sums.concat();
+    // A rank may hold no words at all.
+    sums.resize(logits.rows(), T::ZERO);
     across.sum(&mut sums)?;
+    let factors: Vec<T> = sums.iter().map(|&sum| scale / sum).collect();
+    let pieces = logits.data_mut().chunks_mut((each * width).max(1)).zip(factors.chunks(each));
+    run_each(pieces.collect(), |(rows, factors): (&mut [T], &[T])| {
+        let rows = rows.chunks_exact_mut(width.max(1)).zip(factors);
+        rows.for_each(|(row, &factor)| times(row, factor));
+    });
     let mut loss = 0.0;
     for row in rows {
         loss += (sums[row].ln() - right[row]).to_f64();
-        let factor = scale / sums[row];
-        logits.row_mut(row).iter_mut().for_each(|p| *p *= factor);
-        if let Some(p) = column(row).and_then(|c| logits.row_mut(row).get_mut(c)) {
-            *p -= scale;
+        if let Some(c) = column(row) {
+            logits.row_mut(row)[c] -= scale;
         }
     }
     Ok(loss)
 }
 
-/// Turns logits into exponentials; returns their sum.
-fn exponentials<T: Float>(row: &mut [T], most: T) -> T {
-    row.iter_mut().for_each(|v| *v = (*v - most).exp());
-    row.iter().copied().sum()
+/// A number per row.
+fn by_rows<T: Float>(m: &Matrix<T>, each: usize, f: &(dyn Fn(&[T]) -> T + Sync)) -> Vec<T> {
+    if m.cols() == 0 {
+        return vec![f(&[]); m.rows()];
+    }
+    let pieces = m.data().chunks(each * m.cols()).collect();
+    let of = |rows: &[T]| rows.chunks_exact(m.cols()).map(f).collect::<Vec<_>>();
+    map_each(pieces, of).concat()
+}
+
+widened! {
+    fn times<T: Float>(row: &mut [T], factor: T) {
+        row.iter_mut().for_each(|p| *p *= factor);
+    }
+}
+
+widened! {
+    /// Turns scores into exponentials; returns their sum.
+    pub(super) fn exponentials<T: Float>(row: &mut [T], most: T) -> T {
+        row.iter_mut().for_each(|v| *v = (*v - most).exp());
+        sum(row)
+    }
 }
 
 #[cfg(test)]

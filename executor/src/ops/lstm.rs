@@ -12,8 +12,9 @@ use super::across::{Across, gather_columns, own_columns, scatter_columns};
 use super::{gates, linear};
 use crate::comm::Fault;
 use crate::float::Float;
-use crate::gemm::{add_product, gemm, product};
+use crate::gemm::{Packed, add_product, gemm_packed};
 use crate::matrix::{Matrix, View, ViewMut, add_rows};
+use crate::threads::{rows_per_piece, run_each};
 use std::sync::Arc;
 
 /// Weights: `W: in × 4h`, `b: 4h`, `R: s × 4h`, `P: h × s`.
@@ -88,16 +89,18 @@ impl<T: Float> Scan<T> {
     /// Gate arithmetic of rows `start..start + batch`, from cells before to outputs `h`.
     pub fn step(&mut self, start: usize, first: &Matrix<T>, h: &mut Matrix<T>) {
         let (batch, width) = (first.rows(), first.cols());
-        for b in 0..batch {
-            let row = start + b;
-            let (done, rest) = self.cells.data_mut().split_at_mut(row * width);
-            let before = match start {
-                0 => first.row(b),
-                _ => &done[(row - batch) * width..(row - batch + 1) * width],
-            };
-            let z = self.gates.row_mut(row);
-            gates::forward(z, before, &mut rest[..width], self.tanh.row_mut(row), h.row_mut(b));
-        }
+        let each = rows_per_piece(batch, 4 * width) * width;
+        let rows = start * width..(start + batch) * width;
+        let (done, cells) = self.cells.data_mut().split_at_mut(rows.start);
+        let before = done.chunks_exact((batch * width).max(1)).next_back();
+        let before = before.unwrap_or(first.data()).chunks(each);
+        let cells = cells[..batch * width].chunks_mut(each);
+        let tanh = self.tanh.data_mut()[rows.clone()].chunks_mut(each);
+        let z = self.gates.data_mut()[4 * rows.start..4 * rows.end].chunks_mut(4 * each);
+        let pieces = z.zip(before).zip(cells).zip(tanh).zip(h.data_mut().chunks_mut(each));
+        run_each(pieces.collect(), |((((z, before), cells), tanh), h)| {
+            gates::forward(width, z, before, cells, tanh, h);
+        });
     }
 
     /// Gradient of `z` of rows `start..start + batch`; `dcell` goes from after to before.
@@ -109,14 +112,21 @@ impl<T: Float> Scan<T> {
         dcell: &mut Matrix<T>,
         dz: &mut Matrix<T>,
     ) {
-        let batch = first.rows();
-        for b in 0..batch {
-            let row = start + b;
-            let before = if start == 0 { first.row(b) } else { self.cells.row(row - batch) };
-            let (gates, tanh) = (self.gates.row(row), self.tanh.row(row));
-            let (dcell, dz) = (dcell.row_mut(b), dz.row_mut(row));
-            gates::backward(gates, before, tanh, dh.row(b), dcell, dz);
-        }
+        let (batch, width) = (first.rows(), first.cols());
+        let each = rows_per_piece(batch, 4 * width) * width;
+        let rows = start * width..(start + batch) * width;
+        let before = match start {
+            0 => first.data(),
+            _ => &self.cells.data()[rows.start - batch * width..rows.start],
+        };
+        let gates = self.gates.data()[4 * rows.start..4 * rows.end].chunks(4 * each);
+        let dz = dz.data_mut()[4 * rows.start..4 * rows.end].chunks_mut(4 * each);
+        let tanh = self.tanh.data()[rows].chunks(each);
+        let saved = gates.zip(before.chunks(each)).zip(tanh).zip(dh.data.chunks(each));
+        let pieces = saved.zip(dcell.data_mut().chunks_mut(each)).zip(dz);
+        run_each(pieces.collect(), |(((((gates, before), tanh), dh), dcell), dz)| {
+            gates::backward(width, (gates, before, tanh), dh, dcell, dz);
+        });
     }
 
     pub fn last_cell(&self, batch: usize) -> Matrix<T> {
@@ -166,14 +176,15 @@ pub fn forward<T: Float>(
     let mut outputs = Matrix::zeros(x.rows(), before.state.cols());
     let mut hidden = w.projection.map(|_| Matrix::zeros(x.rows(), width));
     let mut h = Matrix::zeros(batch, width);
+    let (recurrent, projection) = (Packed::new(w.recurrent), w.projection.map(Packed::new));
     for start in (0..x.rows()).step_by(batch) {
         let rows = start..start + batch;
         let state = previous(&outputs, &before.state, start, batch);
-        add_product(scan.gates.rows_mut(rows.clone()), state, w.recurrent);
+        gemm_packed(scan.gates.rows_mut(rows.clone()), T::ONE, state, &recurrent);
         scan.step(start, &before.cell, &mut h);
-        match (&w.projection, &mut hidden) {
+        match (&projection, &mut hidden) {
             (Some(p), Some(hidden)) => {
-                gemm(outputs.rows_mut(rows.clone()), T::ZERO, T::ONE, h.view(), *p);
+                gemm_packed(outputs.rows_mut(rows.clone()), T::ZERO, h.view(), p);
                 let state = before.state.cols();
                 across.sum(&mut outputs.data_mut()[rows.start * state..rows.end * state])?;
                 hidden.data_mut()[rows.start * width..rows.end * width].copy_from_slice(h.data());
@@ -208,19 +219,21 @@ pub(super) fn put_whole<T: Float>(
     Ok(())
 }
 
-/// `d Wᵀ` for a state of which each rank needs its own columns: those of the sum over ranks.
+/// `d Wᵀ`, with `Wᵀ` packed, for a state of which each rank needs its own columns: those of the sum over ranks.
 pub(super) fn state_back<T: Float>(
     into: &mut Matrix<T>,
     beta: T,
     d: View<'_, T>,
-    w: View<'_, T>,
+    turned: &Packed<'_, T>,
     across: &dyn Across<T>,
 ) -> Result<(), Fault> {
     if across.size() == 1 {
-        gemm(into.view_mut(), beta, T::ONE, d, w.t());
+        gemm_packed(into.view_mut(), beta, d, turned);
         return Ok(());
     }
-    let own = scatter_columns(product(d, w.t()).view(), across)?;
+    let mut whole = Matrix::zeros(d.rows(), turned.cols());
+    gemm_packed(whole.view_mut(), T::ZERO, d, turned);
+    let own = scatter_columns(whole.view(), across)?;
     if beta == T::ZERO {
         *into = own;
     } else {
@@ -269,6 +282,9 @@ pub fn backward<T: Float>(
         (dy, dstate) = (&own_dy, narrow(dstate, width, across));
     }
     let mut dz = Matrix::zeros(x.rows(), scan.gates.cols());
+    let recurrent = Packed::new(w.recurrent.t());
+    let projection = w.projection.map(|p| Packed::new(p.t()));
+    let mut dh = Matrix::zeros(batch, width);
     // With a projection, the gradient of every step's state is needed once more for it.
     let mut dstates = hidden.as_ref().map(|_| dy.clone());
     for start in (0..x.rows()).step_by(batch).rev() {
@@ -278,19 +294,19 @@ pub fn backward<T: Float>(
             let width = all.cols();
             all.data_mut()[start * width..][..batch * width].copy_from_slice(dstate.data());
         }
-        match w.projection {
+        match &projection {
             Some(p) => {
-                let dh = product(dstate.view(), p.t());
+                gemm_packed(dh.view_mut(), T::ZERO, dstate.view(), p);
                 scan.step_back(start, &before.cell, dh.view(), &mut dcell, &mut dz);
             }
             None => scan.step_back(start, &before.cell, dstate.view(), &mut dcell, &mut dz),
         }
         let step = dz.rows_view(rows);
         if w.projection.is_some() {
-            gemm(dstate.view_mut(), T::ZERO, T::ONE, step, w.recurrent.t());
+            gemm_packed(dstate.view_mut(), T::ZERO, step, &recurrent);
             across.sum(dstate.data_mut())?;
         } else {
-            state_back(&mut dstate, T::ZERO, step, w.recurrent, across)?;
+            state_back(&mut dstate, T::ZERO, step, &recurrent, across)?;
         }
     }
     let mut dx = linear::backward_input(w.input, dz.view());

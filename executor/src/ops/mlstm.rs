@@ -10,7 +10,7 @@ use super::lstm::{
 };
 use crate::comm::Fault;
 use crate::float::Float;
-use crate::gemm::{add_product, gemm, product};
+use crate::gemm::{Packed, add_product, gemm_packed, product};
 use crate::matrix::{Matrix, View, ViewMut, add_rows};
 use std::sync::Arc;
 
@@ -103,13 +103,14 @@ pub fn forward<T: Float>(
     };
     let mut outputs = Matrix::zeros(rows, before.state.cols());
     let mut h = Matrix::zeros(batch, width);
+    let [factor, recurrent] = [w.state_factor, w.recurrent].map(Packed::new);
     for start in (0..rows).step_by(batch) {
         let step = start..start + batch;
         let state = previous(&outputs, &before.state, start, batch);
-        gemm(factors.state.rows_mut(step.clone()), T::ZERO, T::ONE, state, w.state_factor);
+        gemm_packed(factors.state.rows_mut(step.clone()), T::ZERO, state, &factor);
         factors.multiply(start, &mut h, across)?;
         let m = factors.product.rows_view(step.clone());
-        add_product(scan.gates.rows_mut(step), m, w.recurrent);
+        gemm_packed(scan.gates.rows_mut(step), T::ONE, m, &recurrent);
         scan.step(start, &before.cell, &mut h);
         put_whole(&mut outputs, start, &h, across)?;
     }
@@ -159,17 +160,21 @@ pub fn backward<T: Float>(
     let mut dz = Matrix::zeros(x.rows(), scan.gates.cols());
     let mut dinput = Matrix::zeros(x.rows(), width);
     let mut dstate = Matrix::zeros(x.rows(), width);
+    let [factor, recurrent] = [w.state_factor, w.recurrent].map(|w| Packed::new(w.t()));
     for start in (0..x.rows()).step_by(batch).rev() {
         let rows = start..start + batch;
         crate::matrix::add(dh.data_mut(), dy.rows_view(rows.clone()).data);
         scan.step_back(start, &before.cell, dh.view(), &mut dcell, &mut dz);
-        state_back(&mut dm, T::ZERO, dz.rows_view(rows.clone()), w.recurrent, across)?;
-        for (i, &d) in dm.data().iter().enumerate() {
-            let at = start * width + i;
-            dinput.data_mut()[at] = d * factors.state.data()[at];
-            dstate.data_mut()[at] = d * factors.input.data()[at];
-        }
-        state_back(&mut dh, T::ZERO, dstate.rows_view(rows), w.state_factor, across)?;
+        state_back(&mut dm, T::ZERO, dz.rows_view(rows.clone()), &recurrent, across)?;
+        let at = start * width..start * width + dm.data().len();
+        let times = |into: &mut Matrix<T>, factor: &Matrix<T>| {
+            let pairs = dm.data().iter().zip(&factor.data()[at.clone()]);
+            let into = into.data_mut()[at.clone()].iter_mut();
+            into.zip(pairs).for_each(|(into, (&d, &factor))| *into = d * factor);
+        };
+        times(&mut dinput, &factors.state);
+        times(&mut dstate, &factors.input);
+        state_back(&mut dh, T::ZERO, dstate.rows_view(rows), &factor, across)?;
     }
     let mut dx = linear::backward_input(w.input, dz.view());
     add_product(dx.view_mut(), dinput.view(), w.input_factor.t());

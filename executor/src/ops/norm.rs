@@ -4,8 +4,9 @@
 //! divides by `√(mean of squares + ε)`. Ba et al. 2016 (arXiv:1607.06450); Zhang and Sennrich 2019
 //! (arXiv:1910.07467).
 
-use crate::float::Float;
-use crate::matrix::{Matrix, View};
+use crate::float::{Float, widened};
+use crate::matrix::{Matrix, View, dot, sum};
+use crate::threads::{rows_per_piece, run_each};
 
 /// Keeps the root away from zero; the value of the frameworks' LayerNorm.
 const EPSILON: f64 = 1e-5;
@@ -43,25 +44,45 @@ pub fn forward<T: Float>(
     shift: Option<&[T]>,
 ) -> (Matrix<T>, Saved<T>) {
     let is_centred = shift.is_some();
-    let width = T::of(x.cols() as f64);
-    let mut normal = Matrix::zeros(x.rows(), x.cols());
-    let mut y = Matrix::zeros(x.rows(), x.cols());
-    let mut scales = Vec::with_capacity(x.rows());
-    for row in 0..x.rows() {
-        let from = x.row(row);
-        let mean = if is_centred { from.iter().copied().sum::<T>() / width } else { T::ZERO };
-        let square: T = from.iter().map(|&v| (v - mean) * (v - mean)).sum();
-        let inverse = T::ONE / (square / width + T::of(EPSILON)).sqrt();
-        scales.push(inverse);
-        let hat = normal.row_mut(row);
-        hat.iter_mut().zip(from).for_each(|(h, &v)| *h = (v - mean) * inverse);
-        let out = y.row_mut(row).iter_mut();
-        out.zip(&*hat).zip(scale).for_each(|((y, &h), &g)| *y = h * g);
-        if let Some(shift) = shift {
-            crate::matrix::add(y.row_mut(row), shift);
-        }
-    }
+    let (rows, cols) = (x.rows(), x.cols());
+    let mut normal = Matrix::zeros(rows, cols);
+    let mut y = Matrix::zeros(rows, cols);
+    let mut scales = vec![T::ZERO; rows];
+    let each = rows_per_piece(rows, cols);
+    let outs = normal.data_mut().chunks_mut((each * cols).max(1));
+    let outs = outs.zip(y.data_mut().chunks_mut((each * cols).max(1)));
+    let pieces = outs.zip(scales.chunks_mut(each)).enumerate().collect();
+    run_each(
+        pieces,
+        |(piece, ((normal, y), scales)): (usize, ((&mut [T], &mut [T]), &mut [T]))| {
+            let rows = normal.chunks_exact_mut(cols).zip(y.chunks_exact_mut(cols)).zip(scales);
+            for (row, ((hat, y), inverse)) in rows.enumerate() {
+                *inverse = normalise(x.row(piece * each + row), hat, y, (scale, shift));
+            }
+        },
+    );
     (y, Saved { normal, scale: scales, is_centred })
+}
+
+widened! {
+    /// One row; returns what it was multiplied with.
+    fn normalise<T: Float>(
+        x: &[T],
+        hat: &mut [T],
+        y: &mut [T],
+        by: (&[T], Option<&[T]>),
+    ) -> T {
+        let width = T::of(x.len() as f64);
+        let mean = if by.1.is_some() { sum(x) / width } else { T::ZERO };
+        hat.iter_mut().zip(x).for_each(|(h, &v)| *h = v - mean);
+        let inverse = T::ONE / (dot(hat, hat) / width + T::of(EPSILON)).sqrt();
+        hat.iter_mut().for_each(|h| *h = *h * inverse);
+        y.iter_mut().zip(&*hat).zip(by.0).for_each(|((y, &h), &g)| *y = h * g);
+        if let Some(shift) = by.1 {
+            y.iter_mut().zip(shift).for_each(|(y, &s)| *y += s);
+        }
+        inverse
+    }
 }
 
 /// Gradient of the input, `(dx̂ − mean(dx̂) − x̂ mean(dx̂ ∘ x̂)) / √(var + ε)` with `dx̂ = dy ∘ γ`
@@ -72,23 +93,48 @@ pub fn backward<T: Float>(
     scale: &[T],
     dy: View<'_, T>,
 ) -> (Matrix<T>, Pending<T>) {
-    let width = T::of(dy.cols() as f64);
-    let mut dx = Matrix::zeros(dy.rows(), dy.cols());
-    let mut pending = Pending { scale: vec![T::ZERO; dy.cols()], shift: vec![T::ZERO; dy.cols()] };
-    for row in 0..dy.rows() {
-        let (dy, hat) = (dy.row(row), saved.normal.row(row));
-        let out = dx.row_mut(row);
-        out.iter_mut().zip(dy).zip(scale).for_each(|((o, &d), &g)| *o = d * g);
-        let mean = out.iter().copied().sum::<T>() / width;
-        let mean = if saved.is_centred { mean } else { T::ZERO };
-        let along = crate::matrix::dot(out, hat) / width;
-        let inverse = saved.scale[row];
-        out.iter_mut().zip(hat).for_each(|(o, &h)| *o = (*o - mean - h * along) * inverse);
-        let scales = pending.scale.iter_mut().zip(hat).zip(dy);
-        scales.for_each(|((s, &h), &d)| *s += h * d);
-        crate::matrix::add(&mut pending.shift, dy);
-    }
+    let (rows, cols) = (dy.rows(), dy.cols());
+    let mut dx = Matrix::zeros(rows, cols);
+    let each = rows_per_piece(rows, cols);
+    let pieces = dx.data_mut().chunks_mut((each * cols).max(1)).enumerate().collect();
+    run_each(pieces, |(piece, dx): (usize, &mut [T])| {
+        for (row, dx) in dx.chunks_exact_mut(cols).enumerate() {
+            let row = piece * each + row;
+            let (hat, inverse) = (saved.normal.row(row), saved.scale[row]);
+            back(dy.row(row), (hat, inverse, saved.is_centred), scale, dx);
+        }
+    });
+    let mut pending = Pending { scale: vec![T::ZERO; cols], shift: vec![T::ZERO; cols] };
+    let each = rows_per_piece(cols, rows);
+    let columns = pending.scale.chunks_mut(each).zip(pending.shift.chunks_mut(each));
+    run_each(columns.enumerate().collect(), |(piece, (scale, shift))| {
+        let own = piece * each..piece * each + scale.len();
+        for row in 0..rows {
+            let (dy, hat) = (&dy.row(row)[own.clone()], &saved.normal.row(row)[own.clone()]);
+            add_both(dy, hat, scale, shift);
+        }
+    });
     (dx, pending)
+}
+
+widened! {
+    /// Gradient of one row from its normal form, what it was multiplied with, and whether its mean
+    /// was taken away.
+    fn back<T: Float>(dy: &[T], saved: (&[T], T, bool), scale: &[T], dx: &mut [T]) {
+        let (hat, inverse, is_centred) = saved;
+        let width = T::of(dy.len() as f64);
+        dx.iter_mut().zip(dy).zip(scale).for_each(|((o, &d), &g)| *o = d * g);
+        let mean = if is_centred { sum(dx) / width } else { T::ZERO };
+        let along = dot(dx, hat) / width;
+        dx.iter_mut().zip(hat).for_each(|(o, &h)| *o = (*o - mean - h * along) * inverse);
+    }
+}
+
+widened! {
+    fn add_both<T: Float>(dy: &[T], hat: &[T], scale: &mut [T], shift: &mut [T]) {
+        scale.iter_mut().zip(hat).zip(dy).for_each(|((s, &h), &d)| *s += h * d);
+        shift.iter_mut().zip(dy).for_each(|(s, &d)| *s += d);
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::linear;
 use super::lstm::{narrow, put_whole, state_back};
 use crate::comm::Fault;
 use crate::float::Float;
-use crate::gemm::{add_product, product};
+use crate::gemm::{Packed, add_product, gemm_packed, product};
 use crate::matrix::{Matrix, View, ViewMut, add_rows};
 use std::sync::Arc;
 
@@ -77,10 +77,13 @@ pub fn forward<T: Float>(
     let mut outputs = Matrix::zeros(rows, whole);
     let mut state = before.clone();
     let mut own = narrow(before.clone(), width, across);
+    let packed: Vec<_> = w.steps.iter().map(|(r, _)| Packed::new(*r)).collect();
     for start in (0..rows).step_by(batch) {
-        for (level, (r, b)) in w.steps.iter().enumerate() {
+        for (level, (_, b)) in w.steps.iter().enumerate() {
             put(&mut states[level], start, &state);
-            let mut z = linear::forward(state.view(), *r, Some(b));
+            let mut z = Matrix::zeros(batch, 2 * width);
+            gemm_packed(z.view_mut(), T::ZERO, state.view(), &packed[level]);
+            linear::add_bias(&mut z, b);
             if level == 0 {
                 crate::matrix::add(z.data_mut(), first.rows_view(start..start + batch).data);
             }
@@ -136,10 +139,11 @@ pub fn backward<T: Float>(
     }
     let mut dz: Vec<_> = activated.iter().map(|a| Matrix::zeros(a.rows(), a.cols())).collect();
     let mut dstate = narrow(after, width, across);
+    let turned: Vec<_> = w.steps.iter().map(|(r, _)| Packed::new(r.t())).collect();
     for start in (0..x.rows()).step_by(batch).rev() {
         let rows = start..start + batch;
         crate::matrix::add(dstate.data_mut(), dy.rows_view(rows.clone()).data);
-        for (level, (r, _)) in w.steps.iter().enumerate().rev() {
+        for (level, turned) in turned.iter().enumerate().rev() {
             for b in 0..batch {
                 let (gates, state) =
                     (activated[level].row(start + b), states[level].row(start + b));
@@ -147,7 +151,7 @@ pub fn backward<T: Float>(
                 highway_back(gates, state, dstate.row_mut(b), dz[level].row_mut(start + b));
             }
             let step = dz[level].rows_view(rows.clone());
-            state_back(&mut dstate, T::ONE, step, *r, across)?;
+            state_back(&mut dstate, T::ONE, step, turned, across)?;
         }
     }
     let mut dx = dz.first().map_or_else(

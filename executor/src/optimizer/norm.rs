@@ -4,6 +4,9 @@
 //! square is rounded to fixed steps first, which depends on nothing else; sums of multiples of one
 //! step are exact as long as they are below 2⁵³ steps, so their order does not matter.
 
+use crate::float::widened;
+use crate::threads::{map_each, rows_per_piece};
+
 /// Squares of this many elements are summed in floating point, exactly; then in integers.
 const BLOCK: usize = 4096;
 
@@ -24,23 +27,23 @@ impl SquareSum {
     /// Adds the squares of `values`, each times `factor`; an element's square is rounded to
     /// multiples of 2⁻⁶⁴.
     pub fn add(&mut self, values: &[f32], factor: f64) {
-        for block in values.chunks(BLOCK) {
-            let mut sums = [0.0f64; 3];
-            let mut is_usable = true;
-            for &value in block {
-                let scaled = f64::from(value) * factor;
-                let square = scaled * scaled;
-                // False for NaN too.
-                is_usable &= square < (1u64 << 40) as f64;
-                split(square, &mut sums);
-            }
-            if !is_usable {
-                self.is_broken = true;
-                continue;
-            }
-            let units = |sum: f64, step: f64| ((sum / step) as i128) * (step / STEPS[2]) as i128;
-            self.units += (0..3).map(|i| units(sums[i], STEPS[i])).sum::<i128>();
-        }
+        let each = rows_per_piece(values.len(), 1).next_multiple_of(BLOCK);
+        let pieces = values.chunks(each).collect();
+        let sums = map_each(pieces, |piece: &[f32]| {
+            let mut sum = Self::default();
+            piece.chunks(BLOCK).for_each(|block| sum.add_block(block, factor));
+            sum
+        });
+        sums.into_iter().for_each(|sum| self.join(sum));
+    }
+
+    fn add_block(&mut self, block: &[f32], factor: f64) {
+        let Some(sums) = block_sums(block, factor) else {
+            self.is_broken = true;
+            return;
+        };
+        let units = |sum: f64, step: f64| ((sum / step) as i128) * (step / STEPS[2]) as i128;
+        self.units += (0..3).map(|i| units(sums[i], STEPS[i])).sum::<i128>();
     }
 
     /// Joins two sums.
@@ -72,16 +75,36 @@ impl SquareSum {
     }
 }
 
-/// Adds a square to the sums, each part a multiple of its step.
-#[inline]
-fn split(square: f64, sums: &mut [f64; 3]) {
-    let mut rest = square;
-    for (sum, step) in sums.iter_mut().zip(STEPS) {
-        // Adding 1.5·2⁵² steps leaves no room for less than one step.
-        let high = 1.5 * (1u64 << 52) as f64 * step;
-        let part = (rest + high) - high;
-        *sum += part;
-        rest -= part;
+/// Lanes of a vector, which are summed apart: sums are exact, so their order does not matter.
+const LANES: usize = 8;
+
+widened! {
+    /// Sums of the three parts of the squares; `None` where one is too large, infinite or NaN.
+    fn block_sums(block: &[f32], factor: f64) -> Option<[f64; 3]> {
+        let mut sums = [[0.0f64; LANES]; 3];
+        let mut largest = [0.0f64; LANES];
+        let (chunks, rest) = block.as_chunks::<LANES>();
+        let mut last = [0.0; LANES];
+        last[..rest.len()].copy_from_slice(rest);
+        for chunk in chunks.iter().chain([&last]) {
+            for lane in 0..LANES {
+                let scaled = f64::from(chunk[lane]) * factor;
+                let square = scaled * scaled;
+                largest[lane] = if square > largest[lane] { square } else { largest[lane] };
+                let mut rest = square;
+                for (sums, step) in sums.iter_mut().zip(STEPS) {
+                    // Adding 1.5·2⁵² steps leaves no room for less than one step.
+                    let high = 1.5 * (1u64 << 52) as f64 * step;
+                    let part = (rest + high) - high;
+                    sums[lane] += part;
+                    rest -= part;
+                }
+            }
+        }
+        // NaN is not larger than anything, but makes sums NaN.
+        let is_usable = largest.iter().all(|&square| square < (1u64 << 40) as f64);
+        let sums = sums.map(|lanes| lanes.iter().sum::<f64>());
+        (is_usable && sums.iter().all(|sum| sum.is_finite())).then_some(sums)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Update rules. Every element is updated from its own gradient and state alone, so that a shard's
 //! update is that of the whole.
 
+use crate::float::widened;
+use crate::threads::{rows_per_piece, run_each};
 use plan::work::OptimizerRule;
 
 /// An update rule and its constants.
@@ -136,6 +138,29 @@ impl Adam {
         let root = (1.0 / undo(self.beta2).sqrt()) as f32;
         let keep = 1.0 - (rate * f64::from(self.decay)) as f32;
         let Self { beta1, beta2, epsilon, .. } = *self;
+        let now = Now { beta1, beta2, epsilon, size, root, keep, factor };
+        let each = rows_per_piece(weights.len(), 1);
+        let states = mean.chunks_mut(each).zip(square.chunks_mut(each));
+        let pieces = weights.chunks_mut(each).zip(gradients.chunks(each)).zip(states);
+        run_each(pieces.collect(), |((w, g), (m, v))| adam(now, w, g, m, v));
+    }
+}
+
+/// Adam's constants of one step.
+#[derive(Clone, Copy)]
+struct Now {
+    beta1: f32,
+    beta2: f32,
+    epsilon: f32,
+    size: f32,
+    root: f32,
+    keep: f32,
+    factor: f32,
+}
+
+widened! {
+    fn adam(now: Now, weights: &mut [f32], gradients: &[f32], mean: &mut [f32], square: &mut [f32]) {
+        let Now { beta1, beta2, epsilon, size, root, keep, factor } = now;
         let pairs = weights.iter_mut().zip(gradients).zip(mean.iter_mut().zip(square));
         pairs.for_each(|((w, &g), (m, v))| {
             let g = g * factor;

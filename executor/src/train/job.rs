@@ -237,6 +237,10 @@ fn check_decision(model: &Model, d: &Decision) -> Result<(), Unsupported> {
         return refuse(what, "plan with a number of tokens that divides by cp, and by tp with SP");
     }
     check_positions(model, d, apart)?;
+    if d.embedding.is_some_and(|e| e.pieces > 1) {
+        let what = "a token table in pieces on several stages";
+        return refuse(what, "plan with the table on one stage, or sharded over replicas");
+    }
     Ok(())
 }
 

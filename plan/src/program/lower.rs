@@ -57,6 +57,8 @@ pub struct Settings {
     pub offload: bool,
     /// Replicas that train apart, where they do.
     pub local: Option<LocalSteps>,
+    /// Of a token table in pieces, the share of each stage that stores some; equal where empty.
+    pub shares: Vec<f64>,
     /// An order of passes instead of the schedule's own.
     pub order: Option<Order>,
 }
@@ -72,6 +74,7 @@ impl Default for Settings {
             bucket: Bytes::from_count(25 << 20),
             offload: false,
             local: None,
+            shares: Vec::new(),
             order: None,
         }
     }

@@ -194,13 +194,17 @@ proptest! {
     }
 
     /// The arena is what lives at once and some more: the gaps that stay between buffers of very
-    /// different sizes, and what messages and collectives take while they are under way. Few
-    /// large buffers, as here, leave the widest gaps.
+    /// different sizes, and what messages and collectives take while they are under way: with ZeRO
+    /// 2 and 3 a second gradient, and a gap as large. Few large buffers, as here, leave the widest gaps.
     #[test]
     fn arenas_are_tight(case in cases()) {
         for class in case.lower().unwrap().classes {
             let (live, arena) = (class.live_peak().get(), class.arena.get());
-            prop_assert!(arena >= live && arena <= 1.5 * live, "{} for {}", arena, live);
+            let gradients = class.buffers.iter().filter(|b| b.kind == BufferKind::Gradient);
+            let second = gradients.map(|b| b.size.max.get()).fold(0.0, f64::max);
+            let second = if case.zero > 1 { second } else { 0.0 };
+            let most = 1.5 * live + 2.0 * second;
+            prop_assert!(arena >= live && arena <= most, "{} for {}", arena, live);
         }
     }
 

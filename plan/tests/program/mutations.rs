@@ -256,6 +256,12 @@ fn exchanges() -> Vec<(&'static str, Case)> {
             }),
         ),
         (
+            "table in pieces",
+            with(Case::new(model("biglstm", 2), degrees(2, 1, 3)), |c| {
+                (c.exchange, c.pieces, c.zero) = (Some(Exchange::Dense), 3, 1);
+            }),
+        ),
+        (
             "experts",
             with(Case::new(model("mixtral-8x7b", 2), degrees(4, 1, 1)), |c| {
                 (c.degrees.ep, c.micro_batches) = (2, 2);

@@ -3,7 +3,7 @@
 use crate::support::{Case, degrees, model};
 use plan::exchange::Exchange;
 use plan::lower::Recompute;
-use plan::program::{DifferentTokens, Granularity, Program, validate};
+use plan::program::{Action, Cause, DifferentTokens, Granularity, Op, Peers, Program, validate};
 use plan::schedule::{LocalSteps, ScheduleKind};
 use proptest::prelude::*;
 
@@ -101,4 +101,51 @@ fn replicas_that_train_apart_have_programs() {
         case.settings.local = Some(LocalSteps { every, fragments, delay });
         valid(&case);
     }
+}
+
+/// Rows of a table in pieces travel to the embedding and their gradients back, once per
+/// micro-batch: `K·D·s` values of two bytes for each other stage's share `s`. 20 tokens of width
+/// 1,024, stages with a half, three eighths and an eighth: half of it comes from elsewhere.
+#[test]
+fn tables_in_pieces_have_programs() {
+    let mut case = Case::new(model("biglstm", 2), degrees(2, 1, 4));
+    (case.exchange, case.pieces) = (Some(Exchange::Dense), 3);
+    case.settings.shares = vec![0.5, 0.375, 0.125];
+    let spec = case.model.spec.clone();
+    for (schedule, time_chunks, zero) in [
+        (ScheduleKind::OneForwardOneBackward, 1, 0),
+        (ScheduleKind::OneForwardOneBackward, 1, 1),
+        (ScheduleKind::GPipe, 4, 0),
+    ] {
+        (case.schedule, case.time_chunks, case.zero) = (schedule, time_chunks, zero);
+        let program = valid(&case);
+        let table = case.model.table.unwrap();
+        let compute = spec.training.precision.compute.between_products().size();
+        let tokens =
+            spec.training.sequence / u64::from(time_chunks) * u64::from(case.micro_batches);
+        let all = (tokens * table.width * compute) as f64;
+        let rows: f64 =
+            program.classes.iter().flat_map(|class| &class.actions).filter_map(rows_sent).sum();
+        let share = 2.0 * all * 0.5;
+        assert!((rows / share - 1.0).abs() < 1e-5, "{rows} for {share}");
+    }
+}
+
+/// Bytes of a message of rows.
+fn rows_sent(action: &Action) -> Option<f64> {
+    let Peers::Channel { payload, .. } = action.peers else { return None };
+    let is_rows = matches!(action.op, Op::Send(_)) && matches!(action.cause, Cause::Exchange(_));
+    is_rows.then(|| payload.size.expected.get())
+}
+
+/// What has no lowering says so, and what has.
+#[test]
+fn pieces_that_cannot_be_lowered_are_named() {
+    let mut case = Case::new(model("biglstm", 2), degrees(2, 1, 2));
+    (case.exchange, case.pieces) = (Some(Exchange::Unique), 2);
+    let said = case.lower().unwrap_err().to_string();
+    assert!(said.contains("table in pieces") && said.contains("dense exchange"), "{said}");
+    (case.exchange, case.pieces) = (Some(Exchange::Dense), 3);
+    let said = case.lower().unwrap_err().to_string();
+    assert!(said.contains("a stage for each piece"), "{said}");
 }

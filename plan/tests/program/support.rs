@@ -39,6 +39,8 @@ pub struct Case {
     pub zero: u8,
     pub recompute: Recompute,
     pub exchange: Option<Exchange>,
+    /// Stages that store the token table.
+    pub pieces: u32,
     pub settings: Settings,
     pub facts: Facts,
 }
@@ -51,7 +53,7 @@ impl std::fmt::Debug for Case {
         write!(
             f,
             "{} dp {} tp {} pp {} cp {} ep {} {:?} chunks {chunks} m {m} time {t} zero {zero} \
-             sp {} recompute {:?} exchange {:?} {:?} offload {} budget {} ahead {} local {:?}",
+             sp {} recompute {:?} exchange {:?} pieces {} {:?} offload {} budget {} ahead {} local {:?}",
             self.model.spec.name,
             d.dp,
             d.tp,
@@ -62,6 +64,7 @@ impl std::fmt::Debug for Case {
             self.sequence_parallel,
             self.recompute,
             self.exchange,
+            self.pieces,
             s.granularity,
             s.offload,
             s.send_budget,
@@ -93,6 +96,7 @@ impl Case {
             zero: 0,
             recompute: Recompute::None,
             exchange: None,
+            pieces: 1,
             settings: Settings::default(),
             facts: facts(),
         }
@@ -146,7 +150,7 @@ impl Case {
             embedding: self.exchange.map(|exchange| EmbeddingDecision {
                 exchange,
                 wire_bytes: p.wire_bytes,
-                pieces: 1,
+                pieces: self.pieces,
             }),
             precision: PrecisionDecision {
                 compute: p.compute,

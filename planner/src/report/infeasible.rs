@@ -105,7 +105,19 @@ fn ways_out(request: &Request<'_>) -> Vec<WayOut> {
     ways
 }
 
+/// Whether weights and optimizer state, however they are shared out, are more than the memory of all
+/// devices: then nothing fits, and nothing has to be searched to see it.
+fn cannot_hold(request: &Request<'_>) -> bool {
+    let p = &request.model.spec.training.precision;
+    let each = p.weight_bytes.saturating_add(p.optimizer_bytes);
+    let all = request.model.parameters() as f64 * each as f64;
+    all > request.usable(request.limit()).get() * f64::from(request.gpus)
+}
+
 fn way(request: &Request<'_>, change: String, note: &str) -> Option<WayOut> {
+    if cannot_hold(request) {
+        return None;
+    }
     let Answer::Plan(planned) = plan(request, Objective::StepTime) else { return None };
     Some(WayOut {
         change,
@@ -159,7 +171,7 @@ fn whole_memory(request: &Request<'_>) -> Option<WayOut> {
 /// Whether there is any plan: the search ends with the first.
 fn anything_fits(request: &Request<'_>) -> bool {
     let (effort, stop) = (Effort::Labels, &|| true);
-    search(&Request { effort, stop, ..*request }).best.is_some()
+    !cannot_hold(request) && search(&Request { effort, stop, ..*request }).best.is_some()
 }
 
 /// What people try first, each with what its closest plan still lacks.

@@ -1,9 +1,9 @@
 //! Regimes in which predictions are known to be weak.
 
-use crate::answer::Planned;
+use crate::answer::{Answer, Planned, plan};
 use crate::even::shape;
 use crate::prices::{compute, traits};
-use crate::request::Request;
+use crate::request::{Effort, Objective, Request};
 use plan::model::{Batch, Family};
 use plan::work::AttentionKernel;
 
@@ -13,6 +13,11 @@ const CROWDED: f64 = 0.95;
 const LAUNCH_BOUND: f64 = 0.2;
 /// Below this many tokens per expert, kernels are too small for the device.
 const FEW_TOKENS: f64 = 256.0;
+/// A batch that shares less than this part of what it could share with the number of devices may
+/// waste them.
+const SHARED: f64 = 0.25;
+/// Sequences per second that another batch has to gain to be worth a word.
+const WORTH_A_WORD: f64 = 1.1;
 
 pub(super) fn warnings(request: &Request<'_>, planned: &Planned) -> Vec<String> {
     [
@@ -21,6 +26,7 @@ pub(super) fn warnings(request: &Request<'_>, planned: &Planned) -> Vec<String> 
         odd_heads(request),
         few_tokens_per_expert(request, planned),
         batch(request),
+        uneven_batch(request, planned),
         mixed(request),
         apart(request),
         stale(planned),
@@ -92,6 +98,49 @@ fn batch(request: &Request<'_>) -> Option<String> {
     })
 }
 
+/// A batch that divides over few replicas makes devices share what they would better do apart.
+/// The batches next to it are planned, and named where they do more sequences per second.
+fn uneven_batch(request: &Request<'_>, planned: &Planned) -> Option<String> {
+    let (gpus, batch) = (u64::from(request.gpus), request.global_sequences);
+    let shared = gcd(gpus, batch);
+    if shared as f64 >= SHARED * gpus.min(batch) as f64 {
+        return None;
+    }
+    let rate = |batch: u64, planned: &Planned| batch as f64 / planned.detail.step.value.get();
+    let now = rate(batch, planned);
+    let gains = neighbours(gpus, batch).into_iter().filter_map(|other| {
+        let effort = Effort::Labels;
+        let asked = Request { global_sequences: other, effort, ..*request };
+        let Answer::Plan(planned) = plan(&asked, Objective::StepTime) else { return None };
+        let gain = rate(other, &planned) / now;
+        (gain > WORTH_A_WORD).then(|| format!("{other} does {gain:.1} × the sequences per second"))
+    });
+    let gains: Vec<String> = gains.collect();
+    (!gains.is_empty()).then(|| {
+        format!(
+            "global batch {batch} and {gpus} GPUs have only the divisor {shared} in common: {}",
+            gains.join(", ")
+        )
+    })
+}
+
+/// The batches below and above that share as much as can be with a number of devices.
+fn neighbours(gpus: u64, batch: u64) -> Vec<u64> {
+    let below = match batch < gpus {
+        true => (1..=batch).rev().find(|n| gpus.is_multiple_of(*n)),
+        false => Some(batch / gpus * gpus),
+    };
+    let above = match batch < gpus {
+        true => (batch..=gpus).find(|n| gpus.is_multiple_of(*n)),
+        false => Some(batch.div_ceil(gpus) * gpus),
+    };
+    below.into_iter().chain(above).collect()
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
 fn apart(request: &Request<'_>) -> Option<String> {
     let local = request.pins.local_steps?;
     Some(format!(
@@ -118,4 +167,17 @@ fn mixed(request: &Request<'_>) -> Option<String> {
          file, which should be the slowest"
             .into()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_divide() {
+        assert_eq!(gcd(192, 1001), 1);
+        assert_eq!(neighbours(192, 1001), [960, 1152]);
+        assert_eq!(neighbours(192, 101), [96, 192]);
+        assert_eq!(neighbours(8, 1), [1, 1]);
+    }
 }

@@ -240,3 +240,29 @@ fn a_batch_per_device_grows_with_the_devices() {
     assert_eq!(world.model.spec.training.batch, Batch::PerDevice(256));
     assert_eq!(world.request(192, Pins::default()).global_sequences, 256 * 192);
 }
+
+/// 1,001 sequences are 7 · 11 · 13, 192 devices 2⁶ · 3: the devices can only share every sequence.
+/// The batches beside it use them, and what is said of them is what planning them gives.
+#[test]
+fn batches_that_do_not_divide_are_named_with_those_that_do() {
+    let world = World::shipped("mlstm4096", "dgx1v");
+    let asked =
+        |batch: u64| Request { global_sequences: batch, ..world.request(192, Pins::default()) };
+    let warning = |batch: u64| {
+        let request = asked(batch);
+        let planned = fastest(&request).unwrap();
+        let context = Context { top: 0, ..context() };
+        let warnings = report::report(&request, &planned, &context).warnings;
+        let rate = batch as f64 / planned.detail.step.value.get();
+        (rate, warnings.into_iter().find(|w| w.contains("divisor")))
+    };
+    let (now, said) = warning(1001);
+    let (below, above) = (warning(960), warning(1152));
+    let gain = |rate: f64| format!("{:.1} ×", rate / now);
+    let said = said.unwrap();
+    println!("{said}");
+    assert!(said.contains("global batch 1001 and 192 GPUs have only the divisor 1 in common"));
+    assert!(said.contains(&format!("960 does {}", gain(below.0))), "{said}");
+    assert!(said.contains(&format!("1152 does {}", gain(above.0))), "{said}");
+    assert!(below.1.is_none() && above.1.is_none());
+}

@@ -1,4 +1,5 @@
-//! Published runs of multiplicative LSTMs on DGX-1V (Puri et al. 2018, arXiv:1808.01371).
+//! Published scaling of recurrent models: multiplicative LSTMs on DGX-1V (Puri et al. 2018,
+//! arXiv:1808.01371), word and character models on Titan X (Patwary et al. 2019, arXiv:1810.10045).
 
 use crate::world::{World, fastest, model};
 use cost_model::memory::Zero;
@@ -130,4 +131,28 @@ fn one_device_that_holds_the_variables_is_the_bottleneck() {
     };
     let (ring, central) = (gradients(false), gradients(true));
     assert!(central < 8.0 * ring && central > 8.0 * (ring - 1e-3), "{central} against {ring}");
+}
+
+/// The best plan with data parallelism alone, whose batch grows with the number of devices.
+fn replicas(name: &str, gpus: u32) -> f64 {
+    let world = World::shipped(name, "titanx-fdr");
+    let pins = Pins { tp: Some(1), pp: Some(1), ..Pins::default() };
+    fastest(&world.request(gpus, pins)).unwrap().detail.step.value.get()
+}
+
+/// Language Modeling at Scale, abstract: from 8 to 64 devices a pass over the data is 6.7 times faster
+/// (characters) and 6.3 times (words); 32 times the data on 32 times the devices takes 1.25 times as
+/// long (Tieba, 6 to 192). Per device the batch is the same, so that the first two are 8 over what
+/// a step gets longer. Nothing is fitted to these. The word model's exchange is taken for slower than
+/// it was.
+#[test]
+fn language_models_scale_as_published() {
+    let longer = |name, few, many| replicas(name, many) / replicas(name, few);
+    let tieba = longer("rhn-tieba", 6, 192);
+    let characters = 8.0 / longer("rhn-char", 8, 64);
+    let words = 8.0 / longer("word-lm-1b", 8, 64);
+    println!("Tieba {tieba:.2} (1.25), characters {characters:.2} (6.7), words {words:.2} (6.3)");
+    assert!((tieba / 1.25 - 1.0).abs() < 0.05, "{tieba}");
+    assert!((characters / 6.7 - 1.0).abs() < 0.05, "{characters}");
+    assert!((words / 6.3 - 1.0).abs() < 0.25, "{words}");
 }

@@ -183,7 +183,11 @@ impl Attention {
             let (sequence, position) = (i / shape.queries, i % shape.queries);
             sequence * present + cached + position
         };
-        Matrix::from_fn(shape.batch * shape.queries, columns.len(), |i, j| qkv.row(row(i))[j])
+        let mut queries = Matrix::zeros(shape.batch * shape.queries, columns.len());
+        for i in 0..queries.rows() {
+            queries.row_mut(i).copy_from_slice(&qkv.row(row(i))[columns.clone()]);
+        }
+        queries
     }
 
     fn distances<T: Float>(&self, c: &Context<'_, T>, keys: usize) -> Option<Distances<T>> {

@@ -2,9 +2,9 @@
 
 use super::clocks::{Clock, Clocks, later};
 use super::draft::{ClassDraft, Draft};
+use super::lists::Lists;
 use crate::program::{Action, BufferId, BufferKind, Home, Lane, Op};
 use crate::units::Bytes;
-use std::collections::BTreeMap;
 
 /// Buffers start at multiples of this, as the allocators of devices have it.
 pub(super) const ALIGNMENT: u64 = 256;
@@ -37,7 +37,7 @@ pub(crate) fn arena(draft: &mut Draft<'_>) {
             let mut clock = clocks.before(&class.class.actions[i]);
             class.waits[i].iter().for_each(|&w| later(&mut clock, clocks.of(w as usize)));
             slots.pass(&class.class.actions[i], &clocks);
-            for &id in &lives.begin[i] {
+            for &id in of_action(&lives.begin, i) {
                 let buffer = &class.class.buffers[id.0 as usize];
                 let arena = if buffer.home == Home::Host { &mut host } else { &mut device };
                 let fence = slots.fence(&class.class.actions[i], buffer.kind, &clock);
@@ -49,7 +49,7 @@ pub(crate) fn arena(draft: &mut Draft<'_>) {
                 }
             }
             clocks.push(&class.class.actions[i], clock);
-            for &id in &lives.end[i] {
+            for &id in of_action(&lives.end, i) {
                 let buffer = &class.class.buffers[id.0 as usize];
                 let arena = if buffer.home == Home::Host { &mut host } else { &mut device };
                 let offset = buffer.offset.map_or(0, |o| o.get() as u64);
@@ -74,50 +74,59 @@ fn missing(clocks: &Clocks, clock: &Clock, ready: &Clock) -> Vec<u32> {
 
 /// Where buffers are used first and last.
 struct Lives {
-    begin: Vec<Vec<BufferId>>,
-    end: Vec<Vec<BufferId>>,
+    /// Buffers in the order in which they are taken, and where those of an action begin.
+    begin: (Vec<BufferId>, Vec<u32>),
+    /// The same for where they are given back.
+    end: (Vec<BufferId>, Vec<u32>),
     /// Per buffer, its last use on each lane.
-    last: Vec<Vec<u32>>,
+    last: Lists,
 }
 
 fn lives(class: &ClassDraft) -> Lives {
-    let actions = &class.class.actions;
-    let mut lives = Lives {
-        begin: vec![Vec::new(); actions.len()],
-        end: vec![Vec::new(); actions.len()],
-        last: vec![Vec::new(); class.class.buffers.len()],
-    };
-    for (i, action) in actions.iter().enumerate() {
+    let (actions, buffers) = (&class.class.actions, &class.class.buffers);
+    let mut first: Vec<(u32, BufferId)> = Vec::with_capacity(buffers.len());
+    let mut last = Lists::new(buffers.len());
+    for (i, action) in (0u32..).zip(actions) {
         for access in action.accesses() {
-            let buffer = &class.class.buffers[access.buffer.0 as usize];
-            if buffer.is_carried || buffer.size.max == Bytes::ZERO {
+            let id = access.buffer.0 as usize;
+            if buffers[id].is_carried || buffers[id].size.max == Bytes::ZERO {
                 continue;
             }
-            let last = &mut lives.last[access.buffer.0 as usize];
-            if last.is_empty() {
-                lives.begin[i].push(access.buffer);
+            if last.is_empty(id) {
+                first.push((i, access.buffer));
             }
-            last.retain(|&before| actions[before as usize].lane != action.lane);
-            last.push(i as u32);
+            last.replace(id, i, |before| actions[before as usize].lane == action.lane);
         }
     }
-    for (id, last) in lives.last.iter().enumerate() {
-        if let Some(&at) = last.iter().max() {
-            lives.end[at as usize].push(BufferId(id as u32));
-        }
+    let size = |id: &BufferId| buffers[id.0 as usize].size.max;
+    first.sort_by(|(i, a), (j, b)| i.cmp(j).then(size(b).total_cmp(&size(a))).then(a.cmp(b)));
+    let end = |id: &BufferId| last.of(id.0 as usize).max();
+    let mut ends: Vec<(u32, BufferId)> =
+        first.iter().filter_map(|(_, id)| Some((end(id)?, *id))).collect();
+    ends.sort_unstable();
+    Lives { begin: by_action(&first, actions.len()), end: by_action(&ends, actions.len()), last }
+}
+
+/// Buffers of sorted pairs, and where those of each action begin.
+fn by_action(pairs: &[(u32, BufferId)], actions: usize) -> (Vec<BufferId>, Vec<u32>) {
+    let mut starts = vec![0; actions + 1];
+    pairs.iter().for_each(|(i, _)| starts[*i as usize + 1] += 1);
+    for i in 0..actions {
+        starts[i + 1] += starts[i];
     }
-    let size = |id: &BufferId| class.class.buffers[id.0 as usize].size.max;
-    for begin in &mut lives.begin {
-        begin.sort_by(|a, b| size(b).total_cmp(&size(a)).then(a.cmp(b)));
-    }
-    lives
+    (pairs.iter().map(|(_, id)| *id).collect(), starts)
+}
+
+/// Buffers of one action.
+fn of_action((all, starts): &(Vec<BufferId>, Vec<u32>), i: usize) -> &[BufferId] {
+    &all[starts[i] as usize..starts[i + 1] as usize]
 }
 
 impl Lives {
     /// What has to have run before the memory of a buffer is free.
     fn ready(&self, id: BufferId, clocks: &Clocks) -> Clock {
         let mut ready = Clock::default();
-        for &i in &self.last[id.0 as usize] {
+        for i in self.last.of(id.0 as usize) {
             let (lane, place) = clocks.place(i as usize);
             ready[lane] = ready[lane].max(place);
         }
@@ -168,15 +177,29 @@ impl Slots {
 #[derive(Default)]
 struct Arena {
     end: u64,
-    free: BTreeMap<u64, Free>,
+    /// Memory that nobody holds, by offset. There are few such parts at a time, so a list that is
+    /// searched is faster than a tree.
+    free: Vec<Free>,
 }
 
 /// Memory that nobody holds.
 #[derive(Clone, Copy)]
 struct Free {
+    offset: u64,
     size: u64,
     /// What has to have run before it may be written.
     ready: Clock,
+}
+
+impl Free {
+    fn end(&self) -> u64 {
+        self.offset + self.size
+    }
+
+    /// Whether it is ready only after a clock.
+    fn is_after(&self, clock: &Clock) -> bool {
+        self.ready.iter().zip(clock).any(|(ready, clock)| ready > clock)
+    }
 }
 
 impl Arena {
@@ -188,42 +211,57 @@ impl Arena {
 
     /// Takes memory; also says what has to have run before.
     fn take(&mut self, size: u64, clock: &Clock, fence: &Clock) -> (u64, Clock) {
-        let waits = |f: &Free| f.ready.iter().zip(clock).any(|(r, c)| r > c);
-        let allowed = |f: &Free| f.ready.iter().zip(fence).all(|(r, most)| r <= most);
-        let fits = self.free.iter().filter(|(_, f)| f.size >= size && allowed(f));
-        let best = fits.min_by_key(|(offset, f)| (waits(f), f.size, **offset));
-        if let Some((&offset, &found)) = best {
-            self.free.remove(&offset);
+        if let Some(at) = self.best(size, clock, fence) {
+            let found = self.free[at];
             if found.size > size {
-                let rest = Free { size: found.size - size, ..found };
-                self.free.insert(offset + size, rest);
+                self.free[at].offset += size;
+                self.free[at].size -= size;
+            } else {
+                self.free.remove(at);
             }
-            return (offset, found.ready);
+            return (found.offset, found.ready);
         }
-        let top = self.free.last_key_value().filter(|(o, f)| **o + f.size == self.end);
-        if let Some((&offset, &top)) = top.filter(|(_, f)| allowed(f)) {
-            self.free.remove(&offset);
-            self.end = offset + size;
-            return (offset, top.ready);
+        let top = self.free.last().filter(|f| f.end() == self.end && !f.is_after(fence));
+        if let Some(&top) = top {
+            self.free.pop();
+            self.end = top.offset + size;
+            return (top.offset, top.ready);
         }
         (self.grow(size), Clock::default())
     }
 
+    /// The smallest part that fits, if possible one without waiting; of equal ones the lowest.
+    fn best(&self, size: u64, clock: &Clock, fence: &Clock) -> Option<usize> {
+        let mut best: Option<(bool, u64, usize)> = None;
+        for (at, part) in self.free.iter().enumerate() {
+            let is_worse = best.is_some_and(|(waits, least, _)| !waits && part.size >= least);
+            if part.size < size || is_worse || part.is_after(fence) {
+                continue;
+            }
+            let key = (part.is_after(clock), part.size, at);
+            if best.is_none_or(|best| key < best) {
+                best = Some(key);
+            }
+        }
+        best.map(|(.., at)| at)
+    }
+
     /// Gives memory back; neighbours become one.
     fn give(&mut self, offset: u64, size: u64, ready: Clock) {
-        let mut merged = (offset, Free { size, ready });
-        if let Some((&before, &free)) = self.free.range(..offset).next_back()
-            && before + free.size == offset
-        {
-            self.free.remove(&before);
-            merged.0 = before;
-            merged.1.size += free.size;
-            later(&mut merged.1.ready, &free.ready);
+        let mut given = Free { offset, size, ready };
+        let mut at = self.free.partition_point(|f| f.offset < offset);
+        if let Some(next) = self.free.get(at).filter(|next| next.offset == given.end()) {
+            given.size += next.size;
+            later(&mut given.ready, &next.ready);
+            self.free.remove(at);
         }
-        if let Some(free) = self.free.remove(&(offset + size)) {
-            merged.1.size += free.size;
-            later(&mut merged.1.ready, &free.ready);
+        let before = at.checked_sub(1).map(|before| self.free[before]);
+        if let Some(before) = before.filter(|before| before.end() == offset) {
+            at -= 1;
+            given = Free { offset: before.offset, size: before.size + given.size, ..given };
+            later(&mut given.ready, &before.ready);
+            self.free.remove(at);
         }
-        self.free.insert(merged.0, merged.1);
+        self.free.insert(at, given);
     }
 }

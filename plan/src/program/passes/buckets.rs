@@ -15,7 +15,14 @@ pub(crate) fn buckets(draft: &mut Draft<'_>) {
     for rank in 0..draft.classes.len() {
         let mut class = std::mem::take(&mut draft.classes[rank]);
         let mut open = Open::default();
-        for action in std::mem::take(&mut class.class.actions) {
+        // Where there is nothing to join, moving the list would cost as much as making it.
+        if class.class.actions.iter().all(|action| key(action).is_none()) {
+            draft.classes[rank] = class;
+            continue;
+        }
+        let list = std::mem::take(&mut class.class.actions);
+        class.class.actions.reserve_exact(list.len());
+        for action in list {
             match key(&action) {
                 Some(key) => open.add(draft, &mut class, key, action),
                 None => {

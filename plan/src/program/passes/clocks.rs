@@ -1,7 +1,6 @@
 //! What has run before what, within one rank.
 
 use crate::program::{Action, Cadence, Lane};
-use std::collections::BTreeMap;
 
 const LANES: usize = Lane::ALL.len();
 
@@ -18,7 +17,8 @@ pub(crate) struct Clocks {
     /// Lane and place on it, from 1.
     places: Vec<(usize, u32)>,
     lengths: [u32; LANES],
-    last: BTreeMap<Cadence, [Option<u32>; LANES]>,
+    /// Per cadence, of which there are few, the last action of each lane.
+    last: Vec<(Cadence, [Option<u32>; LANES])>,
     /// Per lane, its actions.
     lanes: [Vec<u32>; LANES],
 }
@@ -29,7 +29,7 @@ impl Clocks {
             clocks: Vec::with_capacity(actions),
             places: Vec::with_capacity(actions),
             lengths: [0; LANES],
-            last: BTreeMap::new(),
+            last: Vec::new(),
             lanes: std::array::from_fn(|_| Vec::new()),
         }
     }
@@ -38,7 +38,10 @@ impl Clocks {
     /// [pushed](Self::push).
     pub fn before(&self, action: &Action) -> Clock {
         let lane = action.lane as usize;
-        let of = |cadence| self.last.get(&cadence).and_then(|last| last[lane]);
+        let of = |cadence| {
+            let mine = self.last.iter().find(|(known, _)| *known == cadence);
+            mine.and_then(|(_, last)| last[lane])
+        };
         let latest = of(Cadence::EACH_STEP).max(of(action.cadence));
         latest.map_or([0; LANES], |i| self.clocks[i as usize])
     }
@@ -51,7 +54,14 @@ impl Clocks {
         self.places.push((lane, self.lengths[lane]));
         self.clocks.push(clock);
         self.lanes[lane].push(id);
-        self.last.entry(action.cadence).or_insert([None; LANES])[lane] = Some(id);
+        match self.last.iter_mut().find(|(known, _)| *known == action.cadence) {
+            Some((_, last)) => last[lane] = Some(id),
+            None => {
+                let mut last = [None; LANES];
+                last[lane] = Some(id);
+                self.last.push((action.cadence, last));
+            }
+        }
     }
 
     pub fn of(&self, action: usize) -> &Clock {

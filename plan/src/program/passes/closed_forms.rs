@@ -79,13 +79,20 @@ fn entries(draft: &Draft<'_>, class: &ClassDraft, slots: &[(f64, f64)]) -> Vec<(
     let dense = |block: &Block| dense_parameters(draft, class, block) as f64;
     let replicas = sum(&|b| states(draft, slots, b, (dense(b), Purpose::Replicas)));
     let experts = sum(&|b| states(draft, slots, b, (b.expert as f64, Purpose::ExpertReplicas)));
-    all.push((Traffic::Group(Purpose::Replicas), replicas));
+    let piece = super::pieces::stored(draft, class) as f64;
+    let piece = class
+        .blocks
+        .first()
+        .filter(|_| piece > 0.0)
+        .map_or(0.0, |block| states(draft, slots, block, (piece, Purpose::Replicas)));
+    all.push((Traffic::Group(Purpose::Replicas), replicas + piece));
     all.push((Traffic::Group(Purpose::ExpertReplicas), experts));
     all.push((Traffic::Group(Purpose::Exchange), exchange(draft, class)));
     all.push((Traffic::Group(Purpose::TiedTable), tied(draft, class)));
     all.push((Traffic::Group(Purpose::Outer), outer(draft, class)));
     for pass in [Pass::Forward, Pass::Backward] {
-        all.push((Traffic::Stage(pass), messages(draft, class, pass)));
+        let rows = super::pieces::traffic(draft, class, pass);
+        all.push((Traffic::Stage(pass), messages(draft, class, pass) + rows));
     }
     all
 }
@@ -179,8 +186,8 @@ fn outer(draft: &Draft<'_>, class: &ClassDraft) -> f64 {
 /// Messages that a class sends: every stage whose neighbour is elsewhere, every micro-batch.
 fn messages(draft: &Draft<'_>, class: &ClassDraft, pass: Pass) -> f64 {
     let sends = |stage: u32| match pass {
-        Pass::Forward => draft.tables.channel(stage, stage + 1).is_some(),
-        Pass::Backward => stage > 0 && draft.tables.channel(stage, stage - 1).is_some(),
+        Pass::Forward => draft.tables.channel(stage, stage + 1, pass).is_some(),
+        Pass::Backward => stage > 0 && draft.tables.channel(stage, stage - 1, pass).is_some(),
     };
     let stages = class.class.stages.iter().filter(|&&stage| sends(stage));
     let border = |stage: &u32| border(class, *stage, pass);
@@ -211,8 +218,8 @@ fn gathered_parts(draft: &Draft<'_>, class: &ClassDraft) -> f64 {
         return 0.0;
     }
     let arrives = |stage: u32, pass| match pass {
-        Pass::Forward => stage > 0 && draft.tables.channel(stage - 1, stage).is_some(),
-        Pass::Backward => draft.tables.channel(stage + 1, stage).is_some(),
+        Pass::Forward => stage > 0 && draft.tables.channel(stage - 1, stage, pass).is_some(),
+        Pass::Backward => draft.tables.channel(stage + 1, stage, pass).is_some(),
     };
     let mut whole = 0.0;
     for &stage in &class.class.stages {

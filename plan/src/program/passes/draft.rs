@@ -1,6 +1,7 @@
 //! A program while it is made.
 
 use super::block::{Block, blocks};
+use super::pieces::{pieces, share_out, unsupported_pieces};
 use crate::document::Decision;
 use crate::mesh::{Axis, Mesh};
 use crate::model::Model;
@@ -13,7 +14,7 @@ use crate::program::{
 use crate::schedule::timetable::{Timetable, Units, timetable};
 use crate::schedule::{Order, ScheduleKind, Shape};
 use crate::units::Bytes;
-use crate::work::{Collective, CollectiveOp, Group, Work};
+use crate::work::{Collective, CollectiveOp, Group, Pass, Work};
 use std::collections::BTreeMap;
 
 /// Most passes that are listed: beyond, a program is larger than the machine that makes it.
@@ -34,6 +35,8 @@ pub(crate) struct Draft<'a> {
     pub table: Timetable,
     pub tables: Tables,
     pub classes: Vec<ClassDraft>,
+    /// Parameters of the token table that each stage stores, where it is in pieces.
+    pub pieces: Vec<u64>,
 }
 
 /// A class while it is made.
@@ -73,7 +76,7 @@ pub(crate) struct Update {
 pub(crate) struct Tables {
     pub communicators: Vec<Communicator>,
     pub channels: Vec<Channel>,
-    joins: BTreeMap<(u32, u32), ChannelId>,
+    joins: BTreeMap<(u32, u32, Pass), ChannelId>,
     charges: Vec<Charge>,
     known: BTreeMap<String, ChargeId>,
     /// Charges of one plain item, which most actions have, by a key that is cheap to make.
@@ -128,8 +131,8 @@ impl Tables {
         Some((CommunicatorId(at as u32), self.communicators[at]))
     }
 
-    pub fn channel(&self, from_stage: u32, to_stage: u32) -> Option<ChannelId> {
-        self.joins.get(&(from_stage, to_stage)).copied()
+    pub fn channel(&self, from_stage: u32, to_stage: u32, pass: Pass) -> Option<ChannelId> {
+        self.joins.get(&(from_stage, to_stage, pass)).copied()
     }
 
     /// Peers of a collective; `None` where the group is one rank.
@@ -186,12 +189,14 @@ impl<'a> Draft<'a> {
             table,
             tables,
             classes: Vec::new(),
+            pieces: Vec::new(),
         };
         draft.tables.channels = draft.channels();
         let channels = (0..).zip(&draft.tables.channels);
         draft.tables.joins =
-            channels.map(|(i, c)| ((c.from_stage, c.to_stage), ChannelId(i))).collect();
+            channels.map(|(i, c)| ((c.from_stage, c.to_stage, c.pass), ChannelId(i))).collect();
         draft.classes = blocks(&mut draft)?;
+        draft.pieces = share_out(&draft);
         Ok(draft)
     }
 
@@ -201,9 +206,9 @@ impl<'a> Draft<'a> {
         d.dp * d.tp * d.cp
     }
 
-    /// Neighbouring stages on different ranks, downwards and upwards.
+    /// Neighbouring stages on different ranks, downwards and upwards; and stages that store rows of
+    /// the token table with the first one, which runs the embedding.
     fn channels(&self) -> Vec<Channel> {
-        use crate::work::Pass;
         let crosses_nodes = self.mesh.stages_cross_nodes();
         let shape = self.shape;
         let join = |from_stage: u32, to_stage: u32, pass| Channel {
@@ -215,9 +220,11 @@ impl<'a> Draft<'a> {
             crosses_nodes,
         };
         let pairs = (1..shape.stages()).filter(|&s| shape.home(s - 1) != shape.home(s));
-        pairs
-            .flat_map(|s| [join(s - 1, s, Pass::Forward), join(s, s - 1, Pass::Backward)])
-            .collect()
+        let borders =
+            pairs.flat_map(|s| [join(s - 1, s, Pass::Forward), join(s, s - 1, Pass::Backward)]);
+        let rows = (1..pieces(self.decision))
+            .flat_map(|s| [join(s, 0, Pass::Forward), join(0, s, Pass::Backward)]);
+        borders.chain(rows).collect()
     }
 
     /// The program.
@@ -261,11 +268,8 @@ fn shape(d: &Decision) -> Result<Shape, LowerError> {
 
 fn supported(model: &Model, d: &Decision, settings: &Settings) -> Result<(), LowerError> {
     let no = |what, instead| Err(LowerError::Unsupported { what, instead });
-    if d.embedding.is_some_and(|e| e.pieces > 1) {
-        return no(
-            "a token table in pieces on several stages has no lowering",
-            "keep it on one stage, or shard it over replicas",
-        );
+    if let Some((what, instead)) = unsupported_pieces(model, d, settings) {
+        return no(what, instead);
     }
     let chunks = d.batch.time_chunks.max(1);
     let tokens = d.batch.micro_sequences.checked_mul(d.batch.tokens_per_sequence);

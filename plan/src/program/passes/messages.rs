@@ -23,7 +23,10 @@ use crate::work::{CollectiveOp, Pass, Send, Work};
 /// (Narayanan et al. 2021, arXiv:2104.04473, section 4.1).
 pub(crate) fn messages(draft: &mut Draft<'_>) -> Result<(), LowerError> {
     let events = events(draft);
-    let mut lists: Vec<Vec<Action>> = draft.classes.iter().map(|_| Vec::new()).collect();
+    // Besides its passes, a slot has up to two messages that leave and arrive.
+    let most = |class: &ClassDraft| class.class.actions.len() + 4 * class.slot_ends.len();
+    let lists = draft.classes.iter().map(|class| Vec::with_capacity(most(class)));
+    let mut lists: Vec<Vec<Action>> = lists.collect();
     let mut passes: Vec<std::vec::IntoIter<Action>> = Vec::new();
     for class in &mut draft.classes {
         passes.push(std::mem::take(&mut class.class.actions).into_iter());
@@ -34,7 +37,11 @@ pub(crate) fn messages(draft: &mut Draft<'_>) -> Result<(), LowerError> {
                 let ends = &draft.classes[rank].slot_ends;
                 let begins = slot.checked_sub(1).map_or(0, |before| ends[before]);
                 let count = ends[slot] - begins;
+                let mine = draft.order[rank][slot];
+                let came = super::pieces::rows_come(draft, &mine, &mut lists);
+                let first = lists[rank].len();
                 lists[rank].extend(passes[rank].by_ref().take(count));
+                super::pieces::rows_used(draft, &mine, &mut lists[rank][first..], &came);
             }
             Event::Message(rank, slot) => message(draft, rank, slot, &mut lists),
         }
@@ -64,7 +71,7 @@ fn events(draft: &Draft<'_>) -> Vec<Event> {
         let timed = draft.order[rank].iter().zip(&draft.table.slots[rank]);
         for (place, (slot, &(start, end))) in timed.enumerate() {
             moments[start as usize].1.push(Event::Run(rank, place));
-            if receiver(draft, slot).is_some() {
+            if receiver(draft, slot).is_some() || super::pieces::hands_back(draft, slot) {
                 moments[end as usize].0.push(Event::Message(rank, *slot));
             }
         }
@@ -83,9 +90,12 @@ fn receiver(draft: &Draft<'_>, slot: &Slot) -> Option<u32> {
 }
 
 fn message(draft: &mut Draft<'_>, rank: usize, slot: Slot, lists: &mut [Vec<Action>]) {
+    if super::pieces::hands_back(draft, &slot) {
+        return super::pieces::rows_go(draft, slot.micro_batch, lists);
+    }
     let Some(to) = receiver(draft, &slot) else { return };
-    let Some(channel) = draft.tables.channel(slot.stage, to) else { return };
     let pass = if slot.is_forward() { Pass::Forward } else { Pass::Backward };
+    let Some(channel) = draft.tables.channel(slot.stage, to, pass) else { return };
     let (home, b) = (draft.shape.home(to) as usize, slot.micro_batch);
     let key = (slot.stage, pass == Pass::Forward, b);
     let Some(&source) = draft.classes[rank].outgoing.get(&key) else { return };

@@ -12,7 +12,10 @@ use std::collections::BTreeMap;
 pub(crate) fn recompute(draft: &mut Draft<'_>) {
     let element = Element::Number(draft.decision.precision.compute);
     for class in &mut draft.classes {
-        let mut list = Vec::with_capacity(class.class.actions.len());
+        if class.blocks.iter().all(|block| block.charges.recompute.is_none()) {
+            continue;
+        }
+        let mut list = Vec::with_capacity(class.class.actions.len() * 3 / 2);
         let mut made = BTreeMap::new();
         for mut action in std::mem::take(&mut class.class.actions) {
             let block = class.block_of(&action).filter(|_| is_backward(action.op));

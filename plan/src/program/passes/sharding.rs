@@ -2,6 +2,7 @@
 
 use super::block::Block;
 use super::draft::{ClassDraft, Draft, Update, latest};
+use super::pieces::{sends_rows, stored};
 use crate::dtype::Dtype;
 use crate::exchange::Exchange;
 use crate::program::{
@@ -40,6 +41,7 @@ pub(crate) fn sharding(draft: &mut Draft<'_>) {
                 group.lower(draft, &mut class, Uses { all: &uses, mine }, &mut inserted);
             }
         }
+        piece(draft, &mut class, &mut inserted);
         inserted.apply(&mut class);
         draft.classes[rank] = class;
     }
@@ -123,27 +125,65 @@ fn direction(op: Op) -> Op {
 /// Actions to be put between those of a list.
 #[derive(Default)]
 pub(super) struct Inserted {
-    before: BTreeMap<usize, Vec<Action>>,
-    after: BTreeMap<usize, Vec<Action>>,
+    /// Before or after which place.
+    actions: Vec<(usize, bool, Action)>,
 }
 
 impl Inserted {
     pub fn before(&mut self, place: usize, action: Action) {
-        self.before.entry(place).or_default().push(action);
+        self.actions.push((place, false, action));
     }
 
     pub fn after(&mut self, place: usize, action: Action) {
-        self.after.entry(place).or_default().push(action);
+        self.actions.push((place, true, action));
     }
 
     pub fn apply(mut self, class: &mut ClassDraft) {
+        self.actions.sort_by_key(|(place, is_after, _)| (*place, *is_after));
         let list = std::mem::take(&mut class.class.actions);
+        let actions = &mut class.class.actions;
+        actions.reserve_exact(list.len() + self.actions.len());
+        let mut inserted = self.actions.into_iter().peekable();
         for (i, action) in list.into_iter().enumerate() {
-            class.class.actions.extend(self.before.remove(&i).unwrap_or_default());
-            class.class.actions.push(action);
-            class.class.actions.extend(self.after.remove(&i).unwrap_or_default());
+            while let Some((.., new)) = inserted.next_if(|(at, after, _)| *at <= i && !after) {
+                actions.push(new);
+            }
+            actions.push(action);
+            while let Some((.., new)) = inserted.next_if(|(at, ..)| *at <= i) {
+                actions.push(new);
+            }
         }
     }
+}
+
+/// Rows of the token table that another stage runs: messages read the weights, and rows that come
+/// back are added to the gradient.
+fn piece(draft: &mut Draft<'_>, class: &mut ClassDraft, inserted: &mut Inserted) {
+    let elements = stored(draft, class);
+    let Some(block) = class.blocks.first().filter(|_| elements > 0) else { return };
+    let at = At { stage: block.stage, ..At::default() };
+    let purpose = Purpose::Replicas;
+    let replicas = draft.tables.communicator(purpose).map_or(1, |(_, c)| c.size);
+    let zero = if replicas > 1 { block.zero } else { 0 };
+    let mine = Parameters { place: 0, at, elements, purpose, replicas, zero };
+    let p = draft.decision.precision;
+    let (size, element) = (Size::exact(mine.bytes(p.weight_bytes)), number(draft, p.weight_bytes));
+    let weights = class.resident(BufferKind::Weights, size, element);
+    let (size, element) =
+        (Size::exact(mine.bytes(p.gradient_bytes)), number(draft, p.gradient_bytes));
+    let gradient = class.buffer(BufferKind::Gradient, size, element);
+    let mut last = None;
+    for (i, action) in class.class.actions.iter_mut().enumerate() {
+        if sends_rows(draft, action) {
+            action.reads.push(latest(weights));
+        } else if action.op == Op::AddRows {
+            action.reads.extend(last.map(|_| latest(gradient)));
+            action.writes.push(latest(gradient));
+            last = Some(i);
+        }
+    }
+    mine.summed(draft, inserted, last, gradient);
+    mine.update(draft, class, weights, gradient);
 }
 
 /// Parameters of a block whose gradients are summed over one group.
@@ -175,7 +215,9 @@ fn groups(draft: &Draft<'_>, class: &ClassDraft, place: usize) -> Vec<Parameters
 /// table that input and output share counts once per rank.
 pub(super) fn dense_parameters(draft: &Draft<'_>, class: &ClassDraft, block: &Block) -> u64 {
     let table = draft.model.table;
-    let input = if input_is_sparse(draft) { 0 } else { block.input_table };
+    // Of a table in pieces, the first is here.
+    let held = draft.pieces.first().copied().unwrap_or(block.input_table);
+    let input = if input_is_sparse(draft) { 0 } else { held.min(block.input_table) };
     let shared = table.is_some_and(|t| t.tied) && class.blocks.iter().any(|b| b.holds_input);
     let is_sampled = table.is_some_and(|t| t.sampled.is_some());
     let output = if is_sampled || shared { 0 } else { block.output_table };
@@ -224,6 +266,17 @@ impl Parameters {
             0 | 1 => self.whole_gradient(draft, class, uses, inserted),
             _ => self.sharded_gradient(draft, class, uses, inserted),
         };
+        self.update(draft, class, weights, gradient);
+    }
+
+    /// Notes what the optimizer has to do.
+    fn update(
+        &self,
+        draft: &Draft<'_>,
+        class: &mut ClassDraft,
+        weights: BufferId,
+        gradient: BufferId,
+    ) {
         let p = draft.decision.precision;
         let state = match self.zero {
             0 => Size::exact(self.bytes(p.optimizer_bytes)),
@@ -292,6 +345,18 @@ impl Parameters {
         let size = Size::exact(self.bytes(p.gradient_bytes));
         let gradient = class.buffer(BufferKind::Gradient, size, element);
         let last = add_in(class, uses.mine().map(|(_, u)| u), gradient);
+        self.summed(draft, inserted, last, gradient);
+        gradient
+    }
+
+    /// Sums a whole gradient over replicas after the last place that adds to it.
+    fn summed(
+        &self,
+        draft: &mut Draft<'_>,
+        inserted: &mut Inserted,
+        last: Option<usize>,
+        gradient: BufferId,
+    ) {
         let op = match self.zero {
             0 => CollectiveOp::AllReduce,
             _ => CollectiveOp::ReduceScatter,
@@ -301,7 +366,6 @@ impl Parameters {
             reduce.writes.push(latest(gradient));
             inserted.after(last, reduce);
         }
-        gradient
     }
 
     /// A gradient per use, scattered and added to a shard.

@@ -2,6 +2,7 @@
 
 use super::clocks::{Clock, Clocks, later};
 use super::draft::{ClassDraft, Draft};
+use super::lists::Lists;
 use crate::program::{Access, Action, Cause, Class, Lane, Op, Peers, Token};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -14,6 +15,8 @@ pub(crate) fn send_budget(draft: &mut Draft<'_>) {
     let budget = draft.settings.send_budget.max(1) as usize;
     for class in &mut draft.classes {
         let list = std::mem::take(&mut class.class.actions);
+        let sends = list.iter().filter(|action| matches!(action.op, Op::Send(_))).count();
+        class.class.actions.reserve_exact(list.len() + sends);
         let mut under_way: VecDeque<Action> = VecDeque::new();
         for action in list {
             if let Op::Send(pass) = action.op {
@@ -43,8 +46,10 @@ pub(crate) fn waits(draft: &mut Draft<'_>) {
         let mut clocks = Clocks::new(class.class.actions.len());
         let mut hazards = Hazards::new(&class.class);
         class.waits = Vec::with_capacity(class.class.actions.len());
+        let mut needs = Vec::new();
         for (i, action) in class.class.actions.iter().enumerate() {
-            let mut needs = hazards.take(&class.class, action, i as u32);
+            needs.clear();
+            hazards.take(&class.class, action, i as u32, &mut needs);
             needs.sort_unstable();
             needs.dedup();
             let mut clock = clocks.before(action);
@@ -64,19 +69,18 @@ pub(crate) fn waits(draft: &mut Draft<'_>) {
 /// Who has to have run before whom, buffer by buffer.
 struct Hazards {
     writer: Vec<Option<u32>>,
-    readers: Vec<Vec<u32>>,
+    readers: Lists,
     sends: BTreeMap<u32, VecDeque<u32>>,
 }
 
 impl Hazards {
     fn new(class: &Class) -> Self {
         let buffers = class.buffers.len();
-        let readers = vec![Vec::new(); buffers];
+        let readers = Lists::new(buffers);
         Self { writer: vec![None; buffers], readers, sends: BTreeMap::new() }
     }
 
-    fn take(&mut self, class: &Class, action: &Action, id: u32) -> Vec<u32> {
-        let mut needs = Vec::new();
+    fn take(&mut self, class: &Class, action: &Action, id: u32, needs: &mut Vec<u32>) {
         let is_old = |a: &Access| a.version <= 0 && class.buffers[a.buffer.0 as usize].versions > 1;
         for access in action.reads.iter().filter(|a| !is_old(a)) {
             needs.extend(self.writer[access.buffer.0 as usize]);
@@ -84,14 +88,15 @@ impl Hazards {
         for access in &action.writes {
             let buffer = access.buffer.0 as usize;
             needs.extend(self.writer[buffer]);
-            needs.append(&mut self.readers[buffer]);
+            needs.extend(self.readers.of(buffer));
         }
         for access in action.reads.iter().filter(|a| !is_old(a)) {
-            self.readers[access.buffer.0 as usize].push(id);
+            self.readers.push(access.buffer.0 as usize, id);
         }
         for access in &action.writes {
             let buffer = access.buffer.0 as usize;
-            (self.writer[buffer], self.readers[buffer]) = (Some(id), Vec::new());
+            self.writer[buffer] = Some(id);
+            self.readers.clear(buffer);
         }
         if let Peers::Channel { channel, .. } = action.peers {
             let sends = self.sends.entry(channel.0).or_default();
@@ -102,7 +107,6 @@ impl Hazards {
             }
         }
         needs.retain(|&need| need != id);
-        needs
     }
 }
 
