@@ -14,6 +14,9 @@ fn path() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")
 }
 
+/// Other documents with transcripts.
+const DOCUMENTS: [&str; 1] = ["docs/explore.md"];
+
 /// What a command prints, stdout before stderr.
 fn answer(command: &str, folder: &Path) -> String {
     let arguments = command.strip_prefix("meshwright ").expect("a command of this binary");
@@ -48,22 +51,37 @@ fn rerun_all(readme: &str, folder: &Path) -> (String, usize) {
 
 #[test]
 fn every_command_answers_what_is_printed() {
-    let folder = std::env::temp_dir().join(format!("meshwright-readme-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
-    let readme = fs::read_to_string(path()).unwrap();
-    let (today, blocks) = rerun_all(&readme, &folder);
-    fs::remove_dir_all(&folder).unwrap();
-    assert!(blocks >= 3, "only {blocks} console blocks");
-    if std::env::var_os("MESHWRIGHT_BLESS").is_some() {
-        fs::write(path(), &today).unwrap();
-        return;
+    assert!(check(&path()) >= 3, "the README has console blocks");
+}
+
+#[test]
+fn documents_print_what_their_commands_answer() {
+    for document in DOCUMENTS {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
+        assert!(check(&path) > 0, "{document} has no console block");
     }
-    let lines = readme.lines().zip(today.lines()).enumerate();
+}
+
+/// Runs the console blocks of a document, or rewrites them; how many there are.
+fn check(path: &Path) -> usize {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let folder = format!("meshwright-{name}-{}", std::process::id());
+    let folder = std::env::temp_dir().join(folder);
+    fs::create_dir_all(&folder).unwrap();
+    let printed = fs::read_to_string(path).unwrap();
+    let (today, blocks) = rerun_all(&printed, &folder);
+    fs::remove_dir_all(&folder).unwrap();
+    if std::env::var_os("MESHWRIGHT_BLESS").is_some() {
+        fs::write(path, &today).unwrap();
+        return blocks;
+    }
+    let lines = printed.lines().zip(today.lines()).enumerate();
     let differs = lines.into_iter().find(|(_, (printed, now))| printed != now);
     if let Some((at, (printed, now))) = differs {
-        panic!("README.md:{}\n  - {printed}\n  + {now}\nMESHWRIGHT_BLESS=1 rewrites it", at + 1);
+        panic!("{name}:{}\n  - {printed}\n  + {now}\nMESHWRIGHT_BLESS=1 rewrites it", at + 1);
     }
-    assert_eq!(readme.len(), today.len(), "README.md ends differently");
+    assert_eq!(printed.len(), today.len(), "{name} ends differently");
+    blocks
 }
 
 /// The tour prints times, which differ from run to run: each of its commands runs, in order, in one

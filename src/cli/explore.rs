@@ -25,7 +25,7 @@ pub struct ExploreArgs {
     /// A plan to start from, instead of a question.
     #[arg(
         value_name = "PLAN", value_hint = ValueHint::FilePath,
-        required_unless_present = "model", conflicts_with_all = ["model", "gpus", "cluster"]
+        conflicts_with_all = ["model", "gpus", "cluster"]
     )]
     pub plan: Option<String>,
     /// The model: a name or a scenario file.

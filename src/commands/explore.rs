@@ -19,7 +19,8 @@ use tui::{Model, capture, key};
 
 /// Explores.
 pub fn run(flags: &ExploreArgs, settings: &Settings, output: &mut Output) -> Result<Exit, Failure> {
-    if flags.keys.is_none() {
+    let is_asked = flags.plan.is_some() || flags.model.is_some();
+    if flags.keys.is_none() && is_asked {
         needs_a_terminal(flags)?;
     }
     let catalog = Catalog::from_environment()?;

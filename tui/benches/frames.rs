@@ -2,6 +2,7 @@
 //!
 //! Budgets: a key and its frame 16 ms; another question 100 ms for 192 devices and 1 s for 16,384.
 
+#[expect(dead_code, reason = "tests use more of it")]
 #[path = "../tests/explorer/canned.rs"]
 mod canned;
 #[path = "../tests/explorer/world.rs"]
@@ -13,7 +14,7 @@ use tui::capture::buffer;
 use tui::key::Key;
 use tui::message::{Job, Part, Task};
 use tui::theme::Look;
-use tui::worker::perform;
+use tui::solver::perform;
 use tui::{Ask, Message, Model, update};
 use world::World;
 

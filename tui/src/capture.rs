@@ -7,7 +7,7 @@ use crate::model::Model;
 use crate::theme::{Look, letter};
 use crate::update::update;
 use crate::view;
-use crate::worker::perform;
+use crate::solver::perform;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use std::sync::Mutex;

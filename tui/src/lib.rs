@@ -2,7 +2,7 @@
 //!
 //! Elm's architecture. [`Model`] is all state, [`Message`] everything that can happen to it,
 //! [`update()`] a function from both to effects, [`view::draw`] a function from the model to cells.
-//! Effects are solved on a thread of its own ([`worker`]); an answer carries the generation of its
+//! Effects are solved on a thread of its own ([`solver`]); an answer carries the generation of its
 //! question, and an answer to an older question is dropped.
 //!
 //! Keys, their footer, their help and their documents come from one table, [`keymap::KEYMAP`].
@@ -26,7 +26,7 @@ pub mod terminal;
 pub mod theme;
 pub mod update;
 pub mod view;
-pub mod worker;
+pub mod solver;
 
 pub use ask::Ask;
 pub use host::{Host, Menu, Question, Refusal, RunEvent};

@@ -6,7 +6,7 @@ use crate::message::{Effect, Message};
 use crate::model::Model;
 use crate::theme::Look;
 use crate::update::update;
-use crate::worker::Solver;
+use crate::solver::Solver;
 use crate::{Ask, view};
 use plan::document::Plan;
 use ratatui::Terminal;

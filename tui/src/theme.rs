@@ -1,5 +1,5 @@
-//! How text looks: roles become styles, and styles become letters in tests. Every screen is complete
-//! without them: the terminal's own colours stay in the background.
+//! How text looks: roles become styles, and styles become letters in tests. Every screen is
+//! complete without them: the terminal's own colours stay in the background.
 
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
@@ -114,8 +114,8 @@ const LETTERS: [(Role, char); 16] = [
     (Role::Plain, '.'),
 ];
 
-/// The letter of a style that a look gives to a role; `None` of any other. A selected line keeps the
-/// colours that it has, and counts as selected.
+/// The letter of a style that a look gives to a role; `None` of any other. A selected line keeps
+/// the colours that it has, and counts as selected.
 #[must_use]
 pub fn letter(look: Look, style: Style) -> Option<char> {
     let seen = |style: Style| {

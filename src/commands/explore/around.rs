@@ -54,7 +54,11 @@ impl Around {
         let (model, fixed, ask) = match (&opened, &flags.model) {
             (Some(opened), _) => from_plan(opened),
             (None, Some(model)) => from_flags(&catalog, model, flags, settings)?,
-            (None, None) => return Err(Failure::usage("neither a plan nor a model is named")),
+            (None, None) => {
+                return Err(Failure::usage("neither a plan nor a model is named")
+                    .hint("`meshwright explore plan.json` explores a plan")
+                    .hint("`meshwright explore -m mlstm4096 -g 192` explores a question"));
+            }
         };
         let spec = catalog.model(&model)?;
         let clusters = catalog.all(Kind::Cluster)?;
@@ -288,7 +292,13 @@ impl tui::Question for Asked {
     }
 
     fn report(&self, request: &Request<'_>, planned: &Planned, others: usize) -> Report {
-        self.question.report_with(request, planned, others)
+        let mut report = self.question.report_with(request, planned, others);
+        // The machine at hand is detected anew each time; a plan that was read keeps its name.
+        if let Some(plan) = self.plan.as_ref().filter(|p| p.decision == report.plan.decision) {
+            report.plan.id.clone_from(&plan.id);
+            report.plan.inputs.clone_from(&plan.inputs);
+        }
+        report
     }
 
     fn refusal(&self, request: &Request<'_>, why: &Impossible) -> Refusal {

@@ -177,9 +177,7 @@ fn traffic(model: &Model) -> (String, Vec<Line>) {
             time(t.seconds),
             time(t.seconds / f64::from(t.calls.max(1)))
         )),
-        dim(
-            "priced like every collective of the plan; `explain --formula comm.ring` has the equation",
-        ),
+        dim("priced like every collective; `explain --formula comm.ring` has the equation"),
     ];
     (format!("{}, {}", t.op, t.cause), lines)
 }

@@ -172,7 +172,7 @@ fn scatter(model: &Model, listed: &[&Candidate], area: Rect, pen: &mut Pen<'_>) 
     let (steps, sizes) = (range(|p| p.1), range(|p| p.2));
     let left = 12u16;
     let width = plot.width.saturating_sub(left + 14);
-    // Far slower plans would squeeze the others, so that the axis is of ratios where there are some.
+    // Far slower plans would squeeze the others: the axis is of ratios where there are some.
     let is_wide = steps.1 > 3.0 * steps.0 && steps.0 > 0.0;
     let scale = |s: f64| if is_wide { s.ln() } else { s };
     let (low, high) = (scale(steps.0), scale(steps.1));

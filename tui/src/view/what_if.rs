@@ -76,11 +76,15 @@ fn values(model: &Model, area: Rect, pen: &mut Pen<'_>) {
     let knob = model.knob();
     let inside = pen.panel(area, knob.name(), model.choice.is_some());
     let does = super::words::wrap(knob.does(), usize::from(inside.width.saturating_sub(2)));
-    let (head, list) = below(inside, u16::try_from(does.len() + 1).unwrap_or(2));
+    let (head, list) = below(inside, u16::try_from(does.len() + 2).unwrap_or(3));
     for (i, text) in does.iter().enumerate() {
         let line = row(head, i);
         pen.text((line.x + 1, line.y), line.width, Role::Dim, text);
     }
+    let widest = word_width(inside);
+    let title = format!("{:<widest$}{:>9} {:>9} {:>9}", "", "step", "memory", "tokens/s");
+    let line = row(head, does.len() + 1);
+    pen.text((line.x + 3, line.y), line.width.saturating_sub(3), Role::Dim, &title);
     let all = choices(knob, &model.ask, &model.menu, model.per_node());
     let now = knob.word(&model.ask, &model.menu.recipe);
     let known = match &model.effects {
@@ -101,6 +105,11 @@ fn values(model: &Model, area: Rect, pen: &mut Pen<'_>) {
     }
 }
 
+/// Columns of a value.
+fn word_width(area: Rect) -> usize {
+    if area.width < 60 { 14 } else { 18 }
+}
+
 fn value(
     model: &Model,
     choice: &Choice,
@@ -111,7 +120,7 @@ fn value(
 ) {
     let mark = if is_now { " ◆ " } else { "   " };
     let role = if is_now { Role::Good } else { Role::Plain };
-    let widest = if line.width < 60 { 14 } else { 18 };
+    let widest = word_width(line);
     let word = padded(&choice.word, widest, false);
     let room = usize::from(line.width).saturating_sub(widest + 3);
     let (text, text_role) = match effect.map(|e| &e.outcome) {
@@ -131,7 +140,7 @@ fn leads_to(model: &Model, n: &Numbers, is_now: bool) -> String {
     let step = signed_time(n.seconds - report.step.value);
     let memory = signed_size(n.memory - largest(report));
     let rate = signed(n.rate / report.tokens_per_second.value - 1.0);
-    format!("{step:>9} {memory:>9} {rate:>9} tok/s  {}", n.label)
+    format!("{step:>9} {memory:>9} {rate:>9}  {}", n.label)
 }
 
 fn comparison(model: &Model, area: Rect, pen: &mut Pen<'_>) {

@@ -61,7 +61,8 @@ pub fn help_lines() -> usize {
     KEYMAP.len() + 24
 }
 
-/// Every key: first those of the screen, then the others by place. What cannot be done now says why.
+/// Every key: first those of the screen, then the others by place. What cannot be done now says
+/// why.
 fn help(model: &Model) -> Vec<Line> {
     let mut places: Vec<Place> = Vec::new();
     for binding in KEYMAP {

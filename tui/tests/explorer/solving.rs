@@ -1,10 +1,10 @@
-//! Real questions through the worker, without files or flags around it.
+//! Real questions through the solver, without files or flags around it.
 
 use crate::world::World;
 use tui::candidates::Status;
 use tui::message::{Job, Part, Task};
 use tui::theme::Look;
-use tui::worker::perform;
+use tui::solver::perform;
 use tui::{Ask, Model as Explorer, capture, key};
 
 fn parts(world: &World, ask: Ask, task: Task) -> Vec<Part> {

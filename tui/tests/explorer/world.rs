@@ -96,6 +96,7 @@ impl Question for Asked<'_> {
             max_memory: self.ask.max_memory.unwrap_or(0.9),
             backend: Backend::Microlp,
             effort: Effort::Proof,
+            one_thread: false,
             refuses: &[],
             stop,
         })
