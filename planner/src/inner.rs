@@ -246,9 +246,12 @@ impl PassBuilder<'_> {
     }
 
     /// Parameters of a layer's table that are sharded with all others: not where only some rows
-    /// have gradients, which travel by themselves.
+    /// have gradients, which travel by themselves. Trainers of Transformers shard theirs either way.
     fn shared_table(&self, kind: &PricedKind, role: LayerRole, s: usize) -> u64 {
         let is_sampled = self.request.model.table.is_some_and(|t| t.sampled.is_some());
+        if !self.request.model.is_recurrent {
+            return kind.parameters.table;
+        }
         let is_dense = match role {
             LayerRole::Embedding => self.sync.exchange(s).with_other_gradients,
             LayerRole::Head => !is_sampled,

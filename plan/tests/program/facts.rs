@@ -195,7 +195,8 @@ proptest! {
 
     /// The arena is what lives at once and some more: the gaps that stay between buffers of very
     /// different sizes, and what messages and collectives take while they are under way: with ZeRO
-    /// 2 and 3 a second gradient, and a gap as large. Few large buffers, as here, leave the widest gaps.
+    /// 2 and 3 a second gradient, and a gap as large. Few large buffers, as here, leave the widest
+    /// gaps.
     #[test]
     fn arenas_are_tight(case in cases()) {
         for class in case.lower().unwrap().classes {

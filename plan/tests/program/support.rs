@@ -53,7 +53,8 @@ impl std::fmt::Debug for Case {
         write!(
             f,
             "{} dp {} tp {} pp {} cp {} ep {} {:?} chunks {chunks} m {m} time {t} zero {zero} \
-             sp {} recompute {:?} exchange {:?} pieces {} {:?} offload {} budget {} ahead {} local {:?}",
+             sp {} recompute {:?} exchange {:?} pieces {} {:?} offload {} budget {} ahead {} \
+             local {:?}",
             self.model.spec.name,
             d.dp,
             d.tp,

@@ -105,8 +105,8 @@ fn ways_out(request: &Request<'_>) -> Vec<WayOut> {
     ways
 }
 
-/// Whether weights and optimizer state, however they are shared out, are more than the memory of all
-/// devices: then nothing fits, and nothing has to be searched to see it.
+/// Whether weights and optimizer state, however they are shared out, are more than the memory of
+/// all devices: then nothing fits, and nothing has to be searched to see it.
 fn cannot_hold(request: &Request<'_>) -> bool {
     let p = &request.model.spec.training.precision;
     let each = p.weight_bytes.saturating_add(p.optimizer_bytes);

@@ -69,8 +69,8 @@ fn data_and_layer_parallelism_with_a_table_in_pieces() {
     assert!(faster.solution.step < planned.solution.step);
 }
 
-/// The plan runs action by action: each of three stages stores its rows, and what they exchange hides
-/// behind the passes, where the closed form adds it to those of the embedding.
+/// The plan runs action by action: each of three stages stores its rows, and what they exchange
+/// hides behind the passes, where the closed form adds it to those of the embedding.
 fn as_a_program(request: &Request<'_>, planned: &Planned) {
     let settings = settings(request, Granularity::Layer);
     // Gaps between buffers take one percent more than the closed form counts.

@@ -15,9 +15,9 @@ pub(super) const ALIGNMENT: u64 = 256;
 /// Needs versions and waits. Leaves offsets, the size of the arena, and further waits: memory that
 /// another lane gave up may be taken by an action that waits for it. Messages take only what was
 /// given up before the slot in front of them, so that they travel beside a pass; they would else
-/// never hide. For the same reason gradients do not take what the latest reduction will give up: two
-/// of them are there in turn. Of the free places the smallest that fits is taken, one without waiting if there is
-/// one; the arena grows where none fits.
+/// never hide. For the same reason gradients do not take what the latest reduction will give up:
+/// two of them are there in turn. Of the free places the smallest that fits is taken, one without
+/// waiting if there is one; the arena grows where none fits.
 pub(crate) fn arena(draft: &mut Draft<'_>) {
     for class in &mut draft.classes {
         let lives = lives(class);
