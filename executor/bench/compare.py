@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Steps of training side by side: this executor and PyTorch, two threads each, in one run.
+"""Steps of training side by side: this executor and PyTorch, in one run.
 
     cargo build --release -p executor --bench training
     python3 -m venv venv && venv/bin/pip install torch numpy
-    venv/bin/python executor/bench/compare.py [MODEL...] [--pairs N] [--compile]
+    venv/bin/python executor/bench/compare.py [MODEL...] [--pairs N] [--threads N] [--compile]
 
 Both sides start from the same weights and read the same text. They take turns in the order ABBA,
 so that what else the machine does meets both, and the ratio is the median over pairs of
-neighbours. Skips, saying so, where PyTorch is not installed.
+neighbours. On a machine with other work, `--threads 1` and the columns of processor time are the
+better witnesses: threads that wait for each other by spinning count as busy. Skips, saying so, where PyTorch is not installed.
 """
 
 import argparse
@@ -61,17 +62,19 @@ def benchmark():
     return str(max(found, key=lambda path: path.stat().st_mtime))
 
 
-def compare(model, pairs, extra):
+def compare(model, options):
     with tempfile.TemporaryDirectory() as folder:
         weights = str(Path(folder) / "weights.safetensors")
-        ours = Side([benchmark(), model, weights])
+        words = [model, weights, str(options.threads)]
+        ours = Side([benchmark()] + words)
+        extra = ["--compile"] if options.compile else []
         script = str(Path(__file__).with_name("pytorch.py"))
-        theirs = Side([sys.executable, script, model, weights] + extra)
-    warm = 2 if model == "gpt2" else 4
-    each = 1 if model == "gpt2" else 3
+        theirs = Side([sys.executable, script] + words + extra)
+    warm = 1 if model == "gpt2" else 2
+    each = 1 if model == "gpt2" else 2
     ours.steps(warm), theirs.steps(warm)
     ours_times, theirs_times = [], []
-    for pair in range(pairs):
+    for pair in range(options.pairs):
         turns = [(ours, ours_times), (theirs, theirs_times)]
         for side, times in turns if pair % 2 == 0 else reversed(turns):
             times.append(side.steps(each))
@@ -95,20 +98,21 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="*", default=MODELS, help=", ".join(MODELS))
     parser.add_argument("--pairs", type=int, default=8, help="turns of each side")
+    parser.add_argument("--threads", type=int, default=2, help="threads of each side")
     parser.add_argument("--compile", action="store_true", help="torch.compile on their side")
     options = parser.parse_args()
     if importlib.util.find_spec("torch") is None:
         print(f"skipped: {sys.executable} has no torch; pip install torch numpy")
         return
     from importlib.metadata import version
-    print(f"torch {version('torch')}, Python {platform.python_version()}, {platform.machine()}")
+    print(f"torch {version('torch')}, Python {platform.python_version()}, "
+          f"{platform.machine()}, {options.threads} threads each")
     heads = ["model", "ours s", "theirs s", "ratio", "ours CPU s", "theirs CPU s", "CPU ratio"]
     print("| " + " | ".join(heads + ["loss"]) + " |")
     print("|" + "---|" * (len(heads) + 1))
     bad = []
     for model in options.models:
-        extra = ["--compile"] if options.compile else []
-        cells, apart = row(model, *compare(model, options.pairs, extra))
+        cells, apart = row(model, *compare(model, options))
         print("| " + " | ".join(cells) + " |", flush=True)
         if not apart <= TOLERANCE:
             bad.append(model)

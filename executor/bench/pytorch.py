@@ -1,6 +1,6 @@
 """Steps of training with PyTorch, written as its users write them.
 
-Speaks the protocol of executor/benches/training.rs: `pytorch.py MODEL WEIGHTS` loads the initial
+Speaks the protocol of executor/benches/training.rs: `pytorch.py MODEL WEIGHTS THREADS` loads the initial
 weights that the other side wrote, says `ready`, and answers each step that a line of standard
 input asks for with its seconds on the clock, its seconds of processor time, and its loss.
 """
@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-THREADS = 2
 WINDOWS = 8
 RATE = 1e-3
 CLIP = 1.0
@@ -199,8 +198,8 @@ def windows(tokens, sequences, length):
 
 
 def main():
-    name, weights = sys.argv[1:3]
-    torch.set_num_threads(THREADS)
+    name, weights, threads = sys.argv[1:4]
+    torch.set_num_threads(int(threads))
     make, vocab, sequences, length = CASES[name]
     model = make()
     with torch.no_grad():

@@ -1,9 +1,10 @@
-//! Steps of training on one rank with two threads, for the comparison with PyTorch.
+//! Steps of training on one rank, for the comparison with PyTorch.
 //!
-//! `cargo bench -p executor --bench training` prints a line per model. With the name of a model
-//! and of a file, the initial weights are written there, and then each line of standard input is a
-//! number of steps to take; every step answers with its seconds on the clock, its seconds of
-//! processor time, and its loss. `executor/bench/compare.py` talks to it like that.
+//! `cargo bench -p executor --bench training` prints a line per model. With the name of a model,
+//! of a file and a number of threads, the initial weights are written to the file, and then each
+//! line of standard input is a number of steps to take; every step answers with its seconds on the
+//! clock, its seconds of processor time, and its loss. `executor/bench/compare.py` talks to it like
+//! that.
 
 use executor::data::{Batches, Source};
 use executor::optimizer::{Adam, LossScale, Rule, Schedule};
@@ -46,6 +47,8 @@ const CASES: [Case; 4] = [
 
 /// Windows of text per sequence before it starts again.
 const WINDOWS: u64 = 8;
+/// Threads without standard input.
+const THREADS: usize = 2;
 /// Steps without standard input: the first ones warm up.
 const STEPS: u64 = 9;
 
@@ -53,9 +56,9 @@ fn main() -> Result<(), Failed> {
     let words: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let find = |name: &String| CASES.iter().find(|case| case.name == name);
     match &words[..] {
-        [name, weights] => {
+        [name, weights, threads] => {
             let case = find(name).ok_or("models are mlstm, lstm, projected and gpt2")?;
-            answer(case, Path::new(weights))
+            answer(case, Path::new(weights), threads.parse()?)
         }
         [] => CASES.iter().try_for_each(medians),
         names => names.iter().filter_map(find).try_for_each(medians),
@@ -63,8 +66,8 @@ fn main() -> Result<(), Failed> {
 }
 
 /// Takes as many steps as each line of standard input says.
-fn answer(case: &Case, weights: &Path) -> Result<(), Failed> {
-    let job = case.job()?;
+fn answer(case: &Case, weights: &Path, threads: usize) -> Result<(), Failed> {
+    let job = case.job(threads)?;
     let start = run_threads(&job, 0, None, &|_| {})?;
     start.checkpoint.ok_or("there is no checkpoint")?.save(weights)?;
     say("ready")?;
@@ -102,7 +105,7 @@ fn say(line: &str) -> io::Result<()> {
 }
 
 fn medians(case: &Case) -> Result<(), Failed> {
-    let outcome = run_threads(&case.job()?, STEPS, None, &|_| {})?;
+    let outcome = run_threads(&case.job(THREADS)?, STEPS, None, &|_| {})?;
     let mut times: Vec<Duration> = outcome.steps.iter().skip(2).map(|step| step.time).collect();
     times.sort();
     let [middle, most] = [times.len() / 2, times.len() - 1].map(|at| times[at].as_secs_f64());
@@ -119,7 +122,7 @@ fn processor_time() -> Duration {
 }
 
 impl Case {
-    fn job(&self) -> Result<Job, Failed> {
+    fn job(&self, threads: usize) -> Result<Job, Failed> {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(self.file);
         let text = std::fs::read_to_string(path)?;
         let spec = parse_model(&text).map_err(|e| format!("{}: {e:?}", self.file))?;
@@ -131,7 +134,7 @@ impl Case {
         let traits = Traits::fused(AttentionKernel::Flash2);
         let facts = Facts { per_node: 1, traits, different: None, capacity: None };
         let decision = self.decision(&model);
-        Ok(Job::new(model, decision, &facts, batches, recipe())?)
+        Ok(Job::new(model, decision, &facts, batches, recipe(threads))?)
     }
 
     fn decision(&self, model: &Model) -> Decision {
@@ -179,7 +182,7 @@ impl Case {
     }
 }
 
-fn recipe() -> Recipe {
+fn recipe(threads: usize) -> Recipe {
     Recipe {
         rule: Rule::Adam(Adam::default()),
         schedule: Schedule::Constant { rate: 1e-3 },
@@ -190,7 +193,7 @@ fn recipe() -> Recipe {
         ramp: None,
         seeds: SamplingSeeds::Shared,
         limit: Duration::from_secs(600),
-        threads: 2,
+        threads,
     }
 }
 

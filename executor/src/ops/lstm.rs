@@ -219,7 +219,8 @@ pub(super) fn put_whole<T: Float>(
     Ok(())
 }
 
-/// `d Wᵀ`, with `Wᵀ` packed, for a state of which each rank needs its own columns: those of the sum over ranks.
+/// `d Wᵀ`, with `Wᵀ` packed, for a state of which each rank needs its own columns: those of the sum
+/// over ranks.
 pub(super) fn state_back<T: Float>(
     into: &mut Matrix<T>,
     beta: T,

@@ -159,7 +159,13 @@ struct Now {
 }
 
 widened! {
-    fn adam(now: Now, weights: &mut [f32], gradients: &[f32], mean: &mut [f32], square: &mut [f32]) {
+    fn adam(
+        now: Now,
+        weights: &mut [f32],
+        gradients: &[f32],
+        mean: &mut [f32],
+        square: &mut [f32],
+    ) {
         let Now { beta1, beta2, epsilon, size, root, keep, factor } = now;
         let pairs = weights.iter_mut().zip(gradients).zip(mean.iter_mut().zip(square));
         pairs.for_each(|((w, &g), (m, v))| {
