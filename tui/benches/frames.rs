@@ -13,8 +13,8 @@ use divan::{Bencher, black_box};
 use tui::capture::buffer;
 use tui::key::Key;
 use tui::message::{Job, Part, Task};
-use tui::theme::Look;
 use tui::solver::perform;
+use tui::theme::Look;
 use tui::{Ask, Message, Model, update};
 use world::World;
 

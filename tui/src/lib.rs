@@ -21,12 +21,12 @@ pub mod knob;
 pub mod message;
 pub mod model;
 pub mod palette;
+pub mod solver;
 pub mod strips;
 pub mod terminal;
 pub mod theme;
 pub mod update;
 pub mod view;
-pub mod solver;
 
 pub use ask::Ask;
 pub use host::{Host, Menu, Question, Refusal, RunEvent};

@@ -3,8 +3,8 @@
 use crate::world::World;
 use tui::candidates::Status;
 use tui::message::{Job, Part, Task};
-use tui::theme::Look;
 use tui::solver::perform;
+use tui::theme::Look;
 use tui::{Ask, Model as Explorer, capture, key};
 
 fn parts(world: &World, ask: Ask, task: Task) -> Vec<Part> {
