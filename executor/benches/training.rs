@@ -190,7 +190,6 @@ fn recipe(threads: usize) -> Recipe {
         clip: Some(1.0),
         scale: LossScale::NONE,
         seed: 1,
-        ramp: None,
         seeds: SamplingSeeds::Shared,
         limit: Duration::from_secs(600),
         threads,
