@@ -56,9 +56,6 @@ fn detect() -> Option<Kernel> {
 
 #[cfg(target_arch = "x86_64")]
 fn detect() -> Option<Kernel> {
-    if is_x86_feature_detected!("avx512f") {
-        return Some(Kernel { rows: 12, cols: 32, run: &x86::AVX512 });
-    }
     let is_wide = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
     is_wide.then_some(Kernel { rows: 6, cols: 16, run: &x86::AVX2 })
 }
@@ -122,32 +119,5 @@ mod x86 {
         _mm256_mul_ps,
         _mm256_add_ps
     );
-    kernel!(
-        avx512,
-        "avx512f",
-        16,
-        _mm512_setzero_ps,
-        _mm512_loadu_ps,
-        _mm512_storeu_ps,
-        _mm512_set1_ps,
-        _mm512_fmadd_ps,
-        _mm512_mul_ps,
-        _mm512_add_ps
-    );
-
     pub const AVX2: [Run; 6] = [avx2::<1>, avx2::<2>, avx2::<3>, avx2::<4>, avx2::<5>, avx2::<6>];
-    pub const AVX512: [Run; 12] = [
-        avx512::<1>,
-        avx512::<2>,
-        avx512::<3>,
-        avx512::<4>,
-        avx512::<5>,
-        avx512::<6>,
-        avx512::<7>,
-        avx512::<8>,
-        avx512::<9>,
-        avx512::<10>,
-        avx512::<11>,
-        avx512::<12>,
-    ];
 }
