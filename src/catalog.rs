@@ -7,6 +7,7 @@ mod kind;
 mod load;
 
 pub use kind::Kind;
+pub use load::name_of;
 
 use crate::diagnostics::Failure;
 use crate::exit::Exit;
@@ -89,6 +90,9 @@ impl Catalog {
     /// # Errors
     /// An unknown name, with the one that was probably meant; or an unreadable file.
     pub fn find(&self, kind: Kind, name: &str) -> Result<Scenario, Failure> {
+        if let Some(config) = (kind == Kind::Model).then(|| config_in(name)).flatten() {
+            return read_scenario(&config);
+        }
         if is_path(name) {
             let text = Cow::Owned(files::read(name)?);
             let path = (name != "-").then(|| PathBuf::from(name));
@@ -116,6 +120,12 @@ pub fn is_path(name: &str) -> bool {
     name == "-" || name.contains(['/', '\\']) || matches!(extension, Some("toml" | "json"))
 }
 
+/// The Hugging Face configuration of a folder.
+fn config_in(name: &str) -> Option<PathBuf> {
+    let config = Path::new(name).join("config.json");
+    config.is_file().then_some(config)
+}
+
 /// Other names, and the file names that they stand for. A file whose head cannot be read has no
 /// aliases here; whoever names that file is told what is wrong with it.
 fn aliases(all: &BTreeMap<String, Scenario>) -> BTreeMap<String, String> {
@@ -133,8 +143,9 @@ fn aliases(all: &BTreeMap<String, Scenario>) -> BTreeMap<String, String> {
 fn unknown(kind: Kind, name: &str, suggestion: Option<&str>) -> Failure {
     Failure::usage(format!("no {} named `{name}`", kind.singular())).did_you_mean(suggestion).hint(
         format!(
-            "`meshwright scenarios list {}` shows all {0}; a path to a TOML file also works",
-            kind.folder()
+            "`meshwright scenarios list {}` shows all {0}; a path to a {1} also works",
+            kind.folder(),
+            if kind == Kind::Model { "TOML file or a config.json" } else { "TOML file" }
         ),
     )
 }
@@ -195,7 +206,8 @@ mod tests {
 error: no model named `mlstm4069`
 
 hint: did you mean `mlstm4096`?
-hint: `meshwright scenarios list models` shows all models; a path to a TOML file also works
+hint: `meshwright scenarios list models` shows all models; a path to a TOML file or a config.json \
+also works
 ";
         assert_eq!(failure.render(&Canvas::PLAIN), expected);
         assert_eq!(failure.exit(), Exit::Usage);

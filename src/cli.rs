@@ -269,7 +269,8 @@ pub enum TokenKind {
     before_help = "Examples:
   meshwright scenarios list
   meshwright scenarios show mlstm4096
-  meshwright scenarios new cluster -o my-cluster.toml",
+  meshwright scenarios new cluster -o my-cluster.toml
+  meshwright scenarios import path/to/config.json -o my-model.toml",
     after_help = "Next: `meshwright plan -m NAME -g N` plans a model of the list."
 )]
 pub struct ScenariosArgs {
@@ -287,6 +288,8 @@ pub enum ScenariosCommand {
     Show(ShowArgs),
     /// Write a commented file to start from.
     New(NewArgs),
+    /// Write a Hugging Face configuration as a model file to edit.
+    Import(ImportArgs),
 }
 
 /// Flags of `scenarios list`.
@@ -303,6 +306,14 @@ pub struct ShowArgs {
     /// Name or file.
     #[arg(value_name = "NAME|FILE")]
     pub name: String,
+}
+
+/// Flags of `scenarios import`.
+#[derive(Args, Debug)]
+pub struct ImportArgs {
+    /// A config.json, or the folder that holds it.
+    #[arg(value_name = "CONFIG")]
+    pub config: String,
 }
 
 /// Flags of `scenarios new`.

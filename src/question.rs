@@ -18,6 +18,7 @@ use cost_model::{Profile, Stack};
 use plan::corpus::Corpus;
 use plan::document::Input;
 use plan::estimate::Grade;
+use plan::huggingface::Imported;
 use plan::machine::Cluster;
 use plan::model::{Batch, Model, ModelSpec};
 use plan::report::Report;
@@ -61,6 +62,8 @@ pub struct Question {
     pub rule: Option<Rule>,
     /// Names and hashes of what was read.
     pub inputs: Names,
+    /// What had to be assumed of an imported model.
+    pub notes: Vec<String>,
 }
 
 /// Names and fingerprints of the inputs, before any flag changed them.
@@ -106,9 +109,9 @@ impl Question {
         flags: &PlanArgs,
         settings: &Settings,
     ) -> Result<Self, Failure> {
-        let spec = catalog.model(&flags.model)?;
-        let cluster = cluster_name(&spec, settings);
-        Self::on(catalog, flags, spec, cluster)
+        let imported = catalog.import(&flags.model)?;
+        let cluster = cluster_name(&imported.spec, settings);
+        Self::on(catalog, flags, imported, cluster)
     }
 
     /// The same for the machine at hand.
@@ -116,14 +119,14 @@ impl Question {
     /// # Errors
     /// As [`Self::resolve`].
     pub fn local(catalog: &Catalog, flags: &PlanArgs) -> Result<Self, Failure> {
-        let spec = catalog.model(&flags.model)?;
-        Self::on(catalog, flags, spec, (LOCAL.to_string(), String::new()))
+        let imported = catalog.import(&flags.model)?;
+        Self::on(catalog, flags, imported, (LOCAL.to_string(), String::new()))
     }
 
     fn on(
         catalog: &Catalog,
         flags: &PlanArgs,
-        spec: ModelSpec,
+        Imported { spec, notes }: Imported,
         (name, cluster_from): (String, String),
     ) -> Result<Self, Failure> {
         let mut cluster = catalog.cluster(&name)?;
@@ -166,6 +169,7 @@ impl Question {
             top: usize::from(search.top),
             rule: rule(search.quantile),
             inputs: names,
+            notes,
         })
     }
 

@@ -11,6 +11,7 @@ pub mod dtype;
 pub mod estimate;
 pub mod exchange;
 pub mod graph;
+pub mod huggingface;
 pub mod layout;
 pub mod lower;
 pub mod machine;

@@ -6,6 +6,7 @@ use crate::exit::Exit;
 use crate::local;
 use cost_model::stack::{Stack, StackError, load_stack};
 use plan::corpus::Corpus;
+use plan::huggingface::{Imported, import, is_config};
 use plan::machine::{Cluster, Device};
 use plan::model::ModelSpec;
 use plan::scenario::{parse_cluster, parse_corpus, parse_device, parse_model};
@@ -15,8 +16,17 @@ use std::path::{Path, PathBuf};
 impl Catalog {
     /// The model with this name, or in this file.
     pub fn model(&self, name: &str) -> Result<ModelSpec, Failure> {
+        self.import(name).map(|imported| imported.spec)
+    }
+
+    /// The same, with what had to be assumed of a Hugging Face configuration.
+    pub fn import(&self, name: &str) -> Result<Imported, Failure> {
         let file = self.find(Kind::Model, name)?;
-        parse_model(&file.text).map_err(|p| Failure::scenario(&file.shown, &file.text, p))
+        let parsed = match is_config(&file.text) {
+            true => import(&file.text, &name_of(file.path.as_deref())),
+            false => parse_model(&file.text).map(|spec| Imported { spec, notes: Vec::new() }),
+        };
+        parsed.map_err(|p| Failure::scenario(&file.shown, &file.text, p))
     }
 
     /// The software stack with this name, or in this file.
@@ -98,6 +108,19 @@ impl Catalog {
             Err(_) => Ok(None),
         }
     }
+}
+
+/// What a configuration is called: its file, or its folder where the file is called as all are.
+pub fn name_of(path: Option<&Path>) -> String {
+    let path = path.map(|path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf()));
+    let word = |part: &std::ffi::OsStr| part.to_string_lossy().into_owned();
+    let stem = path.as_deref().and_then(Path::file_stem).map(word);
+    let folder = path.as_deref().and_then(Path::parent).and_then(Path::file_name).map(word);
+    let name = match stem {
+        Some(stem) if stem != "config" => Some(stem),
+        stem => folder.or(stem),
+    };
+    name.unwrap_or_else(|| "imported".into())
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ use std::time::Instant;
 pub fn run(flags: &PlanArgs, settings: &Settings, output: &mut Output) -> Result<Exit, Failure> {
     let catalog = Catalog::from_environment()?;
     let mut question = Question::resolve(&catalog, flags, settings)?;
+    question.notes.iter().for_each(|note| output.note(note));
     if output.talk <= Talk::Quiet && matches!(settings.format, Format::Human | Format::Plain) {
         // One line and a file show no runners-up: they are not solved for.
         question.top = 1;

@@ -1,19 +1,23 @@
-//! `scenarios list`, `show` and `new`.
+//! `scenarios list`, `show`, `new` and `import`.
 
 mod facts;
 
 pub use facts::kind_of;
 
 use crate::catalog::{Catalog, Kind, Scenario};
-use crate::cli::{Format, ListArgs, NewArgs, NewKind, ScenariosCommand, ShowArgs};
+use crate::cli::{Format, ImportArgs, ListArgs, NewArgs, NewKind, ScenariosCommand, ShowArgs};
 use crate::diagnostics::Failure;
 use crate::exit::Exit;
 use crate::files;
 use crate::output::Output;
 use crate::render::json;
+use crate::render::number::grouped;
 use crate::render::table::{Align, Table};
+use crate::render::wrap::wrap;
 use crate::settings::Settings;
 use facts::Facts;
+use plan::model::Model;
+use plan::scenario::model::write_model;
 use plan::scenario::template;
 use plan::suggest::closest;
 use serde_json::{Value, json};
@@ -29,6 +33,7 @@ pub fn run(
         ScenariosCommand::List(flags) => list(&catalog, flags, settings, output),
         ScenariosCommand::Show(flags) => show(&catalog, flags, settings, output),
         ScenariosCommand::New(flags) => new(flags, settings, output),
+        ScenariosCommand::Import(flags) => import(&catalog, flags, settings, output),
     }
 }
 
@@ -140,4 +145,31 @@ fn new(flags: &NewArgs, settings: &Settings, output: &mut Output) -> Result<Exit
     };
     files::write(output, settings.output.as_deref(), template(kind))?;
     Ok(Exit::Done)
+}
+
+/// Writes a configuration as a model file: what was assumed stands above it.
+fn import(
+    catalog: &Catalog,
+    flags: &ImportArgs,
+    settings: &Settings,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let imported = catalog.import(&flags.config)?;
+    let broken = |text: String| Failure::new(Exit::InvalidInput, text);
+    let model =
+        Model::build(&imported.spec).map_err(|e| broken(format!("{}: {e}", flags.config)))?;
+    let file = write_model(&imported.spec)
+        .ok_or_else(|| broken(format!("{} is a model file already", flags.config)))?;
+    let count = grouped(model.parameters());
+    let notes = imported.notes.iter().map(|note| comment(&format!("{note}.")));
+    let head = comment(&format!("{count} parameters."));
+    let text = format!("{head}{}{file}", notes.collect::<String>());
+    files::write(output, settings.output.as_deref(), &text)?;
+    output.note(&format!("{}: {count} parameters", imported.spec.name));
+    Ok(Exit::Done)
+}
+
+/// A sentence above the first line of a file.
+fn comment(text: &str) -> String {
+    wrap(text, 96, 0).lines().map(|line| format!("# {line}\n")).collect()
 }

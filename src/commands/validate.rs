@@ -1,6 +1,6 @@
 //! `validate`: every problem of every file.
 
-use crate::catalog::{Catalog, Kind, Scenario, files_in};
+use crate::catalog::{Catalog, Kind, Scenario, files_in, name_of};
 use crate::cli::{Format, SourceArgs, ValidateArgs};
 use crate::config;
 use crate::diagnostics::Failure;
@@ -14,6 +14,7 @@ use crate::render::number::counted;
 use crate::settings::Settings;
 use crate::style::{Canvas, Role};
 use plan::document::Plan;
+use plan::huggingface::import;
 use plan::scenario::{parse_corpus, parse_device, parse_model};
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -124,7 +125,13 @@ fn check_json(
     path: &str,
     text: &str,
 ) -> Result<String, Failure> {
-    let schema = serde_json::from_str::<Value>(text).ok();
+    let content = serde_json::from_str::<Value>(text).ok();
+    if content.as_ref().is_some_and(|v| v.get("model_type").is_some()) {
+        let imported = import(text, &name_of(Some(Path::new(path))));
+        let said = imported.map(|i| format!("model {}, a Hugging Face configuration", i.spec.name));
+        return said.map_err(|p| Failure::scenario(path, text, p));
+    }
+    let schema = content;
     let schema = schema.as_ref().and_then(|v| v.get("schema")).and_then(Value::as_str);
     match schema {
         Some(other) if other.starts_with("meshwright.") && !other.starts_with(PLAN) => {

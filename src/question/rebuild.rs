@@ -53,6 +53,7 @@ pub fn rebuild(catalog: &Catalog, plan: &Plan, sources: &SourceArgs) -> Result<Q
         top: 4,
         rule: rule(plan.certificate.fastest.as_ref().map_or(QUANTILE, |f| f.quantile)),
         inputs: names,
+        notes: Vec::new(),
     })
 }
 

@@ -79,6 +79,9 @@ fn transformer(
     if matches!(t.stacks, Stacks::EncoderDecoder { .. }) {
         return refuse("an encoder–decoder", "decoders and encoders run");
     }
+    if t.positions == Positions::NormedRope {
+        return refuse("a model with normalised queries and keys", "plain rotary positions run");
+    }
     if t.adaptive.is_some() {
         return refuse("a model with adaptive softmax", "a full softmax runs");
     }

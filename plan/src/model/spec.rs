@@ -66,6 +66,9 @@ pub enum Positions {
     Learned(u64),
     /// Rotary embedding of queries and keys.
     Rope,
+    /// The same after an RMS normalisation of every query and key head, with one scale for all
+    /// queries and one for all keys (Qwen3).
+    NormedRope,
     /// Fixed sinusoids: no parameters.
     Sinusoidal,
     /// Transformer-XL: one projection of relative positions per layer and two bias vectors.

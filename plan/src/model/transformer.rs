@@ -249,7 +249,10 @@ fn self_attention(g: &mut GraphBuilder, t: &Transformer, causal: bool, x: Tensor
     if t.bias || t.qkv_bias {
         qkv = g.bias("b_qkv", qkv, &[QkvHeads, HeadDim]);
     }
-    if t.positions == Positions::Rope {
+    if t.positions == Positions::NormedRope {
+        qkv = normed_heads(g, t, qkv);
+    }
+    if matches!(t.positions, Positions::Rope | Positions::NormedRope) {
         let share = (t.heads + t.kv_heads) as f64 / (t.heads + 2 * t.kv_heads) as f64;
         let rope = (PointwiseKind::Rope, share);
         let product = qkv;
@@ -258,6 +261,18 @@ fn self_attention(g: &mut GraphBuilder, t: &Transformer, causal: bool, x: Tensor
     }
     let out = core(g, t, ["attention", "probabilities", "lse"], (causal, Seq), &[qkv]);
     project_out(g, t, ["out", "w_out", "b_out", "relayout"], out)
+}
+
+/// Queries and keys, each head normalised by itself. What is kept is the whole product, of which
+/// values are a part.
+fn normed_heads(g: &mut GraphBuilder, t: &Transformer, qkv: TensorId) -> TensorId {
+    let share = (t.heads + t.kv_heads) as f64 / (t.heads + 2 * t.kv_heads) as f64;
+    let scales = ["query scale", "key scale"].map(|name| g.parameter(name, &[HeadDim]));
+    let (kind, inputs) = ((PointwiseKind::RmsNorm, share), [qkv, scales[0], scales[1]]);
+    let dims = [Batch, Seq, QkvHeads, HeadDim];
+    let out = g.pointwise_share("head norms", kind, Region::Inner, &inputs, &dims);
+    g.save(&[(qkv, SaveWhen::Always)]);
+    out
 }
 
 /// The attention core. It keeps its operands, and either the scores (probabilities, dropout mask,

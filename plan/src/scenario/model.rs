@@ -4,8 +4,10 @@ mod einsum;
 mod recurrent;
 mod training;
 mod transformer;
+mod write;
 
 pub use training::RECIPES;
+pub use write::write_model;
 
 use super::header;
 use super::reader::{Item, Problems, Table, read};

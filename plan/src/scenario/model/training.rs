@@ -57,6 +57,11 @@ const RULES: [(&str, OptimizerRule); 6] = [
     ("lamb", OptimizerRule::Lamb),
 ];
 
+/// The word of a rule.
+pub(super) fn rule_name(rule: OptimizerRule) -> &'static str {
+    RULES.iter().find(|(_, r)| *r == rule).map_or("", |(name, _)| *name)
+}
+
 pub(super) fn training(table: &Table<'_>) -> Option<Training> {
     let sequence = table.required("sequence", |item| item.count_of("tokens"));
     let source_sequence = table.optional("source_sequence", |item| item.count_of("tokens"));
@@ -101,10 +106,9 @@ fn precision(item: &Item<'_>, optimizer: Option<OptimizerRule>) -> Option<Precis
     }
     let names = RECIPES.map(|recipe| (recipe.name, recipe));
     let recipe = item.choice(&names)?;
-    let word = |rule| RULES.iter().find(|(_, r)| *r == rule).map_or("", |(name, _)| *name);
     match (recipe.rule, optimizer) {
         (Some(rule), Some(chosen)) if rule != chosen => {
-            let (counted, chosen) = (word(rule), word(chosen));
+            let (counted, chosen) = (rule_name(rule), rule_name(chosen));
             item.refuse(&format!("this recipe counts the state of {counted}, not of {chosen}"))
         }
         _ => Some(recipe.precision),

@@ -99,11 +99,13 @@ fn heads(table: &Table<'_>, d_model: Option<u64>) -> Option<Heads> {
 }
 
 fn positions(table: &Table<'_>) -> Option<Positions> {
-    let names = [("learned", 0), ("rope", 1), ("sinusoidal", 2), ("relative", 3)];
+    let names =
+        [("learned", 0), ("rope", 1), ("sinusoidal", 2), ("relative", 3), ("normed-rope", 4)];
     match table.required("positions", |item| item.choice(&names))? {
         0 => table.required("max_positions", |item| item.count(1)).map(Positions::Learned),
         1 => Some(Positions::Rope),
         2 => Some(Positions::Sinusoidal),
+        4 => Some(Positions::NormedRope),
         _ => Some(Positions::Relative),
     }
 }

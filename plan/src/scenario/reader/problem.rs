@@ -40,7 +40,7 @@ pub struct Problems {
 }
 
 impl Problems {
-    pub(super) fn sorted(mut list: Vec<Problem>) -> Self {
+    pub(crate) fn sorted(mut list: Vec<Problem>) -> Self {
         list.sort_by_key(|problem| (problem.span.start, problem.span.end));
         list.dedup();
         Self { list }
