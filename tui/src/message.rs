@@ -96,7 +96,7 @@ pub struct Numbers {
 #[derive(Clone, Debug)]
 pub enum Effect {
     /// To solve, on the thread for that.
-    Solve(Job),
+    Solve(Box<Job>),
     /// To write a plan.
     Save(Box<Plan>, String),
     /// To put the command that asks a question on the clipboard.

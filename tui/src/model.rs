@@ -296,7 +296,7 @@ impl Model {
     /// A job about the question as it is now.
     #[must_use]
     pub fn job(&self, task: Task) -> Effect {
-        Effect::Solve(Job { generation: self.generation, ask: self.ask.clone(), task })
+        Effect::Solve(Box::new(Job { generation: self.generation, ask: self.ask.clone(), task }))
     }
 
     /// Asks another question, which can be taken back.
@@ -339,7 +339,7 @@ impl Model {
             self.candidates.iter().filter(|c| passes(&self.list.filter, c)).collect();
         let last = f64::INFINITY;
         match self.list.sort {
-            Column::Label => all.sort_by(|a, b| a.degrees.cmp(&b.degrees)),
+            Column::Label => all.sort_by_key(|c| c.degrees),
             Column::Step => {}
             Column::Memory => {
                 all.sort_by(|a, b| a.memory.unwrap_or(last).total_cmp(&b.memory.unwrap_or(last)))

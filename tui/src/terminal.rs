@@ -104,7 +104,7 @@ impl Around<'_> {
         for effect in effects {
             match effect {
                 Effect::Quit => return Ok(false),
-                Effect::Solve(job) => self.solver.submit(job),
+                Effect::Solve(job) => self.solver.submit(*job),
                 Effect::Save(plan, path) => {
                     update(model, Message::Saved(self.host.save(&plan, &path)));
                 }

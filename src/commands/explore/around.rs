@@ -73,9 +73,7 @@ impl Around {
         };
         let settings = settings.clone();
         let around = Self { catalog, settings, menu, fixed, opened, measured };
-        if let Err(failure) = around.asked(&ask) {
-            return Err(failure);
-        }
+        around.asked(&ask)?;
         Ok((around, ask))
     }
 

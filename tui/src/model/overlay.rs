@@ -57,7 +57,7 @@ pub type Line = (Role, String);
 impl Window {
     /// A window with a text.
     #[must_use]
-    pub fn new(title: impl Into<String>, lines: Vec<Line>) -> Overlay {
+    pub fn overlay(title: impl Into<String>, lines: Vec<Line>) -> Overlay {
         Overlay::Window(Self { title: title.into(), lines, scroll: 0 })
     }
 }

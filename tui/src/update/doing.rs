@@ -28,7 +28,7 @@ pub(super) fn done(model: &mut Model, action: Action) -> Vec<Effect> {
         }
         Action::Tag => tag(model),
         Action::Compare => {
-            model.overlay = Some(Window::new("Tagged", inspect::comparison(model)));
+            model.overlay = Some(Window::overlay("Tagged", inspect::comparison(model)));
         }
         Action::Sort(is_right) => sort(model, is_right),
         Action::Reverse => model.list.is_reversed = !model.list.is_reversed,
@@ -36,7 +36,7 @@ pub(super) fn done(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::PerRank => (model.is_per_rank, model.stage) = (!model.is_per_rank, 0),
         Action::Inspect => {
             let (title, lines) = inspect::inspected(model);
-            model.overlay = Some(Window::new(title, lines));
+            model.overlay = Some(Window::overlay(title, lines));
         }
         Action::Why => return why(model),
         Action::Copy => return vec![Effect::Copy(Box::new(model.ask.clone()))],
@@ -194,11 +194,11 @@ fn why(model: &mut Model) -> Vec<Effect> {
     };
     if candidate.status == Status::Best {
         let lines = inspect::why_lines(model);
-        model.overlay = Some(Window::new(format!("Why {}", candidate.label), lines));
+        model.overlay = Some(Window::overlay(format!("Why {}", candidate.label), lines));
         return Vec::new();
     }
     let asked = vec![(Role::Plain, candidate.label.clone()), (Role::Dim, candidate.why.clone())];
-    model.overlay = Some(Window::new(super::WAITING, asked));
+    model.overlay = Some(Window::overlay(super::WAITING, asked));
     vec![model.job(Task::WhyNot(candidate.pins))]
 }
 

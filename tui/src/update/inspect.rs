@@ -228,7 +228,7 @@ pub(super) fn why_window(why: &WhyNot) -> Overlay {
         lines.push((Role::Title, "What differs".into()));
         lines.extend(rows);
     }
-    Window::new(format!("Why not {}?", why.choice), lines)
+    Window::overlay(format!("Why not {}?", why.choice), lines)
 }
 
 /// Tagged candidates side by side, and the verdict.
