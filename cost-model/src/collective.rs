@@ -19,9 +19,9 @@
 //! by this law, and took 22.05; gathers over 2 nodes of H100 move as many bytes per second through
 //! the cards as sums do by trees (184 against 193 GB/s) only if rings are flat. Each of two trees
 //! takes half of the bytes up and down again: a node of a pair sends S, of many nodes 2S. Traffic
-//! inside and between nodes overlaps. A group with one rank per node owns one rail. Groups that share a
-//! card must be told apart by the caller through the share in `N`. Not modelled: reduction in
-//! switches, collisions of flows, the choice among protocols below 32 KiB.
+//! inside and between nodes overlaps. A group with one rank per node owns one rail. Groups that
+//! share a card must be told apart by the caller through the share in `N`. Not modelled: reduction
+//! in switches, collisions of flows, the choice among protocols below 32 KiB.
 //!
 //! Sources: NVIDIA/nccl@5067397 `src/graph/tuning.cc` for hops and the shape of ring and tree;
 //! the node law is fitted to published nccl-tests sweeps (stas00/ml-engineering@744d01e).
@@ -211,8 +211,8 @@ impl Shape {
     }
 }
 
-/// Rings over all rails: `base + r·((n−k)·h_in + (k−1)·h_out)`, both wires at the same time, each of
-/// which carries `f·S`. Checked by `a_ring_carries_all_between_nodes`.
+/// Rings over all rails: `base + r·((n−k)·h_in + (k−1)·h_out)`, both wires at the same time, each
+/// of which carries `f·S`. Checked by `a_ring_carries_all_between_nodes`.
 fn ring(shape: &Shape, profile: &Profile) -> Option<CollectiveCost> {
     let (intra, inter) = (profile.intra, profile.inter?);
     let base = Constant::from(&profile.stack.collective.ring_base, |t| t.get());

@@ -246,7 +246,7 @@ impl PassBuilder<'_> {
     }
 
     /// Parameters of a layer's table that are sharded with all others: not where only some rows
-    /// have gradients, which travel by themselves. Trainers of Transformers shard theirs either way.
+    /// have gradients, which travel by themselves. Trainers of Transformers shard theirs anyway.
     fn shared_table(&self, kind: &PricedKind, role: LayerRole, s: usize) -> u64 {
         let is_sampled = self.request.model.table.is_some_and(|t| t.sampled.is_some());
         if !self.request.model.is_recurrent {

@@ -112,8 +112,8 @@ impl<'a> Workshop<'a> {
         self.stacks.entry(name.to_string()).or_insert_with(|| catalog.stack(name).ok()).clone()
     }
 
-    /// Devices of a node: as the row says, or as in the shipped cluster. Where that is a workstation
-    /// without a network, up to eight devices are taken for one machine with more of them.
+    /// Devices of a node: as the row says, or as in the shipped cluster. Where that is a
+    /// workstation without a network, up to eight devices are one machine with more of them.
     fn per_node(&mut self, row: &Row, gpu: &GpuRule) -> u32 {
         let stated = row.run.per_node.and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
         let group = self.cluster(&gpu.cluster).and_then(|c| c.groups.into_iter().next());

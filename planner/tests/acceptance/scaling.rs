@@ -140,11 +140,11 @@ fn replicas(name: &str, gpus: u32) -> f64 {
     fastest(&world.request(gpus, pins)).unwrap().detail.step.value.get()
 }
 
-/// Language Modeling at Scale, abstract: from 8 to 64 devices a pass over the data is 6.7 times faster
-/// (characters) and 6.3 times (words); 32 times the data on 32 times the devices takes 1.25 times as
-/// long (Tieba, 6 to 192). Per device the batch is the same, so that the first two are 8 over what
-/// a step gets longer. Nothing is fitted to these. The word model's exchange is taken for slower than
-/// it was.
+/// Language Modeling at Scale, abstract: from 8 to 64 devices a pass over the data is 6.7 times
+/// faster (characters) and 6.3 times (words); 32 times the data on 32 times the devices takes 1.25
+/// times as long (Tieba, 6 to 192). Per device the batch is the same, so that the first two are 8
+/// over what a step gets longer. Nothing is fitted to these. The word model's exchange is taken for
+/// slower than it was.
 #[test]
 fn language_models_scale_as_published() {
     let longer = |name, few, many| replicas(name, many) / replicas(name, few);

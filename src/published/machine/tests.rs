@@ -57,8 +57,8 @@ fn every_device_and_cluster_that_rules_name_is_shipped() {
     assert!(rules.stacks.iter().all(|rule| catalog.stack(&rule.stack).is_ok()));
 }
 
-/// The shipped workstation has four devices and no network: eight that state no node are one machine
-/// with more of them, 16 are two over an assumed network. Stated nodes are taken as stated.
+/// The shipped workstation has four devices and no network: eight that state no node are one
+/// machine with more of them, 16 are two over an assumed network. Stated nodes are as stated.
 #[test]
 fn a_workstation_that_states_no_node_has_links_for_all_devices() {
     let group = |gpus: u64, per_node: Option<u64>| {
