@@ -5,7 +5,8 @@
 //! parameter count is exact. What the language prices differently, and what a configuration does
 //! not say of training, comes back as notes for people.
 //!
-//! Keys and their defaults: huggingface/transformers, `src/transformers/models/*/configuration_*.py`.
+//! Keys and their defaults: huggingface/transformers,
+//! `src/transformers/models/*/configuration_*.py`.
 
 mod config;
 mod encoders;

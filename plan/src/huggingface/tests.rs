@@ -66,7 +66,11 @@ fn contradictions_are_refused_where_they_are() {
 
 proptest! {
     #[test]
-    fn no_text_panics(at in 0usize..300, with in "[\"{}:,0-9a-z\\[\\]é-]{0,4}", kind in 0usize..19) {
+    fn no_text_panics(
+            at in 0usize..300,
+            with in "[\"{}:,0-9a-z\\[\\]é-]{0,4}",
+            kind in 0usize..19,
+        ) {
         let mut text = LLAMA.replace("\"llama\"", &format!("\"{}\"", known_types()[kind]));
         let mut at = at.min(text.len());
         while !text.is_char_boundary(at) {
