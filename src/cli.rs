@@ -313,7 +313,7 @@ pub struct ShowArgs {
 pub struct ImportArgs {
     /// A config.json, or the folder that holds it.
     #[arg(value_name = "CONFIG")]
-    pub config: String,
+    pub source: String,
 }
 
 /// Flags of `scenarios new`.

@@ -154,12 +154,12 @@ fn import(
     settings: &Settings,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let imported = catalog.import(&flags.config)?;
+    let imported = catalog.import(&flags.source)?;
     let broken = |text: String| Failure::new(Exit::InvalidInput, text);
     let model =
-        Model::build(&imported.spec).map_err(|e| broken(format!("{}: {e}", flags.config)))?;
+        Model::build(&imported.spec).map_err(|e| broken(format!("{}: {e}", flags.source)))?;
     let file = write_model(&imported.spec)
-        .ok_or_else(|| broken(format!("{} is a model file already", flags.config)))?;
+        .ok_or_else(|| broken(format!("{} is a model file already", flags.source)))?;
     let count = grouped(model.parameters());
     let notes = imported.notes.iter().map(|note| comment(&format!("{note}.")));
     let head = comment(&format!("{count} parameters."));
