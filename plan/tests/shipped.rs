@@ -7,13 +7,14 @@ use std::fs;
 use std::path::PathBuf;
 
 /// Software stacks that models and clusters may name; their files belong to the cost model.
-const STACKS: [&str; 12] = [
+const STACKS: [&str; 13] = [
     "megatron-2021",
     "megatron-2022",
     "megatron-core",
     "llm-foundry",
     "torchtitan-eager",
     "torchtitan-compile",
+    "jax-xla",
     "deepspeed-pipe",
     "pytorch-rnn-unrolled",
     "cudnn-rnn",
