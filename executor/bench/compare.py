@@ -8,7 +8,8 @@
 Both sides start from the same weights and read the same text. They take turns in the order ABBA,
 so that what else the machine does meets both, and the ratio is the median over pairs of
 neighbours. On a machine with other work, `--threads 1` and the columns of processor time are the
-better witnesses: threads that wait for each other by spinning count as busy. Skips, saying so, where PyTorch is not installed.
+better witnesses: threads that wait for each other by spinning count as busy. Skips, saying so,
+where PyTorch is not installed.
 """
 
 import argparse
