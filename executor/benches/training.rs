@@ -6,21 +6,18 @@
 //! clock, its seconds of processor time, and its loss. `executor/bench/compare.py` talks to it like
 //! that.
 
+#[path = "../tests/common/replicas.rs"]
+mod replicas;
+
 use executor::data::{Batches, Source};
 use executor::optimizer::{Adam, LossScale, Rule, Schedule};
 use executor::train::{Job, Recipe, StepReport, run_threads};
-use plan::document::{
-    BatchDecision, Decision, EmbeddingDecision, LayerRange, PrecisionDecision, RecomputeCount,
-    StageDecision,
-};
 use plan::exchange::{Exchange, SamplingSeeds};
-use plan::lower::{Recompute, Traits};
-use plan::mesh::Degrees;
+use plan::lower::Traits;
 use plan::model::Model;
 use plan::program::Facts;
 use plan::scenario::parse_model;
-use plan::schedule::ScheduleKind;
-use plan::work::{AttentionKernel, OptimizerRule};
+use plan::work::AttentionKernel;
 use rustix::time::{ClockId, clock_gettime};
 use std::error::Error;
 use std::io::{self, BufRead, Write};
@@ -133,52 +130,9 @@ impl Case {
         let batches = Batches::new(source, self.sequences, self.tokens as usize, 1)?;
         let traits = Traits::fused(AttentionKernel::Flash2);
         let facts = Facts { per_node: 1, traits, different: None, capacity: None };
-        let decision = self.decision(&model);
+        let shape = (1, self.sequences);
+        let decision = replicas::decision(&model, shape, self.tokens, Exchange::Dense);
         Ok(Job::new(model, decision, &facts, batches, recipe(threads))?)
-    }
-
-    fn decision(&self, model: &Model) -> Decision {
-        let recompute = model.chain.iter().map(|run| RecomputeCount {
-            kind: model.kinds[run.kind].name.to_string(),
-            level: Recompute::None,
-            layers: run.layers,
-        });
-        let stage = StageDecision {
-            layers: LayerRange { first: 0, last: model.layers() - 1 },
-            pipeline_rank: 0,
-            zero: 0,
-            recompute: recompute.collect(),
-        };
-        Decision {
-            local_steps: None,
-            offload: false,
-            world_size: 1,
-            degrees: Degrees { dp: 1, tp: 1, pp: 1, cp: 1, ep: 1 },
-            sequence_parallel: false,
-            batch: BatchDecision {
-                global_sequences: self.sequences,
-                tokens_per_sequence: self.tokens,
-                micro_sequences: self.sequences,
-                micro_batches: 1,
-                time_chunks: 1,
-            },
-            schedule: ScheduleKind::OneForwardOneBackward,
-            chunks: 1,
-            stages: vec![stage],
-            embedding: Some(EmbeddingDecision {
-                exchange: Exchange::Dense,
-                wire_bytes: 4,
-                pieces: 1,
-            }),
-            precision: PrecisionDecision {
-                compute: plan::Dtype::Fp32,
-                weight_bytes: 4,
-                gradient_bytes: 4,
-                optimizer_bytes: 8,
-                wire_bytes: 4,
-                optimizer: OptimizerRule::Adam,
-            },
-        }
     }
 }
 

@@ -1,20 +1,17 @@
 //! The small models that ship train on the text that ships, on two ranks.
 
+#[path = "common/replicas.rs"]
+mod replicas;
+
 use executor::comm::LinkPrice;
 use executor::data::{Batches, Source, Tokens, Vocabulary};
 use executor::optimizer::{LossScale, Rule, Schedule};
 use executor::train::{Job, Network, Recipe, run_threads};
-use plan::document::{
-    BatchDecision, Decision, EmbeddingDecision, LayerRange, PrecisionDecision, RecomputeCount,
-    StageDecision,
-};
 use plan::exchange::{Exchange, SamplingSeeds};
-use plan::lower::{Recompute, Traits};
-use plan::mesh::Degrees;
+use plan::lower::Traits;
 use plan::model::Model;
 use plan::program::{Facts, Purpose};
 use plan::scenario::parse_model;
-use plan::schedule::ScheduleKind;
 use plan::units::{BytesPerSecond, Seconds};
 use plan::work::AttentionKernel;
 use std::path::PathBuf;
@@ -29,53 +26,6 @@ fn scenario(path: &str) -> Vec<u8> {
 fn model(name: &str) -> Model {
     let text = String::from_utf8(scenario(&format!("models/{name}.toml"))).unwrap();
     Model::build(&parse_model(&text).unwrap()).unwrap()
-}
-
-/// Replicas with some sequences each, everything in one stage.
-fn decision(
-    model: &Model,
-    (replicas, micro_sequences): (u32, u64),
-    tokens: u64,
-    exchange: Exchange,
-) -> Decision {
-    let training = &model.spec.training;
-    let recompute = model.chain.iter().map(|run| RecomputeCount {
-        kind: model.kinds[run.kind].name.to_string(),
-        level: Recompute::None,
-        layers: run.layers,
-    });
-    let stage = StageDecision {
-        layers: LayerRange { first: 0, last: model.layers() - 1 },
-        pipeline_rank: 0,
-        zero: 0,
-        recompute: recompute.collect(),
-    };
-    Decision {
-        local_steps: None,
-        offload: false,
-        world_size: replicas,
-        degrees: Degrees { dp: replicas, tp: 1, pp: 1, cp: 1, ep: 1 },
-        sequence_parallel: false,
-        batch: BatchDecision {
-            global_sequences: u64::from(replicas) * micro_sequences,
-            tokens_per_sequence: tokens,
-            micro_sequences,
-            micro_batches: 1,
-            time_chunks: 1,
-        },
-        schedule: ScheduleKind::OneForwardOneBackward,
-        chunks: 1,
-        stages: vec![stage],
-        embedding: Some(EmbeddingDecision { exchange, wire_bytes: 4, pieces: 1 }),
-        precision: PrecisionDecision {
-            compute: plan::Dtype::Fp32,
-            weight_bytes: 4,
-            gradient_bytes: 4,
-            optimizer_bytes: 8,
-            wire_bytes: 4,
-            optimizer: training.optimizer,
-        },
-    }
 }
 
 fn losses(name: &str, tokens: Tokens, exchange: Exchange, rate: f64) -> Vec<f64> {
@@ -112,7 +62,7 @@ fn job(
     let attention = AttentionKernel::Flash2;
     let traits = Traits::fused(attention);
     let facts = Facts { per_node: 2, traits, different: None, capacity: None };
-    let decision = decision(&model, (replicas, sequences), length as u64, exchange);
+    let decision = replicas::decision(&model, (replicas, sequences), length as u64, exchange);
     Job::new(model, decision, &facts, batches, recipe).unwrap()
 }
 

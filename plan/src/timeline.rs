@@ -4,9 +4,11 @@
 //! Actions are named by their place in the list of their class, so a timeline is read beside its
 //! [`Program`](crate::program::Program). Times count from the beginning of the first step.
 
+mod passes;
 mod summary;
 mod words;
 
+pub use passes::{Block, extend, letter};
 pub use summary::{Goodput, Jitter, RankSummary, SIMULATION_SCHEMA, Simulation, WhatIf};
 pub use words::{cause, lane, op};
 

@@ -1,8 +1,8 @@
 //! A step in time, rank by rank: blocks of computation above blocks of communication.
 
-use plan::program::{Action, Lane, Op, Program};
+use plan::program::{Action, Lane, Program};
 use plan::record::{StepSamples, median};
-use plan::timeline::{self, RankMemory, RankTime, Timeline};
+use plan::timeline::{self, Block, RankMemory, RankTime, Timeline};
 use std::collections::BTreeMap;
 
 /// A step, or several.
@@ -12,7 +12,7 @@ pub struct Strips {
     pub seconds: f64,
     /// Ranks; of ranks to which the same happens one.
     pub rows: Vec<Strip>,
-    /// What blocks of communication are, by [`Block::name`].
+    /// What blocks of communication are, by [`Transfer::name`].
     pub names: Vec<String>,
 }
 
@@ -28,22 +28,16 @@ pub struct Strip {
     /// Passes and updates, in order.
     pub passes: Vec<Block>,
     /// Collectives and messages, in order of their start.
-    pub messages: Vec<Block>,
+    pub messages: Vec<Transfer>,
     /// Where its time goes; nothing of a measured rank.
     pub time: RankTime,
     /// Its memory; nothing of a measured rank.
     pub memory: RankMemory,
 }
 
-/// Consecutive actions of one pass, or a message.
+/// A collective or a message.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Block {
-    /// `F`, `B`, `I`, `W`, `R`, `U`; of communication `c`.
-    pub letter: char,
-    /// Micro-batch, where it has one.
-    pub micro_batch: Option<u32>,
-    /// Virtual stage.
-    pub stage: u32,
+pub struct Transfer {
     /// Start, seconds.
     pub start: f64,
     /// End, seconds.
@@ -149,26 +143,13 @@ impl Strip {
         if end <= start {
             return;
         }
-        let at = action.at;
-        let is_pass = action.lane == Lane::Compute;
-        let letter = if is_pass { letter(action.op) } else { 'c' };
-        let mut block =
-            Block { letter, micro_batch: at.micro_batch, stage: at.stage, start, end, name: 0 };
-        if !is_pass {
-            let what = timeline::op(action);
-            let what = what.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end();
-            block.name = names.place(format!("{what}, {}", timeline::cause(action.cause)));
-            self.messages.push(block);
-            return;
+        if action.lane == Lane::Compute {
+            return timeline::extend(&mut self.passes, action, (start, end));
         }
-        let joins = |b: &&mut Block| {
-            let same = (b.letter, b.micro_batch, b.stage) == (letter, at.micro_batch, at.stage);
-            same && start - b.end < 0.5 * (end - start)
-        };
-        match self.passes.last_mut().filter(joins) {
-            Some(last) => last.end = end,
-            None => self.passes.push(block),
-        }
+        let what = timeline::op(action);
+        let what = what.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end();
+        let name = names.place(format!("{what}, {}", timeline::cause(action.cause)));
+        self.messages.push(Transfer { start, end, name });
     }
 
     /// The pass that runs at a time, or the next one.
@@ -185,17 +166,6 @@ impl Strip {
     }
 }
 
-fn letter(op: Op) -> char {
-    match op {
-        Op::Forward => 'F',
-        Op::Backward => 'B',
-        Op::BackwardInput => 'I',
-        Op::BackwardWeight => 'W',
-        Op::Recompute => 'R',
-        _ => 'U',
-    }
-}
-
 /// Blocks that overlap a window, of blocks in order.
 #[must_use]
 pub fn within(blocks: &[Block], from: f64, to: f64) -> &[Block] {
@@ -209,7 +179,7 @@ mod tests {
     use super::*;
 
     fn block(start: f64, end: f64) -> Block {
-        Block { letter: 'F', micro_batch: None, stage: 0, start, end, name: 0 }
+        Block { letter: 'F', micro_batch: None, stage: 0, start, end }
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use super::{LABEL, Screen, line};
 use crate::render::report::seconds;
 use crate::style::{Canvas, Role};
-use plan::program::{Action, Lane, Op};
-use plan::timeline::{RankTimeline, Span};
+use plan::program::{Action, Lane};
+use plan::timeline::{Block, RankTimeline, Span, extend};
 
 /// A pass is worth a label from this many columns on.
 const LEAST_PASS: f64 = 4.0;
@@ -90,46 +90,12 @@ fn window(screen: &Screen<'_>, columns: usize) -> Option<f64> {
     (window.is_finite() && window > 0.0).then_some(window)
 }
 
-/// Consecutive actions of one pass.
-struct Block {
-    letter: char,
-    micro_batch: Option<u32>,
-    stage: u32,
-    start: f64,
-    end: f64,
-}
-
 fn blocks(screen: &Screen<'_>, rank: &RankTimeline) -> Vec<Block> {
-    let mut blocks: Vec<Block> = Vec::new();
+    let mut blocks = Vec::new();
     for (action, span) in computing(screen, rank) {
-        let (letter, at) = (letter(action.op), action.at);
-        let joins = |b: &&mut Block| {
-            let same = (b.letter, b.micro_batch, b.stage) == (letter, at.micro_batch, at.stage);
-            same && span.start_seconds - b.end < 0.5 * (span.end_seconds - span.start_seconds)
-        };
-        match blocks.last_mut().filter(joins) {
-            Some(block) => block.end = span.end_seconds,
-            None => blocks.push(Block {
-                letter,
-                micro_batch: at.micro_batch,
-                stage: at.stage,
-                start: span.start_seconds,
-                end: span.end_seconds,
-            }),
-        }
+        extend(&mut blocks, action, (span.start_seconds, span.end_seconds));
     }
     blocks
-}
-
-fn letter(op: Op) -> char {
-    match op {
-        Op::Forward => 'F',
-        Op::Backward => 'B',
-        Op::BackwardInput => 'I',
-        Op::BackwardWeight => 'W',
-        Op::Recompute => 'R',
-        _ => 'U',
-    }
 }
 
 /// The passes of a rank up to `window`.

@@ -4,9 +4,10 @@ use super::pen::{Pen, Target, below, first, row};
 use super::words::{grouped, padded, size, time};
 use crate::message::InTime;
 use crate::model::Model;
-use crate::strips::{Block, Strip, Strips, within};
+use crate::strips::{Strip, Strips, Transfer, within};
 use crate::theme::Role;
 use plan::report::Report;
+use plan::timeline::Block;
 use plan::units::percent;
 use ratatui::layout::Rect;
 
@@ -253,7 +254,7 @@ fn footing(model: &Model, in_time: &InTime, area: Rect, pen: &mut Pen<'_>) {
         time(block.start)
     );
     pen.line(row(area, 0), &[(Role::Title, &text)]);
-    let beside: Vec<&Block> =
+    let beside: Vec<&Transfer> =
         strip.messages.iter().filter(|m| m.end > block.start && m.start < block.end).collect();
     let name = beside.first().and_then(|m| strips.names.get(m.name as usize));
     let during = match name {

@@ -3,13 +3,13 @@
 
 use plan::record::{MemoryRecord, StepRecord};
 use plan::report::{InfeasibleReport, Report, RunnerUp, WhyNot};
-use plan::timeline::{ExposedTime, MemoryPoint, RankMemory, RankTime};
+use plan::timeline::{Block, ExposedTime, MemoryPoint, RankMemory, RankTime};
 use planner::request::Pins;
 use tui::candidates::{Candidate, Status, mesh_label, sort};
 use tui::communication::{Curve, Traffic};
 use tui::host::{Measured, Menu, Recipe};
 use tui::message::{Effect, Effected, InTime, Job, Message, Numbers, Part, Task};
-use tui::strips::{Block, Strip, Strips};
+use tui::strips::{Strip, Strips, Transfer};
 use tui::theme::Look;
 use tui::{Ask, Model, Refusal, RunEvent, update};
 
@@ -289,17 +289,10 @@ pub fn in_time(report: &Report, stages: u32, micro_batches: u32) -> InTime {
         let (letter, batch) = orders[s][at[s]];
         let length = if letter == 'F' { unit } else { 2.0 * unit };
         let (micro_batch, stage, end) = (Some(batch), s as u32, start + length);
-        rows[s].passes.push(Block { letter, micro_batch, stage, start, end, name: 0 });
+        rows[s].passes.push(Block { letter, micro_batch, stage, start, end });
         if s + 1 < p && letter == 'F' {
             let end = start + length;
-            let block = Block {
-                letter: 'c',
-                micro_batch,
-                stage,
-                start: end,
-                end: end + unit / 4.0,
-                name: 0,
-            };
+            let block = Transfer { start: end, end: end + unit / 4.0, name: 0 };
             rows[s].messages.push(block);
         }
         ends[s][batch as usize][usize::from(letter == 'B')] = end;
