@@ -4,6 +4,7 @@ mod accuracy;
 mod environment;
 mod execute;
 mod explore;
+mod export;
 mod global;
 mod gpus;
 mod pins;
@@ -16,10 +17,11 @@ pub mod values;
 pub use accuracy::AccuracyArgs;
 pub use execute::{ExecuteArgs, RankKind, RateShape};
 pub use explore::ExploreArgs;
+pub use export::{ExportArgs, Target};
 pub use global::{Format, Global};
 pub use gpus::{Gpus, GpusError};
 pub use pins::{Choice, read as read_pins};
-pub use plan::{PlanArgs, SearchArgs};
+pub use plan::{GoalArgs, PlanArgs};
 pub use simulate::{Change, ChangeKind, Detail, SimulateArgs};
 pub use training::TrainingArgs;
 
@@ -68,6 +70,8 @@ pub enum Command {
     Execute(ExecuteArgs),
     /// Explore plans on the terminal: candidates, time, memory, what if.
     Explore(Box<ExploreArgs>),
+    /// Write a plan for others: trainers, papers, a browser.
+    Export(ExportArgs),
     /// Show two or more plans side by side.
     Compare(CompareArgs),
     /// Check plan and scenario files.

@@ -8,6 +8,7 @@ mod doctor;
 mod execute;
 mod explain;
 mod explore;
+mod export;
 mod help;
 mod plan;
 mod scenarios;
@@ -32,6 +33,7 @@ pub fn dispatch(
         Command::Simulate(flags) => simulate::run(flags, settings, output),
         Command::Execute(flags) => execute::run(flags, settings, output),
         Command::Explore(flags) => explore::run(flags, settings, output),
+        Command::Export(flags) => export::run(flags, settings, output),
         Command::Compare(flags) => compare::run(flags, settings, output),
         Command::Validate(flags) => validate::run(flags, settings, output),
         Command::Calibrate(flags) => calibrate::run(flags, settings, output),

@@ -13,6 +13,7 @@ mod commands;
 mod config;
 pub mod diagnostics;
 mod exit;
+mod export;
 mod files;
 mod fingerprint;
 mod local;

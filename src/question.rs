@@ -6,7 +6,7 @@ pub use rebuild::rebuild;
 
 use crate::catalog::{Catalog, LOCAL};
 use crate::cli::values::MemoryLimit;
-use crate::cli::{PlanArgs, SearchArgs};
+use crate::cli::{GoalArgs, PlanArgs};
 use crate::diagnostics::Failure;
 use crate::exit::Exit;
 use crate::fingerprint;
@@ -152,22 +152,22 @@ impl Question {
         if !local::refuses(&read.cluster, &read.stack).is_empty() {
             runs_on_cores(&model)?;
         }
-        let search = &flags.search;
+        let goal = &flags.search.goal;
         let reserve = Reserve::of(&names.stack.name);
         Ok(Self {
             model,
-            max_memory: max_memory(search, profile.memory(), reserve.as_ref())?,
-            limit_from: reserve.filter(|_| search.max_memory.is_none()).map(|r| r.words),
+            max_memory: max_memory(goal, profile.memory(), reserve.as_ref())?,
+            limit_from: reserve.filter(|_| goal.max_memory.is_none()).map(|r| r.words),
             profile,
             stack: read.stack,
             cluster: read.cluster,
             cluster_from,
             corpus: read.corpus,
             pins: flags.pins.pins(),
-            objective: search.objective.of_planner(),
-            backend: search.solver.backend(),
-            top: usize::from(search.top),
-            rule: rule(search.quantile),
+            objective: goal.objective.of_planner(),
+            backend: goal.solver.backend(),
+            top: usize::from(flags.search.top),
+            rule: rule(goal.quantile),
             inputs: names,
             notes,
         })
@@ -420,11 +420,7 @@ impl Reserve {
 }
 
 /// The share of the memory that a limit and a reserve leave.
-fn max_memory(
-    flags: &SearchArgs,
-    memory: Bytes,
-    measured: Option<&Reserve>,
-) -> Result<f64, Failure> {
+fn max_memory(flags: &GoalArgs, memory: Bytes, measured: Option<&Reserve>) -> Result<f64, Failure> {
     let (limit, reserve) = (flags.max_memory, flags.reserve);
     let share = match limit {
         None => measured.map_or(MAX_MEMORY, |r| r.share),

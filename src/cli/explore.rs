@@ -2,10 +2,9 @@
 
 use super::SourceArgs;
 use super::pins::PinArgs;
-use super::plan::{BatchArgs, DataArgs, Objective, Solver};
-use super::values::{self, MemoryLimit};
+use super::plan::{BatchArgs, DataArgs, GoalArgs};
+use super::values;
 use clap::{Args, ValueHint};
-use plan::units::Bytes;
 use std::num::{NonZeroU32, NonZeroU64};
 
 /// Flags of `explore`.
@@ -56,43 +55,13 @@ pub struct ExploreArgs {
     /// Decisions that are taken away from the planner.
     #[command(flatten)]
     pub pins: PinArgs,
-    /// How to search, and for what.
+    /// What best means, within which memory, by which solver.
     #[command(flatten)]
-    pub search: ExploreSearchArgs,
+    pub goal: GoalArgs,
     /// Which data to use.
     #[command(flatten)]
     pub data: DataArgs,
     /// Files that the plan was made from, where they are not in the catalog.
     #[command(flatten)]
     pub sources: SourceArgs,
-}
-
-/// How to search, and for what.
-#[derive(Args, Debug)]
-#[command(next_help_heading = "Search")]
-pub struct ExploreSearchArgs {
-    /// What best means.
-    #[arg(long, value_enum, default_value = "step-time", value_name = "GOAL")]
-    pub objective: Objective,
-    /// Memory of each device that a plan may use: a share or a size.
-    #[arg(long, value_parser = values::memory_limit, value_name = "90%|70GiB")]
-    pub max_memory: Option<MemoryLimit>,
-    /// Memory of each device that a plan must leave free.
-    #[arg(long, value_parser = values::size, value_name = "SIZE", hide_short_help = true)]
-    pub reserve: Option<Bytes>,
-    /// How sure it must be that a plan which splits the model is faster; 50% takes the fastest
-    /// prediction.
-    #[arg(
-        long, value_parser = values::quantile, value_name = "SHARE", default_value = "80%"
-    )]
-    pub quantile: f64,
-    /// Solver of integer programmes.
-    #[arg(
-        long,
-        value_enum,
-        default_value = "microlp",
-        value_name = "NAME",
-        hide_short_help = true
-    )]
-    pub solver: Solver,
 }

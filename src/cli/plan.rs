@@ -68,10 +68,10 @@ pub struct BatchArgs {
     pub dtype: Option<Dtype>,
 }
 
-/// How to search, and for what.
+/// What best means, within which memory, by which solver.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Search")]
-pub struct SearchArgs {
+pub struct GoalArgs {
     /// What best means.
     #[arg(long, value_enum, default_value = "step-time", value_name = "GOAL")]
     pub objective: Objective,
@@ -87,15 +87,6 @@ pub struct SearchArgs {
         long, value_parser = values::quantile, value_name = "SHARE", default_value = "80%"
     )]
     pub quantile: f64,
-    /// Plans to show: the best and its runners-up.
-    #[arg(
-        long, value_name = "N", default_value_t = 4,
-        value_parser = values::within(1..=1000)
-    )]
-    pub top: u16,
-    /// Stop searching after this long, with what was found.
-    #[arg(long, value_parser = values::time, value_name = "TIME")]
-    pub time_limit: Option<Seconds>,
     /// Solver of integer programmes.
     #[arg(
         long,
@@ -105,6 +96,24 @@ pub struct SearchArgs {
         hide_short_help = true
     )]
     pub solver: Solver,
+}
+
+/// How to search, and for what.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Search")]
+pub struct SearchArgs {
+    /// What best means, within which memory, by which solver.
+    #[command(flatten)]
+    pub goal: GoalArgs,
+    /// Plans to show: the best and its runners-up.
+    #[arg(
+        long, value_name = "N", default_value_t = 4,
+        value_parser = values::within(1..=1000)
+    )]
+    pub top: u16,
+    /// Stop searching after this long, with what was found.
+    #[arg(long, value_parser = values::time, value_name = "TIME")]
+    pub time_limit: Option<Seconds>,
     /// Also say what another choice would cost, such as tp=2 or tp=2,pp=4.
     #[arg(long, value_parser = pins::choice, value_name = "CHOICE")]
     pub why_not: Option<Choice>,

@@ -176,20 +176,20 @@ fn from_flags(
 ) -> Result<Begin, Failure> {
     let spec = catalog.model(model)?;
     let (cluster, _) = cluster_name(&spec, settings);
-    let search = &flags.search;
+    let goal = &flags.goal;
     let mut fixed = vec!["-m".to_string(), model.to_string()];
     let mut add = |name: &str, value: Option<String>| {
         fixed.extend(value.into_iter().flat_map(|value| [name.to_string(), value]));
     };
     add("--corpus", flags.data.corpus.clone());
     add("--stack", flags.data.stack.clone());
-    add("--reserve", search.reserve.map(|r| r.to_string()));
-    let is_default = (search.quantile - crate::accuracy::QUANTILE).abs() < 1e-9;
-    add("--quantile", (!is_default).then(|| percent(search.quantile)));
-    let solver = clap::ValueEnum::to_possible_value(&search.solver);
+    add("--reserve", goal.reserve.map(|r| r.to_string()));
+    let is_default = (goal.quantile - crate::accuracy::QUANTILE).abs() < 1e-9;
+    add("--quantile", (!is_default).then(|| percent(goal.quantile)));
+    let solver = clap::ValueEnum::to_possible_value(&goal.solver);
     let solver = solver.map(|s| s.get_name().to_string()).filter(|name| name != "microlp");
     add("--solver", solver);
-    let max_memory = match search.max_memory {
+    let max_memory = match goal.max_memory {
         None => None,
         Some(MemoryLimit::Fraction(share)) => Some(share),
         Some(MemoryLimit::Amount(size)) => {
@@ -206,7 +206,7 @@ fn from_flags(
         sequence: batch.seq.map(std::num::NonZeroU64::get),
         dtype: batch.dtype,
         max_memory,
-        objective: search.objective.of_planner(),
+        objective: goal.objective.of_planner(),
         pins: flags.pins.pins(),
         ..Ask::new(gpus, &cluster)
     };
