@@ -1,18 +1,19 @@
 //! The attention core: scores, softmax, weighted sum.
 //!
-//! Letters: `B` sequences, `a` local heads, `q` queries, `s` keys, `d` head width, `P` peak of the
-//! 16-bit format, `φ` fraction of it that a kernel reaches at long sequences and `d ≥ 128`.
+//! Letters: `B` sequences, `a` local heads, `q` queries, `s` keys, `d` width of a head's key, `w` of
+//! its value, `P` peak of the 16-bit format, `φ` fraction of it that a kernel reaches at long
+//! sequences and `d ≥ 128`.
 //!
 //! ```text
-//! work     = 4·B·a·q·s·d   (half of it under a causal mask, where the kernel skips)
-//! flash    = ½ᶜᵃᵘˢᵃˡ · work · (1 | 2.5) / (φ · s/(s + s½) · head(d) · occupancy · P) + gaps
+//! work     = 2·B·a·q·s·(d + w | 3d + 2w)   (half of it under a causal mask, where kernels skip)
+//! flash    = ½ᶜᵃᵘˢᵃˡ · work / (φ · s/(s + s½) · head(d) · occupancy · P) + gaps
 //! unfused  = two batched products (twice that backward) + score traffic / (0.68 W)
 //! occupancy= tiles/(⌈tiles/SM⌉·SM), tiles = B·a·q/128;  or tiles/(tiles + half)
 //! ```
 //!
 //! Valid for self and cross attention with a dense or causal mask. A backward flash kernel
-//! computes the scores again (2.5 times the forward work); an unfused kernel computes the whole
-//! square. Not modelled: dropout inside flash kernels, sliding windows.
+//! computes the scores again (2.5 times the forward work where `w = d`); an unfused kernel computes
+//! the whole square. Not modelled: dropout inside flash kernels, sliding windows.
 //!
 //! Sources: Dao 2023 (arXiv:2307.08691) and Shah et al. 2024 (arXiv:2407.08608) for the structure;
 //! fractions and half lengths are data of device and stack.
@@ -106,10 +107,10 @@ fn products(attention: &Attention, profile: &Profile) -> Estimate<Seconds> {
         return misaligned(attention, profile);
     }
     let batch = attention.batch.saturating_mul(attention.heads);
-    let (queries, keys, width) = (attention.queries, attention.keys, attention.head_dim);
+    let (queries, keys) = (attention.queries, attention.keys);
     let dtype = wide(attention.dtype);
-    let scores = Gemm { batch, m: queries, n: keys, k: width, dtype };
-    let context = Gemm { batch, m: queries, n: width, k: keys, dtype };
+    let scores = Gemm { batch, m: queries, n: keys, k: attention.head_dim, dtype };
+    let context = Gemm { batch, m: queries, n: attention.value_dim, k: keys, dtype };
     let forward = gemm::price(&scores, profile) + gemm::price(&context, profile);
     forward * pointwise::by_pass(attention.pass, 1.0, 2.0)
 }

@@ -8,8 +8,8 @@
 use plan::units::Flops;
 use plan::work::{Attention, AttentionKernel, Pass, Work};
 
-/// FLOPs the model needs: `2·b·m·n·k` per product, `4·B·a·q·s·d` per attention (half of it under
-/// a causal mask), twice that backward.
+/// FLOPs the model needs: `2·b·m·n·k` per product, `2·B·a·q·s·(d + w)` per attention (half of it
+/// under a causal mask; `w` is the width of values), twice that backward.
 ///
 /// Source: Narayanan et al. 2021 (arXiv:2104.04473), appendix, with the causal mask counted as
 /// what it leaves. Checked by `attention_flops_by_hand`.
@@ -22,7 +22,8 @@ pub fn needed(work: &Work) -> Flops {
     }
 }
 
-/// FLOPs the machine executes. Checked by `attention_flops_by_hand`.
+/// FLOPs the machine executes. Checked by `attention_flops_by_hand` and
+/// `latent_attention_flops_by_hand`.
 #[must_use]
 pub fn executed(work: &Work) -> Flops {
     match work {
@@ -53,19 +54,25 @@ pub(crate) fn needed_attention(attention: &Attention) -> Flops {
 
 pub(crate) fn executed_attention(attention: &Attention) -> Flops {
     let flash = attention.kernel != AttentionKernel::Unfused;
-    let factor = match attention.pass {
-        Pass::Forward => 1.0,
-        Pass::Backward if flash => 2.5,
-        Pass::Backward => 2.0,
+    let products = match attention.pass {
+        Pass::Forward => square(attention),
+        // The scores once more.
+        Pass::Backward if flash => square(attention) * 2.0 + over(attention, attention.head_dim),
+        Pass::Backward => square(attention) * 2.0,
     };
-    square(attention) * (factor * if attention.causal && flash { 0.5 } else { 1.0 })
+    products * if attention.causal && flash { 0.5 } else { 1.0 }
 }
 
-/// `4·B·a·q·s·d`: two products over the whole square.
+/// `2·B·a·q·s·(d + w)`: two products over the whole square, of keys and of values.
 fn square(attention: &Attention) -> Flops {
+    over(attention, attention.head_dim.saturating_add(attention.value_dim))
+}
+
+/// One product over the whole square.
+fn over(attention: &Attention, width: u64) -> Flops {
     let heads = attention.batch as f64 * attention.heads as f64;
     let square = attention.queries as f64 * attention.keys as f64;
-    Flops::new(4.0 * heads * square * attention.head_dim as f64)
+    Flops::new(2.0 * heads * square * width as f64)
 }
 
 #[cfg(test)]
@@ -82,6 +89,7 @@ mod tests {
             queries: 8,
             keys: 8,
             head_dim: 16,
+            value_dim: 16,
             causal: false,
             dropout: false,
             kernel: AttentionKernel::Flash2,
@@ -95,5 +103,28 @@ mod tests {
         assert_eq!(executed_attention(&attention).get(), 1.25 * 24_576.0);
         attention.kernel = AttentionKernel::Unfused;
         assert_eq!(executed_attention(&attention).get(), 2.0 * 24_576.0);
+    }
+
+    /// Keys of 24 and values of 16 on 6 squares of 64: forward 2·384·40 = 30,720; backward the
+    /// scores again, two products over keys and two over values, 2·384·(3·24 + 2·16) = 79,872.
+    #[test]
+    fn latent_attention_flops_by_hand() {
+        let mut attention = Attention {
+            batch: 2,
+            heads: 3,
+            queries: 8,
+            keys: 8,
+            head_dim: 24,
+            value_dim: 16,
+            causal: false,
+            dropout: false,
+            kernel: AttentionKernel::Flash3,
+            dtype: Dtype::Bf16,
+            pass: Pass::Forward,
+        };
+        assert_eq!(needed_attention(&attention).get(), 30_720.0);
+        attention.pass = Pass::Backward;
+        assert_eq!(needed_attention(&attention).get(), 61_440.0);
+        assert_eq!(executed_attention(&attention).get(), 79_872.0);
     }
 }

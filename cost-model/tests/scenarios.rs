@@ -88,6 +88,7 @@ fn step(dtype: Dtype, stack: &Stack, group: Group) -> Vec<Work> {
             queries: 2048,
             keys: 2048,
             head_dim: 128,
+            value_dim: 128,
             causal: true,
             dropout: false,
             kernel: stack.attention.kernel.value,

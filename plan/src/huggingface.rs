@@ -12,6 +12,7 @@ mod config;
 mod encoders;
 mod families;
 mod gpt;
+mod latent;
 mod llama;
 mod mixtures;
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! Models: a chain of layers, each of a kind that is an operator graph over named dimensions.
 
+mod latent;
 mod recurrent;
 mod spec;
 mod transformer;
 
 pub use spec::*;
 
-use crate::graph::{Dim, OpGraph, OpKind, Sizes};
+use crate::graph::{Dim, DimSet, OpGraph, OpKind, Sizes};
 use crate::units::Flops;
 use thiserror::Error;
 
@@ -109,6 +110,12 @@ pub enum ModelError {
          every cluster a width"
     )]
     Adaptive,
+    /// Latent attention beside parts that it is not defined with.
+    #[error(
+        "latent attention needs a decoder with as many key heads as heads, rotary positions, no \
+         biases, no cached positions, and heads at least as wide as their rotary part"
+    )]
+    Latent,
     /// The model is a free graph, which has no chain of layers.
     #[error("a free einsum graph has no chain of layers")]
     NoChain,
@@ -218,9 +225,14 @@ fn forward_flops(graph: &OpGraph, sizes: &Sizes) -> Flops {
             match op.kind {
                 OpKind::Einsum => Flops::new(2.0 * iteration),
                 OpKind::Attention { causal, keys, .. } => {
-                    let out = sizes.product(graph.tensor(op.output).set()) as f64;
+                    // Scores take a product over the width of keys, their use one over values'.
+                    let out = graph.tensor(op.output).set();
+                    let wide =
+                        if out.contains(Dim::ValueDim) { Dim::ValueDim } else { Dim::HeadDim };
+                    let squares = sizes.product(out - DimSet::of(&[wide])) as f64;
+                    let widths = (sizes.get(Dim::HeadDim) + sizes.get(wide)) as f64;
                     let half = if causal { 0.5 } else { 1.0 };
-                    Flops::new(4.0 * half * out * sizes.get(keys) as f64)
+                    Flops::new(2.0 * half * squares * widths * sizes.get(keys) as f64)
                 }
                 _ => Flops::ZERO,
             }

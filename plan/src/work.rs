@@ -78,8 +78,10 @@ pub struct Attention {
     pub queries: u64,
     /// Key positions each query may see (before the causal mask).
     pub keys: u64,
-    /// Width of one head.
+    /// Width of one head's query and key.
     pub head_dim: u64,
+    /// Width of one head's value.
+    pub value_dim: u64,
     /// Whether half of the score square is masked away.
     pub causal: bool,
     /// Whether attention probabilities pass through dropout.

@@ -50,6 +50,7 @@ fn gpt(layers: u32, h: u64, a: u64, vocab: u64, positions: u64) -> Transformer {
         heads: a,
         kv_heads: a,
         head_dim: h / a,
+        latent: None,
         d_ff: 4 * h,
         gated: false,
         vocab,
@@ -155,6 +156,7 @@ fn tokens_travel_to_their_experts_and_back() {
         d_shared: 0,
         dense_layers: 0,
         every: 1,
+        router_bias: false,
         imbalance: 1.0,
     });
     let layer = lowered_in_8_bit(&model(mixtral, 4096), 4, 1);
@@ -343,6 +345,7 @@ fn parameter_counts_of_transformers() {
         d_shared: 0,
         dense_layers: 0,
         every: 1,
+        router_bias: false,
         imbalance: 1.0,
     });
     assert_eq!(model(mixtral, 4096).parameters(), 46_702_792_704);

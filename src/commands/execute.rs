@@ -388,6 +388,7 @@ mod tests {
                         d_shared: 0,
                         dense_layers: 0,
                         every: 1,
+                        router_bias: false,
                         imbalance: 1.0,
                     };
                     t.experts = Some(experts);

@@ -2,6 +2,8 @@
 
 use super::row::Row;
 use plan::lower::Recompute;
+use plan::model::Latent;
+use plan::scenario::model::latent;
 use plan::scenario::{Item, Problems, Table, read};
 
 /// All rules, in the order in which they are asked.
@@ -126,6 +128,8 @@ pub struct ShapeRule {
     pub dropout: Option<bool>,
     /// Width of a head.
     pub head_dim: Option<u64>,
+    /// Latent attention.
+    pub latent: Option<Latent>,
     /// Width of an expert.
     pub d_expert: Option<u64>,
     /// Width of the shared experts.
@@ -442,6 +446,7 @@ fn shape(table: &Table<'_>) -> Option<ShapeRule> {
         rope: flag("rope"),
         dropout: flag("dropout"),
         head_dim: count("head_dim"),
+        latent: table.table_optional("latent", latent),
         d_expert: count("d_expert"),
         d_shared: count("d_shared"),
         dense_layers: table.optional("dense_layers", |i| i.count32(0)),

@@ -8,6 +8,7 @@ fn attention(head_dim: u64, heads: u64, batch: u64, kernel: AttentionKernel) -> 
         queries: 2048,
         keys: 2048,
         head_dim,
+        value_dim: head_dim,
         causal: true,
         dropout: false,
         kernel,
@@ -32,7 +33,7 @@ fn flash_attention_by_hand() {
     close(price(&item, &profile).value.get(), work / (0.6 * speed) + 4e-6);
     item.pass = Pass::Backward;
     close(price(&item, &profile).value.get(), 2.5 * work / (0.52 * speed) + 6e-6);
-    item.head_dim = 64;
+    (item.head_dim, item.value_dim) = (64, 64);
     close(price(&item, &profile).value.get(), 2.5 * work / 2.0 / (0.52 * 0.85 * speed) + 6e-6);
 }
 

@@ -43,6 +43,7 @@ fn core(pass: Pass) -> Work {
         queries: 2048,
         keys: 2048,
         head_dim: 96,
+        value_dim: 96,
         causal: true,
         dropout: true,
         kernel: AttentionKernel::Unfused,

@@ -26,11 +26,13 @@ prop_compose! {
 
 prop_compose! {
     fn attention()(batch in 1u64..8, heads in 1u64..65, queries in 1u64..9000, extra in 0u64..512,
-                   head_dim in 1u64..257, causal: bool, dropout: bool, flash: bool,
+                   head_dim in 1u64..257, value_dim in 1u64..257, causal: bool, dropout: bool, flash: bool,
                    dtype in dtype(), pass in pass()) -> Attention {
         let kernel = if flash { AttentionKernel::Flash2 } else { AttentionKernel::Unfused };
         let keys = queries + extra;
-        Attention { batch, heads, queries, keys, head_dim, causal, dropout, kernel, dtype, pass }
+        Attention {
+            batch, heads, queries, keys, head_dim, value_dim, causal, dropout, kernel, dtype, pass,
+        }
     }
 }
 
@@ -167,6 +169,7 @@ fn a_missing_attention_kernel_is_named() {
         queries: 128,
         keys: 128,
         head_dim: 64,
+        value_dim: 64,
         causal: true,
         dropout: false,
         kernel: AttentionKernel::Flash3,
@@ -199,6 +202,7 @@ fn absurd_extents_are_priced() {
         queries: u64::MAX,
         keys: u64::MAX,
         head_dim: u64::MAX - 7,
+        value_dim: u64::MAX - 7,
         causal: true,
         dropout: true,
         kernel: AttentionKernel::Unfused,

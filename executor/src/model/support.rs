@@ -82,6 +82,12 @@ fn transformer(
     if t.positions == Positions::NormedRope {
         return refuse("a model with normalised queries and keys", "plain rotary positions run");
     }
+    if t.latent.is_some() {
+        return refuse("a model with latent attention", "plain and grouped key heads run");
+    }
+    if t.experts.as_ref().is_some_and(|e| e.router_bias) {
+        return refuse("a model whose router has a bias", "a router without one runs");
+    }
     if t.adaptive.is_some() {
         return refuse("a model with adaptive softmax", "a full softmax runs");
     }

@@ -80,7 +80,18 @@ impl GraphBuilder {
         weight: TensorId,
         dims: &[Dim],
     ) -> TensorId {
-        let out = self.op(name, OpKind::Einsum, Region::Inner, &[x, weight], dims);
+        self.einsum_in(name, Region::Inner, [x, weight], dims)
+    }
+
+    /// The same in a region: products between blocks follow the layout of tokens.
+    pub fn einsum_in(
+        &mut self,
+        name: &'static str,
+        region: Region,
+        [x, weight]: [TensorId; 2],
+        dims: &[Dim],
+    ) -> TensorId {
+        let out = self.op(name, OpKind::Einsum, region, &[x, weight], dims);
         self.save(&[(x, SaveWhen::Always)]);
         out
     }

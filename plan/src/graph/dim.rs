@@ -44,6 +44,20 @@ dims! {
     KvHeads = "kv_heads",
     /// Width of one head.
     HeadDim = "d_head",
+    /// Compressed queries of latent attention.
+    QueryLatent = "d_query_latent",
+    /// What latent attention compresses keys and values to, with the rotary part of the keys.
+    Compressed = "d_compressed",
+    /// The same without the rotary part.
+    Latent = "d_latent",
+    /// The rotary part of a key, which all heads share.
+    Rotary = "d_rotary",
+    /// One head's key without its rotary part, and its value.
+    Expanded = "d_expanded",
+    /// One head's key and value.
+    KeyValue = "d_key_value",
+    /// Width of one head's value, where it is not that of its key.
+    ValueDim = "d_value",
     /// Feed-forward width.
     DFf = "d_ff",
     /// Feed-forward width before gating: twice `d_ff` where it is gated.
@@ -90,7 +104,7 @@ impl fmt::Display for Dim {
 
 /// A set of dimensions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DimSet(u32);
+pub struct DimSet(u64);
 
 impl DimSet {
     /// No dimension.
@@ -102,7 +116,7 @@ impl DimSet {
         let mut bits = 0;
         let mut i = 0;
         while i < dims.len() {
-            bits |= 1 << dims[i] as u32;
+            bits |= 1 << dims[i] as u64;
             i += 1;
         }
         Self(bits)
@@ -117,7 +131,7 @@ impl DimSet {
     /// Whether `dim` is a member.
     #[must_use]
     pub const fn contains(self, dim: Dim) -> bool {
-        self.0 & (1 << dim as u32) != 0
+        self.0 & (1 << dim as u64) != 0
     }
 
     /// Members in the order of the enum.

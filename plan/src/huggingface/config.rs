@@ -90,6 +90,14 @@ impl Config {
         }
     }
 
+    /// How many of something there are; none where nothing is said.
+    pub(super) fn how_many(&self, key: &str) -> Option<u64> {
+        match self.get(key).map(Value::as_u64) {
+            None | Some(Some(0)) => Some(0),
+            Some(_) => self.size(key),
+        }
+    }
+
     pub(super) fn layers(&self, keys: &[&str]) -> Option<u32> {
         let layers = self.count(keys)?;
         match u32::try_from(layers) {

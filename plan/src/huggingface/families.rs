@@ -1,21 +1,24 @@
 //! Which model types are imported, and why others are not.
 
 use super::config::{BY_HAND, Config};
-use super::{Draft, encoders, gpt, llama, mixtures};
+use super::{Draft, encoders, gpt, latent, llama, mixtures};
 use crate::model::{Norm, Positions, Stacks, Transformer};
 use crate::suggest::closest;
 
 type Import = fn(&Config) -> Option<Draft>;
 
-const KNOWN: [(&str, Import); 19] = [
+const KNOWN: [(&str, Import); 22] = [
     ("bert", encoders::bert),
     ("bloom", gpt::bloom),
+    ("deepseek_v2", latent::deepseek_v2),
+    ("deepseek_v3", latent::deepseek_v3),
     ("falcon", gpt::falcon),
     ("gemma", llama::gemma),
     ("gpt2", gpt::gpt2),
     ("gpt_bigcode", gpt::gpt_bigcode),
     ("gpt_neox", gpt::gpt_neox),
     ("granite", llama::granite),
+    ("kimi_k2", latent::deepseek_v3),
     ("llama", llama::llama),
     ("mistral", llama::mistral),
     ("mixtral", mixtures::mixtral),
@@ -29,8 +32,6 @@ const KNOWN: [(&str, Import); 19] = [
     ("starcoder2", llama::starcoder2),
 ];
 
-const MLA: &str = "keys and values are projected through a latent (MLA), which the model language \
-                   cannot express";
 const ONE_NORM: &str = "attention and feed-forward share one normalisation, and the output has a \
                         bias, which the model language cannot express";
 const FOUR_NORMS: &str =
@@ -38,9 +39,7 @@ const FOUR_NORMS: &str =
 const WIDE_NORMS: &str = "queries and keys are normalised over all heads at once, which the model \
                           language cannot express";
 
-const REFUSED: [(&str, &str); 15] = [
-    ("deepseek_v2", MLA),
-    ("deepseek_v3", MLA),
+const REFUSED: [(&str, &str); 13] = [
     ("gemma2", FOUR_NORMS),
     ("gemma3_text", FOUR_NORMS),
     ("gpt_neo", "biases are on some projections of attention and not on others"),
@@ -97,6 +96,7 @@ pub(super) fn plain(layers: u32, d_model: u64, heads: u64, head_dim: u64) -> Tra
         heads,
         kv_heads: heads,
         head_dim,
+        latent: None,
         d_ff: d_model.saturating_mul(4),
         gated: false,
         vocab: 1,

@@ -7,7 +7,7 @@ use crate::model::{Experts, Transformer};
 use serde_json::Value;
 
 /// Experts in every layer, evenly loaded: the configuration does not say how well they balance.
-fn experts(c: &Config, count: &str, width: &str) -> Option<Experts> {
+pub(super) fn experts(c: &Config, count: &str, width: &str) -> Option<Experts> {
     let (n, top_k) = (c.count(&[count]), c.count(&["num_experts_per_tok"]));
     let d_expert = c.count(&[width]);
     let (count, top_k) = (n?, top_k?);
@@ -15,8 +15,16 @@ fn experts(c: &Config, count: &str, width: &str) -> Option<Experts> {
         let label = format!("a token cannot visit {top_k} of {count} experts");
         return c.refuse("num_experts_per_tok", &label, "at most the number of experts");
     }
-    let (d_shared, dense_layers, every, imbalance) = (0, 0, 1, 1.0);
-    Some(Experts { count, top_k, d_expert: d_expert?, d_shared, dense_layers, every, imbalance })
+    Some(Experts {
+        count,
+        top_k,
+        d_expert: d_expert?,
+        d_shared: 0,
+        dense_layers: 0,
+        every: 1,
+        router_bias: false,
+        imbalance: 1.0,
+    })
 }
 
 pub(super) fn mixtral(c: &Config) -> Option<Draft> {

@@ -38,8 +38,8 @@ fn an_unknown_type_is_met_with_the_nearest_and_all() {
 
 #[test]
 fn what_the_language_lacks_is_refused_with_the_reason() {
-    let said = said(r#"{"model_type": "deepseek_v3"}"#);
-    assert!(said.contains("latent (MLA)") && said.contains("scenarios new model"), "{said}");
+    let said = said(r#"{"model_type": "gemma2"}"#);
+    assert!(said.contains("four normalisations") && said.contains("scenarios new model"), "{said}");
     for (kind, _) in families::refused_types() {
         assert!(!known_types().contains(kind), "{kind} is known and refused");
     }

@@ -190,12 +190,19 @@ fn attention(graph: &OpGraph, context: &Context<'_>, op: &Op, pass: Pass) -> Opt
         queries: context.local(op.region, queries),
         keys: context.sizes.get(keys),
         head_dim: context.local(op.region, Dim::HeadDim),
+        value_dim: context.local(op.region, value_width(graph, op)),
         causal,
         dropout,
         kernel: context.traits.attention,
         dtype: context.compute,
         pass,
     }))
+}
+
+/// The dimension of values, which is that of heads unless attention is latent.
+fn value_width(graph: &OpGraph, op: &Op) -> Dim {
+    let is_latent = graph.tensor(op.output).set().contains(Dim::ValueDim);
+    if is_latent { Dim::ValueDim } else { Dim::HeadDim }
 }
 
 /// Context parallelism: keys and values of all positions travel around the ring; their gradients

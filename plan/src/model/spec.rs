@@ -97,8 +97,10 @@ pub struct Transformer {
     pub heads: u64,
     /// Key and value heads (fewer than `heads`: grouped-query attention).
     pub kv_heads: u64,
-    /// Width of one head.
+    /// Width of one head; with latent attention, of one query and key.
     pub head_dim: u64,
+    /// Latent attention instead of projections of keys and values alone.
+    pub latent: Option<Latent>,
     /// Width of the feed-forward part.
     pub d_ff: u64,
     /// Gated feed-forward (three matrices instead of two).
@@ -137,6 +139,23 @@ pub struct Transformer {
     pub experts: Option<Experts>,
 }
 
+/// Multi-head latent attention: keys and values of all heads are expanded from one compressed
+/// vector per token, and queries, where they are compressed too, from another. Part of each query
+/// and key carries positions; that part of the keys is shared by all heads.
+///
+/// Source: DeepSeek-AI 2024 (arXiv:2405.04434), section 2.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Latent {
+    /// Width of the compressed queries; `None`: queries are projected at once.
+    pub query: Option<u64>,
+    /// Width of the compressed keys and values.
+    pub key_value: u64,
+    /// Width of the part of a query or key that carries positions.
+    pub rotary: u64,
+    /// Width of one head's value.
+    pub value: u64,
+}
+
 /// Adaptive embedding and softmax (Grave et al. 2016; Baevski and Auli 2018).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Adaptive {
@@ -161,6 +180,9 @@ pub struct Experts {
     pub dense_layers: u32,
     /// One layer in `every` is a mixture (1: all).
     pub every: u32,
+    /// Whether each expert's score has a bias that balances load without a loss of its own
+    /// (DeepSeek-AI 2024, arXiv:2412.19437, section 2.1.2).
+    pub router_bias: bool,
     /// Most loaded expert relative to the mean, at least 1.
     pub imbalance: f64,
 }

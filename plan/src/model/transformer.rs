@@ -3,18 +3,20 @@
 //! Letters: b batch, s seq, h d_model, a heads, d d_head, f d_ff, v vocab, e experts.
 
 use super::{
-    Experts, LayerKind, LayerRole, Model, ModelError, ModelSpec, Norm, Positions, Run, Stacks,
-    Table, Transformer, positive,
+    Experts, Latent, LayerKind, LayerRole, Model, ModelError, ModelSpec, Norm, Positions, Run,
+    Stacks, Table, Transformer, latent, positive,
 };
 use crate::graph::{Dim, GraphBuilder, OpGraph, Region, SaveWhen, Sizes, TensorId};
 use crate::work::PointwiseKind;
 use Dim::{
     Batch, Capacity, DExpert, DExpertUp, DFf, DFfUp, DModel, DModelOut, DShared, DSharedUp,
     Experts as E, HeadDim, Heads, Keys, KvHeads, Predicted, QkvHeads, Routes, Rows, Scored,
-    SelfKeys, Seq, Vocab,
+    SelfKeys, Seq, ValueDim, Vocab,
 };
 
 const STREAM: [Dim; 3] = [Batch, Seq, DModel];
+/// Names of the output of self-attention: product, weight, bias, context laid out for the product.
+const OUT: [&str; 4] = ["out", "w_out", "b_out", "relayout"];
 
 pub(super) fn build(spec: &ModelSpec, t: &Transformer) -> Result<Model, ModelError> {
     check(t)?;
@@ -59,12 +61,28 @@ fn check(t: &Transformer) -> Result<(), ModelError> {
     if t.adaptive.as_ref().is_some_and(|a| !suits(a)) {
         return Err(ModelError::Adaptive);
     }
+    if let Some(l) = &t.latent {
+        check_latent(t, l)?;
+    }
     if !t.heads.is_multiple_of(t.kv_heads) {
         let (left, right) = ("heads", "kv_heads");
         let (left_value, right_value) = (t.heads, t.kv_heads);
         return Err(ModelError::Uneven { left, left_value, right, right_value });
     }
     Ok(())
+}
+
+fn check_latent(t: &Transformer, l: &Latent) -> Result<(), ModelError> {
+    positive(&[
+        ("query", l.query.unwrap_or(1)),
+        ("key_value", l.key_value),
+        ("rotary", l.rotary),
+        ("value", l.value),
+    ])?;
+    let is_plain = t.kv_heads == t.heads && t.memory_length == 0 && t.stacks == Stacks::Decoder;
+    let has_room = l.rotary <= t.head_dim;
+    let is_bare = !t.bias && !t.qkv_bias && t.positions == Positions::Rope;
+    if is_plain && has_room && is_bare { Ok(()) } else { Err(ModelError::Latent) }
 }
 
 fn sizes(t: &Transformer) -> Sizes {
@@ -89,7 +107,7 @@ fn sizes(t: &Transformer) -> Sizes {
             .with(DShared, e.d_shared)
             .with(DSharedUp, up * e.d_shared);
     }
-    sizes.with(Rows, rows(t))
+    latent::sizes(sizes.with(Rows, rows(t)), t)
 }
 
 /// Words scored per token. An adaptive softmax scores its first cluster always and a tail cluster
@@ -243,6 +261,10 @@ fn self_attention(g: &mut GraphBuilder, t: &Transformer, causal: bool, x: Tensor
     if t.memory_length > 0 {
         return memory_attention(g, t, x);
     }
+    if let Some(l) = &t.latent {
+        let out = latent::attention(g, t, l, causal, x);
+        return project_out(g, t, OUT, (out, ValueDim));
+    }
     let qkv_dims = [Batch, Seq, QkvHeads, HeadDim];
     let w = g.parameter("w_qkv", &[DModel, QkvHeads, HeadDim]);
     let mut qkv = g.einsum("qkv", x, w, &qkv_dims);
@@ -259,8 +281,8 @@ fn self_attention(g: &mut GraphBuilder, t: &Transformer, causal: bool, x: Tensor
         qkv = g.pointwise_share("rope", rope, Region::Inner, &[qkv], &qkv_dims);
         g.save(&[(product, SaveWhen::Views)]);
     }
-    let out = core(g, t, ["attention", "probabilities", "lse"], (causal, Seq), &[qkv]);
-    project_out(g, t, ["out", "w_out", "b_out", "relayout"], out)
+    let out = core(g, t, ["attention", "probabilities", "lse"], (causal, Seq), (&[qkv], HeadDim));
+    project_out(g, t, OUT, (out, HeadDim))
 }
 
 /// Queries and keys, each head normalised by itself. What is kept is the whole product, of which
@@ -278,14 +300,14 @@ fn normed_heads(g: &mut GraphBuilder, t: &Transformer, qkv: TensorId) -> TensorI
 /// The attention core. It keeps its operands, and either the scores (probabilities, dropout mask,
 /// dropped probabilities: 2 + 1 + 2 bytes each, Korthikanti et al. 2022) or, for flash kernels,
 /// one log-sum-exp per query.
-fn core(
+pub(super) fn core(
     g: &mut GraphBuilder,
     t: &Transformer,
     names: [&'static str; 3],
     (causal, keys): (bool, Dim),
-    inputs: &[TensorId],
+    (inputs, value): (&[TensorId], Dim),
 ) -> TensorId {
-    let dims = [Batch, Seq, Heads, HeadDim];
+    let dims = [Batch, Seq, Heads, value];
     let out = g.attention(names[0], (causal, t.dropout, keys), inputs, &dims);
     let score_bytes = if t.dropout { 5 } else { 2 };
     let row_of = if keys == Seq { SelfKeys } else { keys };
@@ -301,11 +323,11 @@ fn project_out(
     g: &mut GraphBuilder,
     t: &Transformer,
     names: [&'static str; 4],
-    context: TensorId,
+    (context, value): (TensorId, Dim),
 ) -> TensorId {
-    let dims = [Batch, Seq, Heads, HeadDim];
+    let dims = [Batch, Seq, Heads, value];
     let context = g.pointwise(names[3], PointwiseKind::Relayout, Region::Inner, &[context], &dims);
-    let w = g.parameter(names[1], &[Heads, HeadDim, DModel]);
+    let w = g.parameter(names[1], &[Heads, value, DModel]);
     let y = g.einsum(names[0], context, w, &STREAM);
     if t.bias { bias_after_sum(g, names[2], y) } else { y }
 }
@@ -332,8 +354,8 @@ fn memory_attention(g: &mut GraphBuilder, t: &Transformer, x: TensorId) -> Tenso
     let scores = g.pointwise("shift", PointwiseKind::Shift, Region::Inner, &[scores], &by_keys);
     g.save(&[(r, SaveWhen::Always)]);
     let names = ["attention", "probabilities", "lse"];
-    let out = core(g, t, names, (true, Keys), &[q, scores, kv]);
-    project_out(g, t, ["out", "w_out", "b_out", "relayout"], out)
+    let out = core(g, t, names, (true, Keys), (&[q, scores, kv], HeadDim));
+    project_out(g, t, OUT, (out, HeadDim))
 }
 
 fn cross_attention(g: &mut GraphBuilder, t: &Transformer, x: TensorId) -> TensorId {
@@ -343,8 +365,8 @@ fn cross_attention(g: &mut GraphBuilder, t: &Transformer, x: TensorId) -> Tensor
     let wkv = g.parameter("w_kv x", &[DModel, KvHeads, HeadDim]);
     let kv = g.einsum("kv x", encoded, wkv, &[Batch, Keys, KvHeads, HeadDim]);
     let names = ["cross attention", "probabilities x", "lse x"];
-    let out = core(g, t, names, (false, Keys), &[q, kv]);
-    project_out(g, t, ["out x", "w_out x", "b_out x", "relayout x"], out)
+    let out = core(g, t, names, (false, Keys), (&[q, kv], HeadDim));
+    project_out(g, t, ["out x", "w_out x", "b_out x", "relayout x"], (out, HeadDim))
 }
 
 fn feed_forward(g: &mut GraphBuilder, t: &Transformer, x: TensorId) -> TensorId {
@@ -369,6 +391,9 @@ fn feed_forward(g: &mut GraphBuilder, t: &Transformer, x: TensorId) -> TensorId 
 fn mixture(g: &mut GraphBuilder, t: &Transformer, e: &Experts, x: TensorId) -> TensorId {
     let wr = g.parameter("w_router", &[DModel, Routes]);
     let routes = g.einsum("router", x, wr, &[Batch, Seq, Routes]);
+    if e.router_bias {
+        g.parameter("router bias", &[Routes]);
+    }
     let routed = [E, Capacity, DModel];
     let inputs = [x, routes];
     let there = g.pointwise("dispatch", PointwiseKind::Permute, Region::Route, &inputs, &routed);

@@ -7,6 +7,7 @@ mod transformer;
 mod write;
 
 pub use training::RECIPES;
+pub use transformer::latent;
 pub use write::write_model;
 
 use super::header;

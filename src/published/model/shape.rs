@@ -161,8 +161,9 @@ impl Hints<'_> {
             layers: dims.layers,
             d_model: dims.hidden,
             heads: dims.heads,
-            kv_heads: dims.kv_heads,
+            kv_heads: if rule.latent.is_some() { dims.heads } else { dims.kv_heads },
             head_dim: choice.head_dim,
+            latent: rule.latent,
             d_ff: choice.d_ff,
             gated,
             vocab: dims.vocab,
@@ -214,6 +215,7 @@ impl Hints<'_> {
             d_shared: self.rule.d_shared.unwrap_or(0),
             dense_layers,
             every: 1,
+            router_bias: false,
             imbalance: 1.0,
         })
     }

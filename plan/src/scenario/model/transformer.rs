@@ -1,6 +1,6 @@
 //! The shape of a transformer.
 
-use crate::model::{Adaptive, Experts, Norm, Positions, Stacks, Transformer};
+use crate::model::{Adaptive, Experts, Latent, Norm, Positions, Stacks, Transformer};
 use crate::scenario::reader::{Item, Problem, Table};
 
 /// Flags that are off, and counts that are zero, unless a model says otherwise.
@@ -25,6 +25,7 @@ pub(super) fn shape(table: &Table<'_>) -> Option<Transformer> {
         (flag("gated"), flag("qkv_bias"), flag("embedding_norm"));
     let (dropout, pooler, mlm_head) = (flag("dropout"), flag("pooler"), flag("mlm_head"));
     let (segments, memory_length) = (count("segments", 0), count("memory_length", 0));
+    let latent = table.table_optional("latent", latent);
     let adaptive = table.table_optional("adaptive", |inner| adaptive(inner, vocab));
     let experts = table.table_optional("experts", |inner| experts(inner, layers));
     let heads = heads?;
@@ -35,6 +36,7 @@ pub(super) fn shape(table: &Table<'_>) -> Option<Transformer> {
         heads: heads.query,
         kv_heads: heads.key_value,
         head_dim: heads.width,
+        latent,
         d_ff: d_ff?,
         gated,
         vocab: vocab?,
@@ -110,6 +112,16 @@ fn positions(table: &Table<'_>) -> Option<Positions> {
     }
 }
 
+/// Reads the widths of latent attention.
+#[must_use]
+pub fn latent(table: &Table<'_>) -> Option<Latent> {
+    let query = table.optional("query", |item| item.count(1));
+    let key_value = table.required("key_value", |item| item.count(1));
+    let rotary = table.required("rotary", |item| item.count(1));
+    let value = table.required("value", |item| item.count(1));
+    Some(Latent { query, key_value: key_value?, rotary: rotary?, value: value? })
+}
+
 fn adaptive(table: &Table<'_>, vocab: Option<u64>) -> Option<Adaptive> {
     let cutoffs = table.required("cutoffs", |item| {
         let cutoffs: Vec<Option<u64>> = item.list()?.iter().map(|i| i.count(1)).collect();
@@ -138,6 +150,7 @@ fn experts(table: &Table<'_>, layers: Option<u32>) -> Option<Experts> {
         (dense, _) => Some(dense),
     });
     let every = table.optional("every", |item| item.count32(1)).unwrap_or(1);
+    let router_bias = table.optional("router_bias", Item::flag).unwrap_or(false);
     let imbalance = table.required("imbalance", |item| item.number(1.0..=1e3));
     Some(Experts {
         count: count?,
@@ -146,6 +159,7 @@ fn experts(table: &Table<'_>, layers: Option<u32>) -> Option<Experts> {
         d_shared,
         dense_layers: dense_layers.unwrap_or(0),
         every,
+        router_bias,
         imbalance: imbalance?,
     })
 }

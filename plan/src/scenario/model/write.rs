@@ -55,6 +55,7 @@ pub fn write_model(spec: &ModelSpec) -> Option<String> {
     lines.table("shape");
     sizes(&mut lines, t);
     parts(&mut lines, t);
+    latent(&mut lines, t);
     experts(&mut lines, t);
     lines.table("training");
     training(&mut lines, &spec.training);
@@ -109,6 +110,15 @@ fn parts(lines: &mut Lines, t: &Transformer) {
     lines.unless(0, "memory_length", t.memory_length);
 }
 
+fn latent(lines: &mut Lines, t: &Transformer) {
+    let Some(l) = &t.latent else { return };
+    lines.table("shape.latent");
+    l.query.iter().for_each(|query| lines.put("query", query));
+    lines.put("key_value", l.key_value);
+    lines.put("rotary", l.rotary);
+    lines.put("value", l.value);
+}
+
 fn experts(lines: &mut Lines, t: &Transformer) {
     let Some(e) = &t.experts else { return };
     lines.table("shape.experts");
@@ -118,6 +128,7 @@ fn experts(lines: &mut Lines, t: &Transformer) {
     lines.unless(0, "d_shared", e.d_shared);
     lines.unless(0, "dense_layers", e.dense_layers);
     lines.unless(1, "every", e.every);
+    lines.unless(false, "router_bias", e.router_bias);
     lines.put("imbalance", format!("{:?}", e.imbalance));
 }
 
