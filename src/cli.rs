@@ -7,6 +7,7 @@ mod explore;
 mod export;
 mod global;
 mod gpus;
+mod import;
 mod pins;
 mod plan;
 mod simulate;
@@ -20,6 +21,7 @@ pub use explore::ExploreArgs;
 pub use export::{ExportArgs, Target};
 pub use global::{Format, Global};
 pub use gpus::{Gpus, GpusError};
+pub use import::LayoutArgs;
 pub use pins::{Choice, read as read_pins};
 pub use plan::{GoalArgs, PlanArgs};
 pub use simulate::{Change, ChangeKind, Detail, SimulateArgs};
@@ -72,6 +74,8 @@ pub enum Command {
     Explore(Box<ExploreArgs>),
     /// Write a plan for others: trainers, papers, a browser.
     Export(ExportArgs),
+    /// Write the layout of another trainer's configuration as a priced plan.
+    Import(LayoutArgs),
     /// Show two or more plans side by side.
     Compare(CompareArgs),
     /// Check plan and scenario files.

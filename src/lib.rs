@@ -16,6 +16,7 @@ mod exit;
 mod export;
 mod files;
 mod fingerprint;
+mod layout;
 mod local;
 mod output;
 pub mod planfile;
