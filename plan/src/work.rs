@@ -200,6 +200,21 @@ pub enum OptimizerRule {
     Lamb,
 }
 
+impl OptimizerRule {
+    /// The word in files and on screens.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sgd => "sgd",
+            Self::Momentum => "momentum",
+            Self::Adagrad => "adagrad",
+            Self::Adam => "adam",
+            Self::Adafactor => "adafactor",
+            Self::Lamb => "lamb",
+        }
+    }
+}
+
 /// One optimizer update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OptimizerStep {

@@ -7,8 +7,13 @@ use clap::{Args, ValueEnum, ValueHint};
 #[derive(Args, Debug)]
 #[command(
     before_help = "Examples:
+  meshwright export plan.json --to megatron -o pretrain.sh
+  meshwright export plan.json --to torchtitan -o train.toml
   meshwright export plan.json --to schedule -o schedule.csv",
-    after_help = "Next: `meshwright execute plan.json` trains the plan itself."
+    after_help = "What a target cannot state is noted on stderr, and in the file where its format \
+                  has comments.
+
+Next: `meshwright execute plan.json` trains the plan itself."
 )]
 pub struct ExportArgs {
     /// The plan, `-` for stdin.
@@ -25,6 +30,41 @@ pub struct ExportArgs {
 /// What a plan is written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Target {
+    /// Megatron-LM: a script with all its flags.
+    Megatron,
+    /// Megatron-Bridge: a recipe in Python.
+    MegatronBridge,
+    /// torchtitan 0.2.2: TOML.
+    Torchtitan,
+    /// DeepSpeed: JSON; your script builds the model.
+    Deepspeed,
+    /// Hugging Face Accelerate: YAML; your script builds the model.
+    Accelerate,
+    /// nanotron: YAML.
+    Nanotron,
+    /// MaxText: YAML on top of its base.yml.
+    Maxtext,
+    /// A script for sbatch that runs `meshwright execute`.
+    Slurm,
     /// The pipeline schedule as PyTorch reads it: a line per rank, cells such as 2F0.
     Schedule,
+}
+
+impl Target {
+    /// Other people's trainers.
+    pub const TRAINERS: [Self; 7] = [
+        Self::Megatron,
+        Self::MegatronBridge,
+        Self::Torchtitan,
+        Self::Deepspeed,
+        Self::Accelerate,
+        Self::Nanotron,
+        Self::Maxtext,
+    ];
+
+    /// The flag that asks for it.
+    pub fn flag(self) -> String {
+        let name = self.to_possible_value().map(|v| v.get_name().to_string());
+        format!("--to {}", name.unwrap_or_default())
+    }
 }
