@@ -296,7 +296,7 @@ pub enum ScenariosCommand {
     Show(ShowArgs),
     /// Write a commented file to start from.
     New(NewArgs),
-    /// Write a Hugging Face configuration as a model file to edit.
+    /// Write a Hugging Face configuration as a model file, or what machines say as a cluster file.
     Import(ImportArgs),
 }
 
@@ -319,9 +319,16 @@ pub struct ShowArgs {
 /// Flags of `scenarios import`.
 #[derive(Args, Debug)]
 pub struct ImportArgs {
-    /// A config.json, or the folder that holds it.
-    #[arg(value_name = "CONFIG")]
+    /// A config.json or its folder; what nvidia-smi topo -m, scontrol show node, sinfo or
+    /// nccl-tests print; `-` for stdin.
+    #[arg(value_name = "FILE")]
     pub source: String,
+    /// The device of a cluster, where the file does not name it.
+    #[arg(long, value_name = "NAME")]
+    pub device: Option<String>,
+    /// The name of a cluster.
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
 }
 
 /// Flags of `scenarios new`.

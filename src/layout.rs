@@ -73,6 +73,8 @@ pub struct Layout {
     pub tokens: Option<u64>,
     /// Format of products.
     pub compute: Option<Dtype>,
+    /// The software stack whose constants are those of the trainer.
+    pub stack: &'static str,
     /// Sizes of the model.
     pub stated: Vec<Stated>,
     /// What is not carried over.
@@ -80,7 +82,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The flags of `plan` that ask for this layout, but for model, cluster and GPUs.
+    /// The flags of `plan` that ask for this layout, but for model, cluster, GPUs and software.
     pub fn flags(&self) -> Vec<String> {
         let mut flags = self.pins.flags();
         flags.extend(self.global_sequences.map(|n| format!("--global-batch {n}")));

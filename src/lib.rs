@@ -18,6 +18,7 @@ mod files;
 mod fingerprint;
 mod layout;
 mod local;
+mod machines;
 mod output;
 pub mod planfile;
 mod progress;

@@ -29,7 +29,7 @@ pub struct LayoutArgs {
     /// The cluster; default: from the configuration, else the model's.
     #[arg(short, long, value_name = "NAME|FILE", value_hint = ValueHint::FilePath)]
     pub cluster: Option<String>,
-    /// Software stack whose constants are used: a name or a file.
+    /// Software stack whose constants are used: a name or a file; default: the trainer's.
     #[arg(long, value_name = "NAME|FILE", value_hint = ValueHint::FilePath)]
     pub stack: Option<String>,
 }

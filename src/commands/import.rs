@@ -20,7 +20,8 @@ pub fn run(flags: &LayoutArgs, settings: &Settings, output: &mut Output) -> Resu
             .hint("--gpus says it"));
     };
     let spec = Catalog::from_environment()?.import(&flags.model)?.spec;
-    output.note(&format!("{name} asks for {}", layout.flags().join(" ")));
+    let stack = flags.stack.as_deref().unwrap_or(layout.stack);
+    output.note(&format!("{name} asks for {} --stack {stack}", layout.flags().join(" ")));
     for remark in &layout.remarks {
         let place = remark.line.map_or(name.to_string(), |line| format!("{name}:{line}"));
         output.note(&format!("{place}: {}", remark.text));
@@ -41,9 +42,8 @@ fn words(flags: &LayoutArgs, layout: &Layout, ranks: u32) -> Vec<String> {
     for flag in layout.flags() {
         words.extend(flag.split_whitespace().map(str::to_string));
     }
-    if let Some(stack) = &flags.stack {
-        words.extend(["--stack".into(), stack.clone()]);
-    }
+    let stack = flags.stack.clone().unwrap_or(layout.stack.into());
+    words.extend(["--stack".into(), stack]);
     words
 }
 

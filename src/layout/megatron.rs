@@ -59,6 +59,7 @@ pub fn read(text: &str, gpus: Option<u32>) -> Result<Layout, Failure> {
             .or_else(|| Some(u64::from(micro) * u64::from(dp?))),
         tokens: sheet.value("seq-length"),
         compute: Some(compute(&sheet)),
+        stack: "megatron-core",
         stated: sheet.stated([
             ("num-layers", Size::Layers),
             ("hidden-size", Size::Width),

@@ -62,6 +62,7 @@ pub fn read(name: &str, text: &str) -> Result<Layout, Failure> {
         global_sequences: Some(global),
         tokens: sheet.value("tokens.sequence_length"),
         compute: compute(&sheet),
+        stack: "nanotron",
         stated: sheet.stated([
             ("model.model_config.num_hidden_layers", Size::Layers),
             ("model.model_config.hidden_size", Size::Width),

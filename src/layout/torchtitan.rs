@@ -78,6 +78,7 @@ pub fn read(name: &str, text: &str, gpus: Option<u32>) -> Result<Layout, Failure
         global_sequences: batch.global,
         tokens: Some(sheet.value("training.seq_len").unwrap_or(2048)),
         compute: compute(&sheet),
+        stack: stack(&sheet, tp),
         stated: Vec::new(),
         remarks: sheet.remarks(is_other),
     })
@@ -280,6 +281,17 @@ fn recompute(sheet: &Sheet) -> Option<Recompute> {
             sheet.remark_key(key, format!("{other}: the planner chooses layers itself"));
             None
         }
+    }
+}
+
+/// Constants are of three ways to run it.
+fn stack(sheet: &Sheet, tp: u32) -> &'static str {
+    let is_compiled = sheet.word("compile.enable").as_deref() == Some("true");
+    let is_async = sheet.is_on("parallelism.enable_async_tensor_parallel") && tp > 1;
+    match (is_compiled, is_async) {
+        (true, true) => "torchtitan-async",
+        (true, false) => "torchtitan-compile",
+        (false, _) => "torchtitan-eager",
     }
 }
 
