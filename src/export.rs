@@ -8,9 +8,13 @@ mod maxtext;
 mod megatron;
 mod nanotron;
 mod recipe;
+#[cfg(test)]
+mod round_trip;
 mod said;
 mod schedule;
 mod slurm;
+#[cfg(test)]
+mod table;
 #[cfg(test)]
 mod tests;
 mod topic;
