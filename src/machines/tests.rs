@@ -1,7 +1,7 @@
 use super::*;
 use crate::catalog::Catalog;
 use crate::style::Canvas;
-use plan::machine::Cluster;
+use plan::machine::{Cluster, LatencyLaw};
 use plan::scenario::parse_cluster;
 
 /// What `(nvidia-smi -L; nvidia-smi topo -m)` says on a DGX H100, as its guides print it, shortened
@@ -95,10 +95,7 @@ fn nodes_of_slurm_become_a_cluster() {
     let memory = group.host_memory.unwrap().value / Bytes::from_count(2_063_937 << 20);
     assert!((memory - 1.0).abs() < 5e-3, "{memory}");
     assert_eq!(notes[0], "left out: 1 nodes of 4 × a100 and 515000 MB of memory");
-    assert_eq!(
-        notes[1],
-        "h100 is taken for h100-sxm-80gb, as in hgx-h100; --device says otherwise"
-    );
+    assert_eq!(notes[1], "h100 is taken for h100-sxm-80gb; --device says otherwise");
 }
 
 #[test]
@@ -126,8 +123,6 @@ fn logs_of_nccl_tests_become_measured_links() {
     assert_eq!((seen.nodes, seen.per_node), (Some(2), Some(1)));
     assert_eq!(seen.inter.unwrap().bandwidth.value, BytesPerSecond::new(360e9));
 }
-
-use plan::machine::LatencyLaw;
 
 proptest::proptest! {
     #[test]
