@@ -131,7 +131,8 @@ fn agrees(topic: Topic, r: &Recipe<'_>, read: &Layout) -> bool {
             pins.schedule.is_none()
         }
         Topic::Schedule => pins.schedule == Some(d.schedule) && pins.chunks == Some(d.chunks),
-        Topic::Zero => pins.zero.map(|zero| zero.stage()) == Some(r.zero().0),
+        // One replica shards nothing.
+        Topic::Zero => d.degrees.dp == 1 || pins.zero.map(|zero| zero.stage()) == Some(r.zero().0),
         Topic::Recompute => {
             let level = match r.repeated() {
                 Repeated::Nothing => Recompute::None,
