@@ -240,7 +240,8 @@ pub struct CalibrateArgs {
     pub from: Vec<String>,
     /// Fit links to a log of nccl-tests and write a cluster file.
     #[arg(
-        long, value_name = "FILE", conflicts_with_all = ["corpus", "published", "intervals", "node"],
+        long, value_name = "FILE",
+        conflicts_with_all = ["corpus", "published", "intervals", "node", "from"],
         value_hint = clap::ValueHint::FilePath
     )]
     pub nccl_log: Option<String>,

@@ -57,7 +57,7 @@ pub fn cluster(
         link(&mut text, "inter", seen.inter.as_ref(), inter, &mut notes)?;
     }
     if let Some(cards) = seen.cards {
-        notes.push(format!("{cards} network cards, whose speed the matrix does not say"));
+        notes.push(format!("network cards: {cards}, whose speed the matrix does not say"));
     }
     Ok((text, notes))
 }
