@@ -215,6 +215,7 @@ pub struct ValidateArgs {
   meshwright calibrate --node
   meshwright calibrate --from run.json
   meshwright calibrate --published llm-foundry -o mine.toml
+  meshwright calibrate --nccl-log all_reduce.log -o cluster.toml
   zcat text.gz | meshwright calibrate --corpus - -o corpus.toml
   meshwright calibrate --intervals -o scenarios/published/intervals.toml",
     after_help = "Next: `meshwright plan -m word-lm-1b --corpus corpus.toml` uses what was fitted."
@@ -223,7 +224,7 @@ pub struct CalibrateArgs {
     /// Fit how many different tokens a batch holds, from this text (`-` for stdin).
     #[arg(
         long, value_name = "FILE",
-        required_unless_present_any = ["published", "intervals", "node", "from"],
+        required_unless_present_any = ["published", "intervals", "node", "from", "nccl_log"],
         value_hint = clap::ValueHint::FilePath
     )]
     pub corpus: Option<String>,
@@ -237,6 +238,13 @@ pub struct CalibrateArgs {
         value_hint = clap::ValueHint::FilePath
     )]
     pub from: Vec<String>,
+    /// Fit links to a log of nccl-tests and write a cluster file.
+    #[arg(
+        long, value_name = "FILE",
+        conflicts_with_all = ["corpus", "published", "intervals", "node", "from"],
+        value_hint = clap::ValueHint::FilePath
+    )]
+    pub nccl_log: Option<String>,
     /// Fit how far measured steps lie from predictions, from the shipped tuning rows.
     #[arg(long, conflicts_with_all = ["corpus", "published"])]
     pub intervals: bool,

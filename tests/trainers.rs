@@ -50,6 +50,7 @@ fn planned(name: &str, arguments: &str, folder: &Path) -> (PathBuf, Value) {
 }
 
 /// What the trainer understood, `None` where its package is not installed.
+#[expect(clippy::print_stdout, reason = "a test that checks less says so")]
 fn understood(python: &str, target: &str, file: &Path, ranks: &Value) -> Option<Value> {
     let check = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/trainers/check.py");
     let mut command = Command::new(python);

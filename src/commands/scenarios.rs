@@ -176,9 +176,20 @@ fn import_cluster(
     let broken = |what: String| Failure::new(Exit::InvalidInput, format!("{name}: {what}"));
     let seen = seen.map_err(broken)?;
     let wanted = Wanted { device: flags.device.clone(), name: flags.name.clone() };
-    let (file, notes) = machines::cluster(catalog, &seen, &wanted)?;
-    let notes_above: String = notes.iter().map(|note| comment(&format!("{note}."))).collect();
-    files::write(output, settings.output.as_deref(), &format!("{notes_above}{file}"))?;
+    write_cluster(catalog, &seen, &wanted, settings, output)
+}
+
+/// Writes a cluster file; what was assumed stands above it.
+pub fn write_cluster(
+    catalog: &Catalog,
+    seen: &machines::Seen,
+    wanted: &Wanted,
+    settings: &Settings,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let (file, notes) = machines::cluster(catalog, seen, wanted)?;
+    let above: String = notes.iter().map(|note| comment(&format!("{note}."))).collect();
+    files::write(output, settings.output.as_deref(), &format!("{above}{file}"))?;
     notes.iter().for_each(|note| output.note(note));
     Ok(Exit::Done)
 }

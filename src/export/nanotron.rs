@@ -86,9 +86,10 @@ impl Trainer for Nanotron {
         let (nodes, each) = r.nodes();
         let _ = writeln!(
             text,
-            "#\n# CUDA_DEVICE_MAX_CONNECTIONS=1 torchrun --nnodes {nodes} --nproc_per_node {each} \\\
-             \n#   --rdzv_backend c10d --rdzv_endpoint $MASTER_ADDR:29500 run_train.py \\\
-             \n#   --config-file <this file>\n# Data, tokenizer and learning rate are yours."
+            "#\n# CUDA_DEVICE_MAX_CONNECTIONS=1 torchrun --nnodes {nodes} \\\n\
+             #   --nproc_per_node {each} --rdzv_backend c10d \\\n\
+             #   --rdzv_endpoint $MASTER_ADDR:29500 run_train.py \\\n\
+             #   --config-file <this file>\n# Data, tokenizer and learning rate are yours."
         );
         let mut all = frame(r);
         all.extend(settings.iter().cloned());

@@ -100,7 +100,8 @@ impl<'a> Recipe<'a> {
     /// Nodes, and devices of each that are used: as many as divide the ranks.
     pub fn nodes(&self) -> (u32, u32) {
         let world = self.decision.world_size.max(1);
-        let each = (1..=self.per_node.min(world)).rev().find(|n| world % n == 0).unwrap_or(1);
+        let each =
+            (1..=self.per_node.min(world)).rev().find(|n| world.is_multiple_of(*n)).unwrap_or(1);
         (world / each, each)
     }
 

@@ -104,6 +104,10 @@ fn precise([weight, gradient, optimizer, wire]: [u64; 4]) -> Decision {
 
 /// How much of a decision a trainer is told.
 fn cell(trainer: &dyn Trainer, topic: Topic) -> &'static str {
+    let is_of_pipelines = matches!(topic, Topic::Schedule | Topic::Stages);
+    if is_of_pipelines && cell(trainer, Topic::Pipeline) == "refused" {
+        return "–";
+    }
     let spec = Catalog::default().model("llama3-8b").unwrap();
     let said = |decision: &Decision| {
         let recipe = Recipe {

@@ -250,8 +250,8 @@ proptest! {
         let document = tell(&*trainer(Target::Torchtitan).unwrap(), &recipe(&d, &llama()));
         let text = document.unwrap().text;
         let read = DeTable::parse(&text).unwrap();
-        let Some(DeValue::Table(parallelism)) = read.get_ref().get("parallelism").map(|v| v.get_ref())
-        else {
+        let table = read.get_ref().get("parallelism").map(|v| v.get_ref());
+        let Some(DeValue::Table(parallelism)) = table else {
             panic!("no table of parallelism in\n{text}");
         };
         let Some(parts) = parallelism.get("module_fqns_per_model_part") else {

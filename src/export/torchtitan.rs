@@ -212,9 +212,6 @@ fn data(r: &Recipe<'_>) -> Said {
     };
     match (r.zero().0, r.decision.world_size == dp) {
         (0, true) => degrees(dp, 1),
-        (0, false) => degrees(1, dp)
-            .and([("parallelism.fsdp_reshard_after_forward", "never".into())])
-            .but("states are sharded: it replicates only where nothing else is split"),
         _ => degrees(1, dp),
     }
 }
@@ -223,8 +220,12 @@ fn zero(r: &Recipe<'_>) -> Said {
     let reshard =
         |word: &str| Said::keys([("parallelism.fsdp_reshard_after_forward", word.into())]);
     let (stage, is_equal) = r.zero();
+    let dp = r.decision.degrees.dp;
     let said = match stage {
-        0 => return Said::same(),
+        // Replicas are whole where nothing else is split.
+        0 if dp == 1 || dp == r.decision.world_size => return Said::same(),
+        0 => reshard("never")
+            .but("states are sharded: it replicates only where nothing else is split"),
         3 => reshard("always"),
         2 => reshard("never"),
         _ => reshard("never").but(

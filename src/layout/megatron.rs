@@ -132,33 +132,34 @@ fn layout(sheet: &Sheet) -> Option<u32> {
 
 /// Stages, written out: `x*3` repeats a letter, `(…)*3` a group.
 fn stages(text: &str) -> Option<Vec<String>> {
+    let plain = written_out(text.trim_matches(['"', '\'']))?;
+    Some(plain.split('|').map(str::to_string).collect())
+}
+
+fn written_out(text: &str) -> Option<String> {
     let mut plain = String::new();
-    let mut rest = text.trim_matches(['"', '\'']);
+    let mut rest = text;
     while let Some(c) = rest.chars().next() {
         let (unit, after) = match c {
             '(' => {
                 let (inner, after) = rest[1..].split_once(')')?;
-                (inner, after)
+                (written_out(inner)?, after)
             }
-            c if c.is_ascii_alphabetic() || c == '|' => rest.split_at(1),
-            ',' => {
-                rest = &rest[1..];
-                continue;
-            }
+            ',' => (String::new(), &rest[1..]),
+            c if c.is_ascii_alphabetic() || c == '|' => (c.to_string(), &rest[1..]),
             _ => return None,
         };
-        let digits = after.strip_prefix('*').map(|digits| {
-            let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
-            digits.split_at(end)
-        });
-        let (times, after) = match digits {
-            Some((times, after)) => (times.parse::<u16>().ok()?, after),
+        let (times, after) = match after.strip_prefix('*') {
+            Some(digits) => {
+                let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+                (digits[..end].parse::<u8>().ok()?, &digits[end..])
+            }
             None => (1, after),
         };
-        plain.push_str(&unit.replace(',', "").repeat(times.into()));
+        plain.push_str(&unit.repeat(times.into()));
         rest = after;
     }
-    Some(plain.split('|').map(str::to_string).collect())
+    Some(plain)
 }
 
 fn zero(sheet: &Sheet) -> Option<Zero> {

@@ -21,9 +21,8 @@ pub fn read(text: &str) -> Option<Result<Seen, String>> {
 
 /// The first line of the matrix; rows begin with a device, too, and have an `X`.
 fn is_header(line: &str) -> bool {
-    let mut words = line.split_whitespace();
-    let starts = words.next().is_some_and(|word| word.ends_with("GPU0"));
-    starts && line.contains("Affinity") && !words.any(|word| word == "X")
+    let is_row = line.split_whitespace().any(|word| word == "X");
+    line.contains("GPU0") && line.contains("Affinity") && !is_row
 }
 
 fn numbered(word: &str, start: &str) -> bool {

@@ -57,7 +57,7 @@ pub fn cluster(
         link(&mut text, "inter", seen.inter.as_ref(), inter, &mut notes)?;
     }
     if let Some(cards) = seen.cards {
-        notes.push(format!("{cards} network cards, whose speed the matrix does not say"));
+        notes.push(format!("network cards: {cards}, whose speed the matrix does not say"));
     }
     Ok((text, notes))
 }
@@ -76,19 +76,23 @@ fn device(
         Some(DeviceName::Driver(said)) => catalog.device(&device_name(said)),
         Some(DeviceName::Site(said)) => {
             let name = said.to_lowercase();
-            if catalog.find(Kind::Device, &name).is_ok() {
-                return catalog.device(&name);
+            let device = match catalog.find(Kind::Device, &name) {
+                Ok(_) => catalog.device(&name)?,
+                Err(_) => of_cluster(catalog, &name).ok_or_else(|| unnamed(seen, Some(said)))?,
+            };
+            if device.name != name {
+                let taken = &device.name;
+                notes.push(format!("{said} is taken for {taken}; --device says otherwise"));
             }
-            let like = catalog.cluster(&name).map_err(|_| unnamed(seen, Some(said)))?;
-            let group = like.groups.into_iter().next().ok_or_else(|| unnamed(seen, Some(said)))?;
-            notes.push(format!(
-                "{said} is taken for {}, as in {}; --device says otherwise",
-                group.device.name, like.name
-            ));
-            Ok(group.device)
+            Ok(device)
         }
         None => Err(unnamed(seen, None)),
     }
+}
+
+/// The device of a cluster that people call by the name of its device.
+fn of_cluster(catalog: &Catalog, name: &str) -> Option<Device> {
+    catalog.cluster(name).ok()?.groups.into_iter().next().map(|group| group.device)
 }
 
 fn unnamed(seen: &Seen, said: Option<&str>) -> Failure {

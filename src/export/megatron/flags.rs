@@ -116,7 +116,7 @@ fn made_up(r: &Recipe<'_>) -> Vec<String> {
     let vocab = r.transformer().map_or(0, |t| t.vocab);
     let tensor = u64::from(r.decision.degrees.tp);
     // The most that leaves the table as large as it is.
-    let divisor = [128, 64, 32, 16, 8, 4, 2].into_iter().find(|d| vocab % (d * tensor) == 0);
+    let divisor = [128, 64, 32, 16, 8, 4, 2].into_iter().find(|d| vocab.is_multiple_of(d * tensor));
     vec![
         "--mock-data".into(),
         "--tokenizer-type NullTokenizer".into(),
