@@ -14,7 +14,7 @@ use crate::settings::Settings;
 pub fn run(flags: &ExportArgs, settings: &Settings, output: &mut Output) -> Result<Exit, Failure> {
     let plan = planfile::parse(files::shown(&flags.plan), &files::read(&flags.plan)?)?;
     let catalog = Catalog::from_environment()?;
-    let text = Exported::new(plan, &catalog, &flags.sources)?.write(flags.to)?;
+    let text = Exported::new(plan, &catalog, &flags.sources)?.write(flags.to, &flags.drawing)?;
     files::write(output, settings.output.as_deref(), &text)?;
     Ok(Exit::Done)
 }
