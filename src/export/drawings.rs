@@ -22,6 +22,7 @@ pub fn page(exported: &Exported, drawing: &DrawingArgs) -> Result<String, Failur
         in_time: facts.in_time(),
         curve: facts.curve(),
         candidates: facts.candidates(),
+        guesses: facts.weighed(),
         command: &exported.command,
     };
     page::report(&shown)

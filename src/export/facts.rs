@@ -13,6 +13,7 @@ use plan::record::{RunRecord, StepSamples};
 use plan::report::Report;
 use planner::answer::Planned;
 use planner::events::Priced;
+use planner::report::{Weighed, weighed};
 use planner::request::Request;
 use tui::candidates::{self, Candidate, Status};
 use tui::communication::{self, Curve, Traffic};
@@ -104,6 +105,11 @@ impl<'a> Facts<'a> {
         }
         candidates::sort(&mut met);
         met
+    }
+
+    /// Constants that are guesses, with what hangs on them.
+    pub fn weighed(&self) -> Vec<Weighed> {
+        weighed(self.request, &self.planned)
     }
 
     /// Buffers of the embedding exchanges by the number of ranks.

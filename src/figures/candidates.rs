@@ -29,7 +29,7 @@ pub fn candidates(all: &[Candidate], limit_bytes: f64, width: Width) -> Svg {
     let title = format!("{} plans that were solved: step against memory", points.len());
     let mut svg = Svg::new("candidates", width, &title, &description(&points));
     let Some(best) = points.iter().find(|p| p.plan.status == Status::Best) else { return svg };
-    let top = svg.grow(HEIGHT + 50.0) + 18.0;
+    let top = svg.grow(HEIGHT + 64.0) + 18.0;
     let frame = (46.0, svg.width() - 12.0);
     let (x, y) = scales(&points, Bytes::new(limit_bytes).gib(), frame, top);
     axes(&mut svg, (&x, &y), frame, top);
@@ -165,7 +165,7 @@ fn dot(svg: &mut Svg, (i, point): (usize, &Point<'_>), best: &Point<'_>, (x, y):
 
 /// The plans by their numbers.
 fn list(svg: &mut Svg, points: &[Point<'_>], best: f64) {
-    let room = if svg.is_narrow() { 0.0 } else { 190.0 };
+    let room = if svg.is_narrow() { 0.0 } else { 200.0 };
     for (i, point) in points.iter().take(NAMED).enumerate() {
         let slower = match i {
             0 => "the plan".to_string(),
@@ -173,7 +173,7 @@ fn list(svg: &mut Svg, points: &[Point<'_>], best: f64) {
         };
         let memory = gib(point.gib * 1024.0 * 1024.0 * 1024.0);
         let numbers = format!("{} · {memory} GiB · {slower}", seconds(point.seconds));
-        let letters = (svg.width() - 20.0 - room) / 6.4;
+        let letters = (svg.width() - 20.0 - room) / 6.9;
         let y = svg.grow(16.0);
         let number = if i == 0 { "◆".to_string() } else { (i + 1).to_string() };
         svg.text(0.0, y + 12.0, Anchor::Start, "strong", &number);

@@ -101,7 +101,7 @@ pub fn exchange(curve: &Curve, report: &ExchangeReport, width: Width) -> Svg {
     let x = Log::new((first, last), frame);
     let y = Log::new((low / 1.5, high * 1.5), (top + HEIGHT, top));
     axes(&mut svg, curve, (&x, &y), frame, top);
-    chosen(&mut svg, report, &x, top);
+    chosen(&mut svg, curve, report, &x, top);
     for (exchange, line) in &curve.lines {
         one(&mut svg, (*exchange, line), curve, report, (&x, &y));
     }
@@ -127,7 +127,7 @@ fn axes(svg: &mut Svg, curve: &Curve, (x, y): (&Log, &Log), (left, right): (f64,
     for value in y.marks(6) {
         let at = y.at(value);
         svg.line((left, at), (right, at), "rule");
-        svg.text(left - 6.0, at + 4.0, Anchor::End, "dim", &bytes(value).replace(".0 ", " "));
+        svg.text(left - 6.0, at + 4.0, Anchor::End, "dim", &round(value));
     }
     svg.line((left, bottom), (right, bottom), "axis");
     let mut free = f64::NEG_INFINITY;
@@ -145,10 +145,21 @@ fn axes(svg: &mut Svg, curve: &Curve, (x, y): (&Log, &Log), (left, right): (f64,
     svg.text(0.0, top - 10.0, Anchor::Start, "dim", "buffer per GPU (log)");
 }
 
+/// A size that is a power of two, without empty decimals.
+fn round(value: f64) -> String {
+    bytes(value).replace(".00 ", " ").replace(".0 ", " ")
+}
+
+/// Whether the plan's number of ranks is among those that are drawn.
+fn is_drawn(curve: &Curve, ranks: u32) -> bool {
+    let ends = curve.ranks.first().zip(curve.ranks.last());
+    ends.is_some_and(|(first, last)| (*first..=*last).contains(&ranks))
+}
+
 /// The number of ranks of the plan.
-fn chosen(svg: &mut Svg, report: &ExchangeReport, x: &Log, top: f64) {
+fn chosen(svg: &mut Svg, curve: &Curve, report: &ExchangeReport, x: &Log, top: f64) {
     let at = x.at(f64::from(report.ranks));
-    if report.ranks > 1 {
+    if is_drawn(curve, report.ranks) {
         svg.line((at, top - 4.0), (at, top + HEIGHT), "dash");
         let words = format!("plan: G {}", grouped(report.ranks.into()));
         svg.text(at.min(svg.width() - 4.0), top - 10.0, Anchor::End, "dim", &words);
@@ -175,13 +186,24 @@ fn one(
     for place in &places {
         svg.dot(*place, 2.6, class);
     }
-    let member = report.members.iter().find(|m| m.chosen && m.exchange == exchange);
-    if let Some(member) = member.filter(|m| m.buffer_bytes > 0.0) {
-        let at = (x.at(f64::from(report.ranks)), y.at(member.buffer_bytes));
-        svg.dot(at, 5.5, class);
-        svg.dot(at, 8.5, "halo");
+    let is_chosen = report.members.iter().any(|m| m.chosen && m.exchange == exchange);
+    if is_chosen && is_drawn(curve, report.ranks) {
+        let at = x.at(f64::from(report.ranks));
+        let level = between(&places, at);
+        svg.dot((at, level), 5.5, class);
+        svg.dot((at, level), 8.5, "halo");
     }
     svg.close();
+}
+
+/// The level of a line at a place.
+fn between(places: &[(f64, f64)], at: f64) -> f64 {
+    let right = places.partition_point(|(x, _)| *x < at).min(places.len().saturating_sub(1));
+    let (Some(a), Some(b)) = (places.get(right.saturating_sub(1)), places.get(right)) else {
+        return 0.0;
+    };
+    let share = if b.0 > a.0 { (at - a.0) / (b.0 - a.0) } else { 0.0 };
+    a.1 + share * (b.1 - a.1)
 }
 
 /// Names at the ends of their lines, apart from each other; below the drawing where it is narrow.
@@ -207,10 +229,11 @@ fn names(svg: &mut Svg, curve: &Curve, y: &Log, right: f64) {
 
 fn letters(report: &ExchangeReport) -> String {
     format!(
-        "K {} tokens per GPU, D {}, V {}; in the plan U {}: {}.",
+        "K {} tokens per GPU, D {}, V {}; in the plan G {}, U {}: {}.",
         grouped(report.tokens_per_rank as u64),
         grouped(report.width),
         grouped(report.vocab),
+        grouped(report.ranks.into()),
         grouped(report.unique as u64),
         report.unique_source,
     )

@@ -26,7 +26,7 @@ pub fn legend(svg: &mut Svg, items: &[(&str, &str)]) {
 
 /// Adds sentences at the bottom, in lines that fit.
 pub fn caption(svg: &mut Svg, text: &str) {
-    let letters = svg.width() / 6.1;
+    let letters = svg.width() / 6.9;
     for line in super::svg::lines(text, letters) {
         let y = svg.grow(16.0);
         svg.text(0.0, y + 12.0, Anchor::Start, "dim", &line);

@@ -30,7 +30,7 @@ pub enum Anchor {
 }
 
 /// Width of a letter of usual text, on average.
-const LETTER: f64 = 6.3;
+const LETTER: f64 = 6.8;
 
 /// About as wide as a text is drawn.
 #[must_use]

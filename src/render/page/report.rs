@@ -10,8 +10,10 @@ use crate::render::number::{grouped, signed_percent};
 use crate::render::report::{bytes, gib, odds, proof, range, seconds, subject_line};
 use crate::render::table::{Align, Table};
 use crate::render::{memory_of, plan_line};
+use plan::document::Status;
 use plan::report::Report;
 use plan::units::{Dollars, FlopsPerSecond, count, percent};
+use planner::report::Weighed;
 use tui::candidates::Candidate;
 use tui::communication::{Curve, Traffic};
 
@@ -27,6 +29,8 @@ pub struct Shown<'a> {
     pub curve: Option<Curve>,
     /// Plans that were solved, and meshes that were not.
     pub candidates: Vec<Candidate>,
+    /// Constants that are guesses.
+    pub guesses: Vec<Weighed>,
     /// The command that asks for the plan.
     pub command: &'a str,
 }
@@ -35,8 +39,8 @@ pub struct Shown<'a> {
 const STYLE: &str = "\
 .plan{margin:.8rem 0;display:flex;flex-wrap:wrap;gap:.3rem}\
 .plan span{background:var(--card);border-radius:4px;padding:.1rem .5rem;white-space:nowrap}\
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.6rem;\
-margin:1rem 0}\
+.tiles{display:grid;grid-template-columns:repeat(3,1fr);gap:.6rem;margin:1rem 0}\
+@media(max-width:36rem){.tiles{grid-template-columns:1fr 1fr}}\
 .tiles div{background:var(--card);border-radius:6px;padding:.6rem .8rem}\
 .tiles b{display:block;font-size:1.35rem;font-weight:600;line-height:1.3}\
 .tiles span{color:var(--dim);font-size:.82rem;display:block;line-height:1.4}\
@@ -45,7 +49,7 @@ margin:1rem 0}\
 h1{font-size:14pt}h2{font-size:10pt;margin:2.2mm 0 1mm;padding-top:1.2mm}\
 table{font-size:7.4pt}td,th{padding:.2mm 2.4mm .2mm 0}.scroll{overflow:visible}\
 section,svg,tr{break-inside:avoid}section.long{break-inside:auto}\
-.tiles{gap:1.5mm;margin:1.5mm 0;grid-template-columns:repeat(5,1fr)}.plan{margin:1mm 0}\
+.tiles{gap:1.5mm;margin:1.5mm 0;grid-template-columns:repeat(6,1fr)}.plan{margin:1mm 0}\
 .tiles div,.plan span,pre{border:1px solid var(--rule);padding:.8mm 1.6mm}\
 .tiles b{font-size:11pt}.tiles span{font-size:7pt}p,ul{margin:.6mm 0}li{margin:.3mm 0}\
 code,pre{font-size:7.2pt}svg{margin:.6mm 0}\
@@ -71,7 +75,7 @@ pub fn report(shown: &Shown<'_>) -> Result<String, Failure> {
         format!("<div class=\"half\">\n{left}{right}</div>\n"),
         section("pipeline", "The step in time", &pipeline_figure(shown)),
         format!("<div class=\"half\">\n{sent}{candidates}</div>\n"),
-        section("assumptions", "Assumptions", &assumptions(report)).replacen(
+        section("assumptions", "Assumptions", &assumptions(&shown.guesses)).replacen(
             "<section",
             "<section class=\"long\"",
             1,
@@ -145,8 +149,8 @@ fn tiles(report: &Report) -> Vec<(&'static str, String, String)> {
             ),
         ),
         (
-            "batch",
-            format!("{} tokens", count(tokens)),
+            "tokens per step",
+            count(tokens),
             format!(
                 "{} sequences × {}",
                 grouped(batch.global_sequences),
@@ -154,6 +158,15 @@ fn tiles(report: &Report) -> Vec<(&'static str, String, String)> {
             ),
         ),
     ];
+    if report.dollars_per_step.is_none() {
+        let c = &report.plan.certificate;
+        let proven = match c.status {
+            Status::Optimal => "optimal".to_string(),
+            Status::Feasible => format!("gap {}", percent(c.gap)),
+        };
+        let space = format!("among {} configurations", grouped(c.configurations));
+        tiles.push(("proof under the model", proven, space));
+    }
     let price = report.dollars_per_step.as_ref().map(|d| d.value);
     tiles.extend(price.map(|d| {
         let each = format!("{} per step", Dollars::new(d));
@@ -215,8 +228,9 @@ fn time_figure(shown: &Shown<'_>) -> String {
 
 fn memory_figure(report: &Report) -> String {
     let mut html = both(|width| memory::memory(&report.memory, width));
-    for sentence in &report.memory.reserve {
-        html += &format!("<p class=\"dim\"><small>{}</small></p>\n", escaped(sentence));
+    let kept = report.memory.reserve.join("; ");
+    if !kept.is_empty() {
+        html += &format!("<p class=\"dim\"><small>Kept free: {}.</small></p>\n", escaped(&kept));
     }
     html
 }
@@ -273,15 +287,27 @@ fn traffic(rows: &[Traffic]) -> String {
     table(&cells)
 }
 
-fn assumptions(report: &Report) -> String {
-    if report.assumptions.is_empty() {
+fn assumptions(guesses: &[Weighed]) -> String {
+    if guesses.is_empty() {
         return paragraph("No constant behind these numbers is a guess.");
     }
-    let mut cells = Table::new(&[("constant", Align::Left), ("why this value", Align::Left)]);
-    for guess in &report.assumptions {
-        cells.row([guess.what.clone(), guess.source.clone()]);
+    let mut cells = Table::new(&[
+        ("constant", Align::Left),
+        ("value", Align::Right),
+        ("weight", Align::Right),
+        ("why this value", Align::Left),
+    ]);
+    for guess in guesses {
+        cells.row([
+            guess.what.clone(),
+            guess.value.clone(),
+            guess.weight.map_or("–".into(), signed_percent),
+            guess.source.clone(),
+        ]);
     }
-    table(&cells)
+    let words = "Constants that nobody measured or published for this machine. Weight: how much \
+                 longer the step of this plan is where the value is a tenth smaller.";
+    paragraph(words) + &table(&cells)
 }
 
 fn reproduce(shown: &Shown<'_>) -> String {
