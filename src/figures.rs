@@ -11,6 +11,7 @@ pub mod legend;
 pub mod memory;
 pub mod pipeline;
 pub mod scale;
+pub mod scaling;
 pub mod svg;
 pub mod time;
 

@@ -46,7 +46,7 @@ impl Svg {
         let (title, description) = (title.to_string(), description.to_string());
         let mut svg = Self { id, width, height: 0.0, title, description, body: String::new() };
         let mut y = 16.0;
-        for line in lines(&svg.title.clone(), width.units() / 7.4) {
+        for line in lines(&svg.title.clone(), width.units() / 8.8) {
             svg.text(0.0, y, Anchor::Start, "title", &line);
             y += 18.0;
         }

@@ -27,11 +27,12 @@ pub fn colour(id: &str) -> &'static str {
         "compute" => "blue",
         "recompute" => "sky",
         "tensor" => "orange",
-        "context" | "expert" => "gold",
+        "context" | "expert" => "pink",
         "gradients" => "red",
         "exchange" => "pink",
         "sharding" | "messages" => "violet",
         "optimizer" => "green",
+        "launch" => "gold",
         "bubble" => "pale",
         _ => "grey",
     }

@@ -44,18 +44,18 @@ const STYLE: &str = "\
 .tiles div{background:var(--card);border-radius:6px;padding:.6rem .8rem}\
 .tiles b{display:block;font-size:1.35rem;font-weight:600;line-height:1.3}\
 .tiles span{color:var(--dim);font-size:.82rem;display:block;line-height:1.4}\
-@page{size:A4;margin:11mm}\
-@media print{body{font-size:8.6pt;line-height:1.32;max-width:none;padding:0}\
-h1{font-size:14pt}h2{font-size:10pt;margin:2.2mm 0 1mm;padding-top:1.2mm}\
-table{font-size:7.4pt}td,th{padding:.2mm 2.4mm .2mm 0}.scroll{overflow:visible}\
-section,svg,tr{break-inside:avoid}section.long{break-inside:auto}\
-.tiles{gap:1.5mm;margin:1.5mm 0;grid-template-columns:repeat(6,1fr)}.plan{margin:1mm 0}\
-.tiles div,.plan span,pre{border:1px solid var(--rule);padding:.8mm 1.6mm}\
-.tiles b{font-size:11pt}.tiles span{font-size:7pt}p,ul{margin:.6mm 0}li{margin:.3mm 0}\
-code,pre{font-size:7.2pt}svg{margin:.6mm 0}\
-.half{display:grid;grid-template-columns:1fr 1fr;gap:0 6mm}\
-.half svg.wide{display:none}.half svg.narrow{display:block}\
-svg.wide{display:block}svg.narrow{display:none}}";
+@page{size:A4;margin:10mm}\
+@media print{body{font-size:8pt;line-height:1.28;max-width:none;padding:0}\
+h1{font-size:13pt}h2{font-size:9.5pt;margin:1.6mm 0 .6mm;padding-top:.8mm;break-after:avoid}\
+table{font-size:6.6pt}td,th{padding:.1mm 2mm .1mm 0}td:first-child{min-width:0}\
+.scroll{overflow:visible}svg,tr{break-inside:avoid}\
+.tiles{gap:1.2mm;margin:1.2mm 0;grid-template-columns:repeat(6,1fr)}.plan{margin:.8mm 0}\
+.tiles div,.plan span,pre{border:1px solid var(--rule);padding:.5mm 1.4mm}\
+.tiles b{font-size:10.5pt}.tiles span{font-size:6.6pt}p,ul{margin:.5mm 0}li{margin:.2mm 0}\
+code,pre{font-size:6.8pt}\
+.half{display:grid;grid-template-columns:1fr 1fr;gap:0 6mm}.half svg{width:80%}\
+#communication table{display:none}.half svg.wide{display:none}.half svg.narrow{display:block}\
+svg.wide{display:block;width:76%;margin:.4mm 0}svg.narrow{display:none;margin:.4mm 0}}";
 
 /// The page.
 ///
