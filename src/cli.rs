@@ -18,7 +18,7 @@ pub mod values;
 pub use accuracy::AccuracyArgs;
 pub use execute::{ExecuteArgs, RankKind, RateShape};
 pub use explore::ExploreArgs;
-pub use export::{ExportArgs, Target};
+pub use export::{DrawingArgs, ExportArgs, Figure, Target};
 pub use global::{Format, Global};
 pub use gpus::{Gpus, GpusError};
 pub use import::LayoutArgs;

@@ -2,6 +2,8 @@
 
 mod accelerate;
 mod deepspeed;
+mod drawings;
+pub mod facts;
 mod form;
 mod launch;
 mod maxtext;
@@ -21,10 +23,11 @@ mod topic;
 mod torchtitan;
 
 use crate::catalog::Catalog;
-use crate::cli::{SourceArgs, Target};
+use crate::cli::{DrawingArgs, SourceArgs, Target};
+use crate::commands::plan::quoted;
 use crate::diagnostics::Failure;
 use crate::exit::Exit;
-use crate::question::{Question, rebuild};
+use crate::question::{Question, command, rebuild};
 use plan::document::Plan;
 use plan::model::ModelSpec;
 use recipe::Recipe;
@@ -40,6 +43,8 @@ pub struct Exported {
     pub question: Question,
     /// The model as it was described.
     pub spec: ModelSpec,
+    /// The command that asks for it again.
+    pub command: String,
 }
 
 impl Exported {
@@ -56,24 +61,35 @@ impl Exported {
         let question = rebuild(catalog, &plan, sources)?;
         let name = sources.model_file.as_ref().unwrap_or(&plan.inputs.model.name);
         let spec = catalog.model(name)?;
-        Ok(Self { plan, file: file.to_string(), question, spec })
+        let (_, fixed) = command::fixed(&plan, sources);
+        let words = command::words(&fixed, &command::asked(&plan, sources)?);
+        let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+        let command = format!("meshwright {}", words.join(" "));
+        Ok(Self { plan, file: file.to_string(), question, spec, command })
     }
 
     /// The plan as `target`, and what the target cannot state.
     ///
     /// # Errors
     /// What the target cannot hold, and what would work.
-    pub fn write(&self, target: Target) -> Result<(String, Vec<String>), Failure> {
+    pub fn write(
+        &self,
+        target: Target,
+        drawing: &DrawingArgs,
+    ) -> Result<(String, Vec<String>), Failure> {
         if let Some(trainer) = trainer(target) {
             let told = tell(&*trainer, &self.recipe());
             return told
                 .map(|Document { text, unsaid }| (text, unsaid))
                 .map_err(|refusal| self.refused(&*trainer, &refusal));
         }
-        match target {
-            Target::Slurm => Ok((slurm::write(&self.recipe(), &self.file), Vec::new())),
-            _ => schedule::write(self).map(|text| (text, Vec::new())),
-        }
+        let text = match target {
+            Target::Slurm => slurm::write(&self.recipe(), &self.file),
+            Target::Html => drawings::page(self, drawing)?,
+            Target::Svg => drawings::figure(self, drawing)?,
+            _ => schedule::write(self)?,
+        };
+        Ok((text, Vec::new()))
     }
 
     fn recipe(&self) -> Recipe<'_> {
@@ -117,6 +133,6 @@ fn trainer(target: Target) -> Option<Box<dyn Trainer>> {
         Target::Accelerate => Box::new(accelerate::Accelerate),
         Target::Nanotron => Box::new(nanotron::Nanotron),
         Target::Maxtext => Box::new(maxtext::MaxText),
-        Target::Schedule | Target::Slurm => return None,
+        Target::Schedule | Target::Slurm | Target::Html | Target::Svg => return None,
     })
 }

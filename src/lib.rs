@@ -14,6 +14,7 @@ mod config;
 pub mod diagnostics;
 mod exit;
 mod export;
+mod figures;
 mod files;
 mod fingerprint;
 mod layout;

@@ -139,6 +139,9 @@ pub enum PointwiseKind {
     /// Permutation of tokens to experts and back (per routed element): before and after both
     /// exchanges.
     Permute,
+    /// Biases of experts added to what they make, each weighted as its token's route (per routed
+    /// element): rows are sorted by expert, and every expert adds to its own.
+    ExpertBias,
     /// Scores of relative positions, shifted into place, added to the others, scaled and masked
     /// (per score).
     Shift,

@@ -9,9 +9,10 @@ use clap::{Args, ValueEnum, ValueHint};
     before_help = "Examples:
   meshwright export plan.json --to megatron -o pretrain.sh
   meshwright export plan.json --to torchtitan -o train.toml
-  meshwright export plan.json --to schedule -o schedule.csv",
-    after_help = "What a target cannot state is noted on stderr, and in the file where its format \
-                  has comments.
+  meshwright export plan.json --to html -o report.html
+  meshwright export plan.json --to svg --figure memory -o memory.svg",
+    after_help = "What a trainer cannot be told is noted on stderr, and in the file where its \
+                  format has comments.
 
 Next: `meshwright execute plan.json` trains the plan itself."
 )]
@@ -22,6 +23,9 @@ pub struct ExportArgs {
     /// What to write.
     #[arg(long, value_enum, value_name = "TARGET")]
     pub to: Target,
+    /// What to draw.
+    #[command(flatten)]
+    pub drawing: DrawingArgs,
     /// Files that the plan was made from, where they are not in the catalog.
     #[command(flatten)]
     pub sources: SourceArgs,
@@ -48,6 +52,42 @@ pub enum Target {
     Slurm,
     /// The pipeline schedule as PyTorch reads it: a line per rank, cells such as 2F0.
     Schedule,
+    /// A page for a browser, complete in one file: figures, reasons, and the report as data.
+    Html,
+    /// One figure for a paper, on white: --figure says which.
+    Svg,
+}
+
+/// What a page or a figure shows.
+#[derive(Args, Debug, Default)]
+pub struct DrawingArgs {
+    /// The figure that --to svg draws.
+    #[arg(long, value_enum, value_name = "FIGURE")]
+    pub figure: Option<Figure>,
+    /// A run of this plan: html and svg show what was measured beside what is predicted.
+    #[arg(long, value_name = "RUN", value_hint = ValueHint::FilePath)]
+    pub record: Option<String>,
+}
+
+/// A figure of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Figure {
+    /// Where the step goes.
+    Time,
+    /// Memory of each stage against the limit.
+    Memory,
+    /// What is sent: the embedding exchanges by the number of GPUs, else time by cause.
+    Communication,
+    /// The step in time, rank by rank.
+    Pipeline,
+    /// Plans that were solved: step against memory.
+    Candidates,
+}
+
+impl Figure {
+    /// All figures.
+    pub const ALL: [Self; 5] =
+        [Self::Time, Self::Memory, Self::Communication, Self::Pipeline, Self::Candidates];
 }
 
 impl Target {

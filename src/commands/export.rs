@@ -15,7 +15,7 @@ pub fn run(flags: &ExportArgs, settings: &Settings, output: &mut Output) -> Resu
     let plan = planfile::parse(files::shown(&flags.plan), &files::read(&flags.plan)?)?;
     let catalog = Catalog::from_environment()?;
     let exported = Exported::new(plan, &flags.plan, &catalog, &flags.sources)?;
-    let (text, unsaid) = exported.write(flags.to)?;
+    let (text, unsaid) = exported.write(flags.to, &flags.drawing)?;
     files::write(output, settings.output.as_deref(), &text)?;
     for line in unsaid {
         output.note(&format!("not stated: {line}"));

@@ -99,8 +99,7 @@ fn frame(r: &Recipe<'_>) -> Vec<Setting> {
     ]);
     if kind == "FSDP" {
         said = said.and([
-            ("use_parallelism_config", Value::from(true)),
-            ("fsdp_config.fsdp_version", 2u32.into()),
+            ("fsdp_config.fsdp_version", Value::from(2u32)),
             ("fsdp_config.fsdp_reshard_after_forward", true.into()),
             ("fsdp_config.fsdp_auto_wrap_policy", "TRANSFORMER_BASED_WRAP".into()),
             ("fsdp_config.fsdp_offload_params", false.into()),
@@ -138,10 +137,14 @@ fn recompute(r: &Recipe<'_>) -> Said {
     }
 }
 
+/// The file has no key for either.
 fn batch(r: &Recipe<'_>) -> Said {
     let b = &r.decision.batch;
-    Said::keys([("gradient_accumulation_steps", b.micro_batches.into())])
-        .but(format!("the script loads {} sequences per device and micro-batch", b.micro_sequences))
+    Said::instead(format!(
+        "the script loads {} sequences per device and makes its Accelerator with \
+         gradient_accumulation_steps={}",
+        b.micro_sequences, b.micro_batches
+    ))
 }
 
 fn compute(format: Dtype) -> Said {
