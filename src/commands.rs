@@ -6,11 +6,12 @@ mod compare;
 mod completions;
 mod doctor;
 mod execute;
-mod explain;
+pub mod explain;
 mod explore;
 mod export;
 mod help;
-mod plan;
+mod import;
+pub mod plan;
 mod scenarios;
 mod simulate;
 mod validate;
@@ -34,6 +35,7 @@ pub fn dispatch(
         Command::Execute(flags) => execute::run(flags, settings, output),
         Command::Explore(flags) => explore::run(flags, settings, output),
         Command::Export(flags) => export::run(flags, settings, output),
+        Command::Import(flags) => import::run(flags, settings, output),
         Command::Compare(flags) => compare::run(flags, settings, output),
         Command::Validate(flags) => validate::run(flags, settings, output),
         Command::Calibrate(flags) => calibrate::run(flags, settings, output),

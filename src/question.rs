@@ -1,5 +1,6 @@
 //! What is asked of the planner, complete: models and machines instead of names.
 
+pub mod command;
 mod rebuild;
 
 pub use rebuild::rebuild;

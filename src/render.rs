@@ -8,6 +8,7 @@ pub mod execute;
 pub mod infeasible;
 pub mod json;
 pub mod number;
+pub mod page;
 pub mod plan_line;
 pub mod report;
 pub mod sweep;

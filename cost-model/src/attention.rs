@@ -1,8 +1,8 @@
 //! The attention core: scores, softmax, weighted sum.
 //!
-//! Letters: `B` sequences, `a` local heads, `q` queries, `s` keys, `d` width of a head's key, `w` of
-//! its value, `P` peak of the 16-bit format, `φ` fraction of it that a kernel reaches at long
-//! sequences and `d ≥ 128`.
+//! Letters: `B` sequences, `a` local heads, `q` queries, `s` keys, `d` width of a head's key, `w`
+//! that of its value, `P` peak of the 16-bit format, `φ` fraction of it that a kernel reaches at
+//! long sequences and `d ≥ 128`.
 //!
 //! ```text
 //! work     = 2·B·a·q·s·(d + w | 3d + 2w)   (half of it under a causal mask, where kernels skip)

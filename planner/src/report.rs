@@ -11,6 +11,7 @@ mod sweep;
 mod time;
 mod warnings;
 
+pub use assumptions::{Weighed, weighed};
 pub use document::decision;
 pub use infeasible::infeasible;
 pub use sweep::sweep;

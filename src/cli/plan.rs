@@ -15,7 +15,7 @@ use std::num::NonZeroU64;
     before_help = "Examples:
   meshwright plan --gpus 192 --model mlstm4096
   meshwright plan -g 192 -m llama2-70b -c hgx-h100 -o plan.json
-  meshwright plan -m mlstm4096 -g 8,64,128,192,256
+  meshwright plan -m mlstm4096 -g 8,64,128,192,256 --svg scaling.svg
   meshwright plan -m llama2-7b -g 64 -c hgx-h100 --objective time-to-loss --target-loss 2.1",
     after_help = "Next: `meshwright explain plan.json` shows where the time goes; \
                   `meshwright scenarios list` shows models and clusters."
@@ -45,6 +45,9 @@ pub struct PlanArgs {
     /// Which data to use.
     #[command(flatten)]
     pub data: DataArgs,
+    /// Draw a sweep over GPU counts: tokens per second beside the ideal, and efficiency.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub svg: Option<String>,
     /// Show what was understood, and do not search.
     #[arg(long)]
     pub dry_run: bool,

@@ -38,6 +38,11 @@ pub fn run(flags: &PlanArgs, settings: &Settings, output: &mut Output) -> Result
     if flags.dry_run {
         return dry_run::run(&question, flags, settings, output);
     }
+    if flags.svg.is_some() && flags.gpus.counts().len() == 1 {
+        return Err(Failure::usage("--svg draws a sweep over several numbers of GPUs")
+            .hint("-g 8,16,32 asks for some")
+            .hint("`meshwright export plan.json --to svg --figure time` draws one plan"));
+    }
     match flags.gpus.counts() {
         [gpus] if training::is_asked(flags, &question) => {
             training::run(&question, *gpus, flags, settings, output)

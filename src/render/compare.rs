@@ -85,7 +85,7 @@ fn sentence((a, first): (&str, &Plan), (b, second): (&str, &Plan), odds: Option<
         );
     }
     let verdict = match x.low <= y.high && y.low <= x.high {
-        true => "a tie, the intervals overlap",
+        true => "no verdict: their intervals overlap",
         false => "the intervals do not overlap",
     };
     format!("{a} is {ratio:.2} times as fast as {b} in tokens/s: {verdict}")

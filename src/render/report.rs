@@ -9,9 +9,9 @@ mod time;
 mod verbose;
 
 pub use flat::facts;
-pub use headline::{one_line, range};
+pub use headline::{one_line, range, subject_line};
 pub use memory::gib;
-pub use reasons::odds;
+pub use reasons::{odds, proof};
 pub use time::{bytes, seconds};
 pub use verbose::bindings;
 

@@ -26,8 +26,8 @@ prop_compose! {
 
 prop_compose! {
     fn attention()(batch in 1u64..8, heads in 1u64..65, queries in 1u64..9000, extra in 0u64..512,
-                   head_dim in 1u64..257, value_dim in 1u64..257, causal: bool, dropout: bool, flash: bool,
-                   dtype in dtype(), pass in pass()) -> Attention {
+                   head_dim in 1u64..257, value_dim in 1u64..257, causal: bool, dropout: bool,
+                   flash: bool, dtype in dtype(), pass in pass()) -> Attention {
         let kernel = if flash { AttentionKernel::Flash2 } else { AttentionKernel::Unfused };
         let keys = queries + extra;
         Attention {

@@ -266,3 +266,24 @@ fn batches_that_do_not_divide_are_named_with_those_that_do() {
     assert!(said.contains(&format!("1152 does {}", gain(above.0))), "{said}");
     assert!(below.1.is_none() && above.1.is_none());
 }
+
+/// A tenth less time per launch takes a tenth of the part of launches off the step, and what
+/// stragglers add to it; a tenth less of an efficiency cannot make the step shorter.
+#[test]
+fn guesses_weigh_what_hangs_on_them() {
+    let world = world_of("mlstm4096");
+    let request = world.request(8, Pins::default());
+    let planned = fastest(&request).expect("a plan");
+    let report = report::report(&request, &planned, &Context { top: 0, ..context() });
+    let all = report::weighed(&request, &planned);
+    assert_eq!(all.len(), report.assumptions.len());
+    let weight = |word: &str| {
+        let one = all.iter().find(|w| w.what.ends_with(word)).expect(word);
+        one.weight.expect(word)
+    };
+    let launch = report.time.iter().find(|p| p.id == "launch").expect("launches").time.value;
+    let shorter = -weight("launch time") * report.step.value;
+    assert!((0.1 * launch..=0.15 * launch).contains(&shorter), "{shorter} of {launch}");
+    assert!(weight("sustained efficiency") > 0.0);
+    assert_eq!(weight("context memory"), 0.0, "memory takes no time");
+}

@@ -2,15 +2,14 @@
 
 use crate::catalog::{Catalog, Kind, LOCAL, is_path};
 use crate::cli::values::MemoryLimit;
-use crate::cli::{ExploreArgs, SourceArgs, execute_for, plan_of, read_pins};
+use crate::cli::{ExploreArgs, SourceArgs, execute_for, plan_of};
 use crate::commands::explain::planned_again;
 use crate::commands::plan::{document, impossible};
 use crate::commands::{execute, plan::quoted};
 use crate::diagnostics::Failure;
-use crate::exit::Exit;
 use crate::files;
 use crate::planfile;
-use crate::question::{Question, cluster_name, rebuild};
+use crate::question::{Question, cluster_name, command, rebuild};
 use crate::record;
 use crate::settings::Settings;
 use crate::style::Canvas;
@@ -20,7 +19,7 @@ use plan::model::{Batch, ModelSpec};
 use plan::record::StepRecord;
 use plan::report::Report;
 use planner::answer::{Answer, Impossible, Planned};
-use planner::request::{Objective, Request};
+use planner::request::Request;
 use tui::Ask;
 use tui::host::{Host, Measured, Menu, Recipe, Refusal};
 
@@ -79,12 +78,7 @@ impl Around {
 
     /// The words of the `plan` command that asks the same.
     fn words(&self, ask: &Ask) -> Vec<String> {
-        let flags = ask.flags();
-        let asked = flags.iter().flat_map(|flag| match flag.split_once(' ') {
-            Some((name, value)) => vec![name.to_string(), value.to_string()],
-            None => vec![flag.clone()],
-        });
-        std::iter::once("plan".to_string()).chain(self.fixed.clone()).chain(asked).collect()
+        command::words(&self.fixed, ask)
     }
 
     fn asked(&self, ask: &Ask) -> Result<Question, Failure> {
@@ -116,25 +110,8 @@ fn recipe(spec: &ModelSpec) -> Recipe {
 
 fn opened(path: &str, flags: &ExploreArgs) -> Result<Opened, Failure> {
     let plan = planfile::parse(files::shown(path), &files::read(path)?)?;
-    let pins: Vec<String> =
-        plan.inputs.pins.iter().flat_map(|p| p.split_whitespace()).map(str::to_string).collect();
-    let broken = |what: String| Failure::new(Exit::InvalidInput, what);
-    let pins = read_pins(&pins).map_err(|e| broken(format!("the plan's pins: {e}")))?;
-    let objective = Objective::ALL.into_iter().find(|o| o.name() == plan.inputs.objective);
-    let objective = objective.ok_or_else(|| {
-        broken(format!("the plan's objective `{}` is none", plan.inputs.objective))
-    })?;
-    let (batch, sources) = (&plan.decision.batch, &flags.sources);
-    let cluster = sources.cluster_file.clone().unwrap_or(plan.inputs.cluster.name.clone());
-    let ask = Ask {
-        batch: Some(Batch::Global(batch.global_sequences)),
-        sequence: Some(batch.tokens_per_sequence),
-        dtype: Some(plan.decision.precision.compute),
-        max_memory: Some(plan.inputs.max_memory),
-        objective,
-        pins,
-        ..Ask::new(plan.decision.world_size, &cluster)
-    };
+    let sources = &flags.sources;
+    let ask = command::asked(&plan, sources)?;
     let sources = SourceArgs {
         model_file: sources.model_file.clone(),
         cluster_file: sources.cluster_file.clone(),
@@ -147,25 +124,8 @@ fn opened(path: &str, flags: &ExploreArgs) -> Result<Opened, Failure> {
 type Begin = (String, Vec<String>, Ask);
 
 fn from_plan(opened: &Opened) -> Begin {
-    let (inputs, sources) = (&opened.plan.inputs, &opened.sources);
-    let model = sources.model_file.clone().unwrap_or(inputs.model.name.clone());
-    let mut fixed = vec!["-m".to_string(), model.clone()];
-    if inputs.stack.name != LOCAL {
-        let stack = sources.stack_file.clone().unwrap_or(inputs.stack.name.clone());
-        fixed.extend(["--stack".to_string(), stack]);
-    }
-    if let Some(corpus) = &inputs.corpus {
-        let corpus = sources.corpus_file.clone().unwrap_or(corpus.name.clone());
-        fixed.extend(["--corpus".to_string(), corpus]);
-    }
-    if let Some(fastest) = &opened.plan.certificate.fastest {
-        fixed.extend(["--quantile".to_string(), percent(fastest.quantile)]);
-    }
+    let (model, fixed) = command::fixed(&opened.plan, &opened.sources);
     (model, fixed, opened.ask.clone())
-}
-
-fn percent(share: f64) -> String {
-    format!("{}%", tui::ask::trimmed(share * 100.0))
 }
 
 fn from_flags(
@@ -185,7 +145,7 @@ fn from_flags(
     add("--stack", flags.data.stack.clone());
     add("--reserve", goal.reserve.map(|r| r.to_string()));
     let is_default = (goal.quantile - crate::accuracy::QUANTILE).abs() < 1e-9;
-    add("--quantile", (!is_default).then(|| percent(goal.quantile)));
+    add("--quantile", (!is_default).then(|| command::percent(goal.quantile)));
     let solver = clap::ValueEnum::to_possible_value(&goal.solver);
     let solver = solver.map(|s| s.get_name().to_string()).filter(|name| name != "microlp");
     add("--solver", solver);

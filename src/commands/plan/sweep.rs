@@ -4,6 +4,7 @@ use super::{deadline, value};
 use crate::cli::{Format, PlanArgs};
 use crate::diagnostics::Failure;
 use crate::exit::Exit;
+use crate::figures::{Width, scaling};
 use crate::files;
 use crate::output::{Output, Talk};
 use crate::question::Question;
@@ -29,6 +30,10 @@ pub fn run(
     let rows = planner::report::sweep(&answers, question.objective);
     if let Some(path) = settings.output.as_deref() {
         files::write_quietly(output, path, &json::document(&as_json(question, &rows)?))?;
+    }
+    if let Some(path) = &flags.svg {
+        let name = format!("{} on {}", question.model.spec.name, question.cluster.name);
+        files::write(output, Some(path), &scaling::scaling(&name, &rows, Width::Wide).file())?;
     }
     let is_told = settings.output.is_none() || output.talk > Talk::Quiet;
     if is_told && settings.output.as_deref() != Some("-") {
