@@ -7,6 +7,7 @@ mod explore;
 mod export;
 mod global;
 mod gpus;
+mod import;
 mod pins;
 mod plan;
 mod simulate;
@@ -20,6 +21,7 @@ pub use explore::ExploreArgs;
 pub use export::{DrawingArgs, ExportArgs, Figure, Target};
 pub use global::{Format, Global};
 pub use gpus::{Gpus, GpusError};
+pub use import::LayoutArgs;
 pub use pins::{Choice, read as read_pins};
 pub use plan::{GoalArgs, PlanArgs};
 pub use simulate::{Change, ChangeKind, Detail, SimulateArgs};
@@ -72,6 +74,8 @@ pub enum Command {
     Explore(Box<ExploreArgs>),
     /// Write a plan for others: trainers, papers, a browser.
     Export(ExportArgs),
+    /// Write the layout of another trainer's configuration as a priced plan.
+    Import(LayoutArgs),
     /// Show two or more plans side by side.
     Compare(CompareArgs),
     /// Check plan and scenario files.
@@ -211,6 +215,7 @@ pub struct ValidateArgs {
   meshwright calibrate --node
   meshwright calibrate --from run.json
   meshwright calibrate --published llm-foundry -o mine.toml
+  meshwright calibrate --nccl-log all_reduce.log -o cluster.toml
   zcat text.gz | meshwright calibrate --corpus - -o corpus.toml
   meshwright calibrate --intervals -o scenarios/published/intervals.toml",
     after_help = "Next: `meshwright plan -m word-lm-1b --corpus corpus.toml` uses what was fitted."
@@ -219,7 +224,7 @@ pub struct CalibrateArgs {
     /// Fit how many different tokens a batch holds, from this text (`-` for stdin).
     #[arg(
         long, value_name = "FILE",
-        required_unless_present_any = ["published", "intervals", "node", "from"],
+        required_unless_present_any = ["published", "intervals", "node", "from", "nccl_log"],
         value_hint = clap::ValueHint::FilePath
     )]
     pub corpus: Option<String>,
@@ -233,6 +238,13 @@ pub struct CalibrateArgs {
         value_hint = clap::ValueHint::FilePath
     )]
     pub from: Vec<String>,
+    /// Fit links to a log of nccl-tests and write a cluster file.
+    #[arg(
+        long, value_name = "FILE",
+        conflicts_with_all = ["corpus", "published", "intervals", "node", "from"],
+        value_hint = clap::ValueHint::FilePath
+    )]
+    pub nccl_log: Option<String>,
     /// Fit how far measured steps lie from predictions, from the shipped tuning rows.
     #[arg(long, conflicts_with_all = ["corpus", "published"])]
     pub intervals: bool,
@@ -292,7 +304,7 @@ pub enum ScenariosCommand {
     Show(ShowArgs),
     /// Write a commented file to start from.
     New(NewArgs),
-    /// Write a Hugging Face configuration as a model file to edit.
+    /// Write a Hugging Face configuration as a model file, or what machines say as a cluster file.
     Import(ImportArgs),
 }
 
@@ -315,9 +327,16 @@ pub struct ShowArgs {
 /// Flags of `scenarios import`.
 #[derive(Args, Debug)]
 pub struct ImportArgs {
-    /// A config.json, or the folder that holds it.
-    #[arg(value_name = "CONFIG")]
+    /// A config.json or its folder; what nvidia-smi topo -m, scontrol show node, sinfo or
+    /// nccl-tests print; `-` for stdin.
+    #[arg(value_name = "FILE")]
     pub source: String,
+    /// The device of a cluster, where the file does not name it.
+    #[arg(long, value_name = "NAME")]
+    pub device: Option<String>,
+    /// The name of a cluster.
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
 }
 
 /// Flags of `scenarios new`.

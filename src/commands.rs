@@ -10,6 +10,7 @@ pub mod explain;
 mod explore;
 mod export;
 mod help;
+mod import;
 pub mod plan;
 mod scenarios;
 mod simulate;
@@ -34,6 +35,7 @@ pub fn dispatch(
         Command::Execute(flags) => execute::run(flags, settings, output),
         Command::Explore(flags) => explore::run(flags, settings, output),
         Command::Export(flags) => export::run(flags, settings, output),
+        Command::Import(flags) => import::run(flags, settings, output),
         Command::Compare(flags) => compare::run(flags, settings, output),
         Command::Validate(flags) => validate::run(flags, settings, output),
         Command::Calibrate(flags) => calibrate::run(flags, settings, output),

@@ -140,7 +140,8 @@ fn intra_link(
     .hint("describe the machine: `meshwright scenarios new cluster -o lab.toml`, then -c lab.toml"))
 }
 
-fn agrees(link: &Link, seen: Option<GpuLink>) -> bool {
+/// Whether a link is of the kind that was seen.
+pub fn agrees(link: &Link, seen: Option<GpuLink>) -> bool {
     let is_nvlink = link.label.to_lowercase().contains("nvlink");
     match seen {
         Some(GpuLink::Nvlink { .. }) => is_nvlink,

@@ -67,6 +67,7 @@ pub fn resolve(parsed: &Parsed) -> Result<(Output, Settings), Failure> {
     let cluster_flag = match &parsed.cli.command {
         Command::Plan(plan) => plan.cluster.clone(),
         Command::Explore(explore) => explore.cluster.clone(),
+        Command::Import(import) => import.cluster.clone(),
         _ => std::env::var("MESHWRIGHT_CLUSTER").ok().filter(|v| !v.is_empty()),
     };
     let cluster = sources.pick("cluster", cluster_flag, |c| c.config.cluster.clone(), Clone::clone);
@@ -80,7 +81,8 @@ pub fn resolve(parsed: &Parsed) -> Result<(Output, Settings), Failure> {
     let format = format.map_or_else(Format::default, |(format, _)| format);
     let color = color.map_or_else(ColorChoice::default, |(color, _)| color);
     // A plan goes to the file, and its screen still to the terminal.
-    let is_plan = matches!(parsed.cli.command, Command::Plan(_) | Command::Explore(_));
+    let is_plan =
+        matches!(parsed.cli.command, Command::Plan(_) | Command::Explore(_) | Command::Import(_));
     let look = Look {
         color: if format == Format::Plain { ColorChoice::Never } else { color },
         is_ascii: ascii.is_some_and(|(is_ascii, _)| is_ascii),

@@ -101,7 +101,7 @@ pub(crate) struct Spread {
 }
 
 /// Kinds of memory-bound kernels, with their variants.
-pub(crate) const POINTWISE_KINDS: usize = 16;
+pub(crate) const POINTWISE_KINDS: usize = 17;
 
 impl Profile {
     /// The software stack, with the source of every constant.
@@ -259,6 +259,7 @@ pub(crate) const POINTWISE: [PointwiseKind; POINTWISE_KINDS] = [
     PointwiseKind::Copy,
     PointwiseKind::Cast,
     PointwiseKind::Shift,
+    PointwiseKind::ExpertBias,
 ];
 
 pub(crate) fn pointwise_index(kind: PointwiseKind) -> usize {
@@ -277,6 +278,7 @@ pub(crate) fn pointwise_index(kind: PointwiseKind) -> usize {
         PointwiseKind::Copy => 13,
         PointwiseKind::Cast => 14,
         PointwiseKind::Shift => 15,
+        PointwiseKind::ExpertBias => 16,
     }
 }
 

@@ -5,10 +5,11 @@
 
 use crate::comm::Elements;
 use crate::gemm::{Kernel, Panels, Product};
-use crate::matrix::View;
+use crate::matrix::{Spare, View};
 use std::fmt::{Debug, Display};
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
+use std::sync::Mutex;
 
 mod bf16;
 mod fast;
@@ -75,6 +76,8 @@ pub trait Float:
     fn write(values: &[Self], bytes: &mut Vec<u8>);
     /// Reads elements from little-endian bytes; as many as both sides hold.
     fn read(bytes: &[u8], values: &mut [Self]);
+    /// Room for such elements that nobody uses just now.
+    fn spare() -> &'static Mutex<Spare<Self>>;
 
     /// A right operand in the order in which the kernel reads it, where there is a kernel.
     fn panels(b: View<'_, Self>) -> Option<Panels>;
@@ -153,6 +156,10 @@ macro_rules! float {
                     fixed.copy_from_slice(raw);
                     *value = Self::from_le_bytes(fixed);
                 }
+            }
+            fn spare() -> &'static Mutex<Spare<Self>> {
+                static SPARE: Mutex<Spare<$t>> = Mutex::new(Spare::new());
+                &SPARE
             }
             $($products)*
         }

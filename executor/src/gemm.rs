@@ -48,7 +48,7 @@ impl<'a, T: Float> Packed<'a, T> {
 /// `out = a · b`.
 #[must_use]
 pub fn product<T: Float>(a: View<'_, T>, b: View<'_, T>) -> Matrix<T> {
-    let mut out = Matrix::zeros(a.rows, b.cols);
+    let mut out = Matrix::stale(a.rows, b.cols);
     gemm(out.view_mut(), T::ZERO, T::ONE, a, b);
     out
 }

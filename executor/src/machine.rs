@@ -8,7 +8,7 @@ mod gpu;
 mod memory;
 
 pub use cpu::{Cpu, Simd};
-pub use gpu::{Gpu, GpuLink, GpuProbe};
+pub use gpu::{Gpu, GpuLink, GpuProbe, parse_topology};
 pub use memory::{ProcessMemory, process_memory};
 
 use plan::units::Bytes;

@@ -1,13 +1,17 @@
 //! Matrices in row-major order, and strided views of them.
 
+mod room;
+
 use crate::float::{Float, widened};
 use crate::threads::{rows_per_piece, run_each};
+pub(crate) use room::Room;
+pub use room::Spare;
 use std::ops::Range;
 
 /// A matrix that owns its elements.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Matrix<T> {
-    data: Vec<T>,
+pub struct Matrix<T: Float> {
+    data: Room<T>,
     rows: usize,
     cols: usize,
 }
@@ -34,7 +38,12 @@ impl<T: Float> Matrix<T> {
     /// All zero.
     #[must_use]
     pub fn zeros(rows: usize, cols: usize) -> Self {
-        Self { data: vec![T::ZERO; rows * cols], rows, cols }
+        Self { data: Room::zeros(rows * cols), rows, cols }
+    }
+
+    /// For whoever writes every element: what is in it is left over from something else.
+    pub(crate) fn stale(rows: usize, cols: usize) -> Self {
+        Self { data: Room::stale(rows * cols), rows, cols }
     }
 
     /// The elements in row-major order. A length that does not fit the shape is cut or filled with
@@ -42,14 +51,14 @@ impl<T: Float> Matrix<T> {
     #[must_use]
     pub fn from_vec(rows: usize, cols: usize, mut data: Vec<T>) -> Self {
         data.resize(rows * cols, T::ZERO);
-        Self { data, rows, cols }
+        Self { data: data.into(), rows, cols }
     }
 
     /// Element by element.
     #[must_use]
     pub fn from_fn(rows: usize, cols: usize, mut f: impl FnMut(usize, usize) -> T) -> Self {
-        let data = (0..rows * cols).map(|i| f(i / cols.max(1), i % cols.max(1))).collect();
-        Self { data, rows, cols }
+        let data = (0..rows * cols).map(|i| f(i / cols.max(1), i % cols.max(1)));
+        Self { data: data.collect::<Vec<_>>().into(), rows, cols }
     }
 
     /// Rows.
@@ -78,7 +87,7 @@ impl<T: Float> Matrix<T> {
     /// Gives up the elements.
     #[must_use]
     pub fn into_vec(self) -> Vec<T> {
-        self.data
+        self.data.into_vec()
     }
 
     /// Bytes of the elements.
@@ -126,6 +135,12 @@ impl<T: Float> Matrix<T> {
     pub fn add(&mut self, other: &Self) {
         add(&mut self.data, &other.data);
     }
+}
+
+/// `a = 0`.
+pub fn clear<T: Float>(a: &mut [T]) {
+    let each = rows_per_piece(a.len(), 1);
+    run_each(a.chunks_mut(each).collect(), |a: &mut [T]| a.fill(T::ZERO));
 }
 
 /// `a += b`.
@@ -268,8 +283,9 @@ impl<'a, T: Float> View<'a, T> {
     pub fn to_matrix(self) -> Matrix<T> {
         let (row, col) = self.strides;
         if col == 1 {
-            let data = (0..self.rows).flat_map(|i| self.row(i)).copied().collect();
-            return Matrix::from_vec(self.rows, self.cols, data);
+            let mut copy = Matrix::stale(self.rows, self.cols);
+            (0..self.rows).for_each(|i| copy.row_mut(i).copy_from_slice(self.row(i)));
+            return copy;
         }
         Matrix::from_fn(self.rows, self.cols, |i, j| self.data[i * row + j * col])
     }

@@ -139,6 +139,9 @@ pub enum PointwiseKind {
     /// Permutation of tokens to experts and back (per routed element): before and after both
     /// exchanges.
     Permute,
+    /// Biases of experts added to what they make, each weighted as its token's route (per routed
+    /// element): rows are sorted by expert, and every expert adds to its own.
+    ExpertBias,
     /// Scores of relative positions, shifted into place, added to the others, scaled and masked
     /// (per score).
     Shift,
@@ -198,6 +201,21 @@ pub enum OptimizerRule {
     Adafactor,
     /// LAMB.
     Lamb,
+}
+
+impl OptimizerRule {
+    /// The word in files and on screens.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sgd => "sgd",
+            Self::Momentum => "momentum",
+            Self::Adagrad => "adagrad",
+            Self::Adam => "adam",
+            Self::Adafactor => "adafactor",
+            Self::Lamb => "lamb",
+        }
+    }
 }
 
 /// One optimizer update.

@@ -7,10 +7,14 @@ use clap::{Args, ValueEnum, ValueHint};
 #[derive(Args, Debug)]
 #[command(
     before_help = "Examples:
-  meshwright export plan.json --to schedule -o schedule.csv
+  meshwright export plan.json --to megatron -o pretrain.sh
+  meshwright export plan.json --to torchtitan -o train.toml
   meshwright export plan.json --to html -o report.html
   meshwright export plan.json --to svg --figure memory -o memory.svg",
-    after_help = "Next: `meshwright execute plan.json` trains the plan itself."
+    after_help = "What a trainer cannot be told is noted on stderr, and in the file where its \
+                  format has comments.
+
+Next: `meshwright execute plan.json` trains the plan itself."
 )]
 pub struct ExportArgs {
     /// The plan, `-` for stdin.
@@ -30,6 +34,22 @@ pub struct ExportArgs {
 /// What a plan is written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Target {
+    /// Megatron-LM: a script with all its flags.
+    Megatron,
+    /// Megatron-Bridge: a recipe in Python.
+    MegatronBridge,
+    /// torchtitan 0.2.2: TOML.
+    Torchtitan,
+    /// DeepSpeed: JSON; your script builds the model.
+    Deepspeed,
+    /// Hugging Face Accelerate: YAML; your script builds the model.
+    Accelerate,
+    /// nanotron: YAML.
+    Nanotron,
+    /// MaxText: YAML on top of its base.yml.
+    Maxtext,
+    /// A script for sbatch that runs `meshwright execute`.
+    Slurm,
     /// The pipeline schedule as PyTorch reads it: a line per rank, cells such as 2F0.
     Schedule,
     /// A page for a browser, complete in one file: figures, reasons, and the report as data.
@@ -68,4 +88,23 @@ impl Figure {
     /// All figures.
     pub const ALL: [Self; 5] =
         [Self::Time, Self::Memory, Self::Communication, Self::Pipeline, Self::Candidates];
+}
+
+impl Target {
+    /// Other people's trainers.
+    pub const TRAINERS: [Self; 7] = [
+        Self::Megatron,
+        Self::MegatronBridge,
+        Self::Torchtitan,
+        Self::Deepspeed,
+        Self::Accelerate,
+        Self::Nanotron,
+        Self::Maxtext,
+    ];
+
+    /// The flag that asks for it.
+    pub fn flag(self) -> String {
+        let name = self.to_possible_value().map(|v| v.get_name().to_string());
+        format!("--to {}", name.unwrap_or_default())
+    }
 }

@@ -8,10 +8,12 @@ mod machine;
 mod node;
 mod published;
 
+use crate::catalog::Catalog;
 use crate::cli::{CalibrateArgs, TokenKind};
 use crate::diagnostics::Failure;
 use crate::exit::Exit;
 use crate::files;
+use crate::machines::{self, Wanted};
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::render::number::grouped;
@@ -38,11 +40,23 @@ pub fn run(
     if !flags.from.is_empty() {
         return from::run(&flags.from, settings, output);
     }
+    if let Some(path) = &flags.nccl_log {
+        return links(path, settings, output);
+    }
     match (&flags.corpus, &flags.published) {
         (Some(path), _) => corpus(path, flags, settings, output),
         (None, Some(word)) => published::run(word, flags, settings, output),
         (None, None) => intervals::run(settings, output),
     }
+}
+
+/// Links as nccl-tests measured them, in a cluster file.
+fn links(path: &str, settings: &Settings, output: &mut Output) -> Result<Exit, Failure> {
+    let seen = machines::measured(&files::read(path)?).map_err(|what| {
+        Failure::new(Exit::InvalidInput, format!("{}: {what}", files::shown(path)))
+    })?;
+    let catalog = Catalog::from_environment()?;
+    super::scenarios::write_cluster(&catalog, &seen, &Wanted::default(), settings, output)
 }
 
 /// Fits the law of a text and writes it as a corpus file.

@@ -5,6 +5,7 @@ use crate::cli::{CompareArgs, Format};
 use crate::diagnostics::Failure;
 use crate::exit::Exit;
 use crate::files;
+use crate::layout;
 use crate::output::Output;
 use crate::planfile;
 use crate::published::shipped_intervals;
@@ -21,7 +22,14 @@ pub fn run(flags: &CompareArgs, settings: &Settings, output: &mut Output) -> Res
     let mut plans: Vec<(String, Plan)> = Vec::new();
     for path in &flags.plans {
         let name = files::shown(path);
-        plans.push((name.to_string(), planfile::parse(name, &files::read(path)?)?));
+        let text = files::read(path)?;
+        if layout::recognise(&text).is_some() {
+            return Err(Failure::usage(format!("{name} is no plan yet, but a trainer's layout"))
+                .hint(format!(
+                    "`meshwright import {name} -m MODEL -g GPUS -o mine.json` prices it"
+                )));
+        }
+        plans.push((name.to_string(), planfile::parse(name, &text)?));
     }
     let agree = compare::agree(&plans);
     let odds = odds(&plans)?;

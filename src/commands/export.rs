@@ -14,7 +14,11 @@ use crate::settings::Settings;
 pub fn run(flags: &ExportArgs, settings: &Settings, output: &mut Output) -> Result<Exit, Failure> {
     let plan = planfile::parse(files::shown(&flags.plan), &files::read(&flags.plan)?)?;
     let catalog = Catalog::from_environment()?;
-    let text = Exported::new(plan, &catalog, &flags.sources)?.write(flags.to, &flags.drawing)?;
+    let exported = Exported::new(plan, &flags.plan, &catalog, &flags.sources)?;
+    let (text, unsaid) = exported.write(flags.to, &flags.drawing)?;
     files::write(output, settings.output.as_deref(), &text)?;
+    for line in unsaid {
+        output.note(&format!("not stated: {line}"));
+    }
     Ok(Exit::Done)
 }

@@ -9,6 +9,7 @@ use crate::cli::{Format, ImportArgs, ListArgs, NewArgs, NewKind, ScenariosComman
 use crate::diagnostics::Failure;
 use crate::exit::Exit;
 use crate::files;
+use crate::machines::{self, Wanted};
 use crate::output::Output;
 use crate::render::json;
 use crate::render::number::grouped;
@@ -147,8 +148,54 @@ fn new(flags: &NewArgs, settings: &Settings, output: &mut Output) -> Result<Exit
     Ok(Exit::Done)
 }
 
-/// Writes a configuration as a model file: what was assumed stands above it.
+/// Writes what others describe as a scenario file: what was assumed stands above it.
 fn import(
+    catalog: &Catalog,
+    flags: &ImportArgs,
+    settings: &Settings,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    // Folders and names are those of configurations.
+    let is_file = flags.source == "-" || std::path::Path::new(&flags.source).is_file();
+    let text = if is_file { files::read(&flags.source)? } else { String::new() };
+    match machines::read(&text) {
+        Some(seen) => import_cluster(catalog, seen, flags, settings, output),
+        None => import_model(catalog, flags, settings, output),
+    }
+}
+
+/// Writes what a machine says of itself as a cluster file.
+fn import_cluster(
+    catalog: &Catalog,
+    seen: Result<machines::Seen, String>,
+    flags: &ImportArgs,
+    settings: &Settings,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let name = files::shown(&flags.source);
+    let broken = |what: String| Failure::new(Exit::InvalidInput, format!("{name}: {what}"));
+    let seen = seen.map_err(broken)?;
+    let wanted = Wanted { device: flags.device.clone(), name: flags.name.clone() };
+    write_cluster(catalog, &seen, &wanted, settings, output)
+}
+
+/// Writes a cluster file; what was assumed stands above it.
+pub fn write_cluster(
+    catalog: &Catalog,
+    seen: &machines::Seen,
+    wanted: &Wanted,
+    settings: &Settings,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let (file, notes) = machines::cluster(catalog, seen, wanted)?;
+    let above: String = notes.iter().map(|note| comment(&format!("{note}."))).collect();
+    files::write(output, settings.output.as_deref(), &format!("{above}{file}"))?;
+    notes.iter().for_each(|note| output.note(note));
+    Ok(Exit::Done)
+}
+
+/// Writes a configuration as a model file: what was assumed stands above it.
+fn import_model(
     catalog: &Catalog,
     flags: &ImportArgs,
     settings: &Settings,

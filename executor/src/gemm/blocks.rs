@@ -5,12 +5,15 @@
 
 use super::kernel::{Kernel, Tile};
 use crate::float::Operand;
+use crate::matrix::Room;
+use crate::threads::{rows_per_piece, run_each};
 use std::cell::RefCell;
 
-/// Inner dimension of a block: a panel of the right operand stays in the first cache.
-const INNER: usize = 256;
+/// Most of the inner dimension that a block may have: a panel of the right operand, and a tile of
+/// the left one, stay in the first cache.
+const INNER: usize = 352;
 /// Rows of a block: it stays in the second cache.
-const ROWS: usize = 240;
+const ROWS: usize = 192;
 /// Columns of a block: it stays in the third cache.
 const COLS: usize = 2048;
 
@@ -32,9 +35,20 @@ thread_local! {
 #[derive(Clone, Debug)]
 pub struct Panels {
     kernel: Kernel,
-    lines: Vec<Line>,
+    room: Room<f32>,
     cols: usize,
 }
+
+/// A block of panels that a thread fills.
+struct Filled {
+    from: Operand<*const f32>,
+    size: (usize, usize),
+    to: *mut f32,
+}
+
+// SAFETY: operands are only read, and each of these is about other panels.
+#[expect(unsafe_code, reason = "pointers to disjoint panels")]
+unsafe impl Send for Filled {}
 
 impl Panels {
     /// Copies a `k × n` operand; `None` where this processor has no kernel.
@@ -45,23 +59,35 @@ impl Panels {
     pub unsafe fn new((k, n): (usize, usize), b: Operand<*const f32>) -> Option<Self> {
         let kernel = Kernel::find()?;
         let cols = n.next_multiple_of(kernel.cols);
-        let mut lines = vec![Line([0.0; LINE]); k * cols / LINE];
-        let mut at = pointer(&mut lines);
-        for inner in (0..k).step_by(INNER) {
-            let depth = INNER.min(k - inner);
-            // SAFETY: the block lies in the operand, and its panels have `depth · cols` elements.
-            unsafe {
-                pack_right(&kernel, (depth, n), moved(b, inner, 0), at);
-                at = at.add(depth * cols);
-            }
-        }
-        Some(Self { kernel, lines, cols })
+        let mut room = Room::stale(k * cols + LINE);
+        let start = first_line(&mut room);
+        let width = rows_per_piece(cols / kernel.cols, k * kernel.cols) * kernel.cols;
+        let most = depth(k);
+        let piece = |(inner, col): (usize, usize)| {
+            let depth = most.min(k - inner);
+            let to = start.wrapping_add(inner * cols + depth * col);
+            Filled { from: moved(b, inner, col), size: (depth, width.min(n - col)), to }
+        };
+        let inner = (0..k).step_by(most);
+        let pieces = inner.flat_map(|inner| (0..n).step_by(width).map(move |col| (inner, col)));
+        // SAFETY: the pieces lie in the operand, and each has `depth` rows for every panel of it.
+        run_each(pieces.map(piece).collect(), |p: Filled| unsafe {
+            pack_right(&kernel, p.size, p.from, p.to);
+        });
+        Some(Self { kernel, room, cols })
     }
 
     /// Panels of a block along the inner dimension, from a column on that begins one.
     fn block(&self, inner: usize, depth: usize, col: usize) -> *const f32 {
-        self.lines.as_ptr().cast::<f32>().wrapping_add(inner * self.cols + depth * col)
+        let at = self.room.as_ptr();
+        at.wrapping_add(at.align_offset(align_of::<Line>()) + inner * self.cols + depth * col)
     }
+}
+
+/// Where the first whole line begins: one more than is needed was asked for.
+fn first_line(room: &mut Room<f32>) -> *mut f32 {
+    let at = room.as_mut_ptr();
+    at.wrapping_add(at.align_offset(align_of::<Line>()))
 }
 
 fn pointer(lines: &mut [Line]) -> *mut f32 {
@@ -111,10 +137,11 @@ impl Product<'_> {
     pub unsafe fn run(&self, kernel: &Kernel) {
         let kernel = self.panels.map_or(kernel, |(panels, _)| &panels.kernel);
         let [m, k, n] = self.shape;
+        let most = depth(k);
         ROOM.with_borrow_mut(|[left, right]| {
             for col in (0..n).step_by(COLS) {
-                for inner in (0..k.max(1)).step_by(INNER) {
-                    let (depth, width) = (INNER.min(k - inner), COLS.min(n - col));
+                for inner in (0..k.max(1)).step_by(most) {
+                    let (depth, width) = (most.min(k - inner), COLS.min(n - col));
                     // SAFETY: all blocks lie in the product, of which the caller promises.
                     unsafe {
                         let b = self.right(kernel, right, [inner, depth, col, width]);
@@ -171,6 +198,12 @@ impl Product<'_> {
             }
         }
     }
+}
+
+/// Inner dimension of the blocks of a product: as few blocks as there can be, about equal. It
+/// depends on nothing else, as sums are taken block by block.
+fn depth(inner: usize) -> usize {
+    inner.div_ceil(inner.div_ceil(INNER).max(1)).max(1)
 }
 
 /// First row and number of rows of each tile: as few tiles as there can be, of equal heights.

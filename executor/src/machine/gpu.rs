@@ -97,7 +97,8 @@ fn parse_line(line: &str) -> Option<Gpu> {
 
 /// The worst link of the matrix that `nvidia-smi topo -m` prints: `NV18` is 18 NVLinks, `X` is
 /// the device itself, anything else (`SYS`, `NODE`, `PHB`, `PXB`, `PIX`) is PCIe.
-fn parse_topology(matrix: &str) -> Option<GpuLink> {
+#[must_use]
+pub fn parse_topology(matrix: &str) -> Option<GpuLink> {
     let is_gpu = |word: &&str| word.strip_prefix("GPU").is_some_and(|n| n.parse::<u32>().is_ok());
     let plain = strip_codes(matrix);
     let rows: Vec<Vec<&str>> = plain

@@ -36,7 +36,7 @@ pub struct Block {
 
 /// What the backward pass needs.
 #[derive(Clone, Debug)]
-pub struct Saved<T> {
+pub struct Saved<T: Float> {
     norms: [norm::Saved<T>; 2],
     attention: attention::Saved<T>,
     feed_forward: feed_forward::Saved<T>,
@@ -49,7 +49,7 @@ type Forward<T> = (Arc<Matrix<T>>, Carry<T>, Saved<T>);
 
 /// What is left for the gradients of the weights.
 #[derive(Debug)]
-pub struct Pending<T> {
+pub struct Pending<T: Float> {
     norms: [norm::Pending<T>; 2],
     attention: attention::Pending<T>,
     feed_forward: feed_forward::Pending<T>,

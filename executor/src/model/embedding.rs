@@ -30,13 +30,13 @@ pub struct Embedding {
 
 /// What the backward pass needs.
 #[derive(Clone, Debug)]
-pub struct Saved<T> {
+pub struct Saved<T: Float> {
     norm: Option<norm::Saved<T>>,
 }
 
 /// What is left for the gradients.
 #[derive(Clone, Debug)]
-pub struct Pending<T> {
+pub struct Pending<T: Float> {
     dy: Arc<Matrix<T>>,
     norm: Option<norm::Pending<T>>,
 }

@@ -37,7 +37,7 @@ struct Transform {
 
 /// What the backward pass needs, and what the gradients of the weights need after it.
 #[derive(Clone, Debug)]
-pub struct Saved<T> {
+pub struct Saved<T: Float> {
     norm: Option<norm::Saved<T>>,
     dnorm: Option<norm::Pending<T>>,
     transform: Option<TransformSaved<T>>,
@@ -50,7 +50,7 @@ pub struct Saved<T> {
 }
 
 #[derive(Clone, Debug)]
-struct TransformSaved<T> {
+struct TransformSaved<T: Float> {
     x: Arc<Matrix<T>>,
     linear: Matrix<T>,
     norm: norm::Saved<T>,
@@ -60,7 +60,7 @@ struct TransformSaved<T> {
 
 /// Gradients of the logits.
 #[derive(Clone, Debug)]
-enum Scores<T> {
+enum Scores<T: Float> {
     Full(Matrix<T>),
     Sampled(sampled::Saved<T>),
 }

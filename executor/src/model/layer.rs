@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 /// What a layer hands from one piece of a sequence to the next, and from one step to the next.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Carry<T> {
+pub enum Carry<T: Float> {
     /// Nothing.
     None,
     /// State and cell of an LSTM.
@@ -75,7 +75,7 @@ pub enum Layer {
 
 /// What comes out of a layer.
 #[derive(Clone, Debug)]
-pub enum Out<T> {
+pub enum Out<T: Float> {
     /// Activations.
     Activation(Arc<Matrix<T>>),
     /// Sum of the losses of all predictions.
@@ -84,7 +84,7 @@ pub enum Out<T> {
 
 /// What a layer keeps for its backward pass.
 #[derive(Clone, Debug)]
-pub enum Saved<T> {
+pub enum Saved<T: Float> {
     /// Of an embedding.
     Embedding(embedding::Saved<T>),
     /// Of a block.
@@ -97,7 +97,7 @@ pub enum Saved<T> {
 
 /// What is left for the gradients of the weights.
 #[derive(Debug)]
-pub enum Pending<T> {
+pub enum Pending<T: Float> {
     /// Of an embedding.
     Embedding(embedding::Pending<T>),
     /// Of a block.
@@ -117,7 +117,7 @@ pub type Backward<T> = (Option<Arc<Matrix<T>>>, Carry<T>, Pending<T>);
 
 /// What a layer works with.
 #[derive(Clone)]
-pub struct Context<'a, T> {
+pub struct Context<'a, T: Float> {
     /// Its weights.
     pub weights: Weights<'a, T>,
     /// Tokens.

@@ -160,7 +160,7 @@ impl Builder {
 
 /// Weights of one layer, read.
 #[derive(Clone, Debug)]
-pub struct Weights<'a, T> {
+pub struct Weights<'a, T: Float> {
     parts: Vec<(&'a [T], (usize, usize))>,
 }
 
@@ -192,7 +192,7 @@ impl<'a, T: Float> Weights<'a, T> {
 
 /// Gradients of one layer, to be added to. Each parameter can be taken once.
 #[derive(Debug)]
-pub struct Gradients<'a, T> {
+pub struct Gradients<'a, T: Float> {
     parts: Vec<(&'a mut [T], (usize, usize))>,
 }
 

@@ -39,7 +39,7 @@ enum Cell {
 
 /// What the backward pass needs.
 #[derive(Clone, Debug)]
-pub enum Saved<T> {
+pub enum Saved<T: Float> {
     /// Of an LSTM.
     Lstm(lstm::Saved<T>),
     /// Of an mLSTM, with the normalised weights, if they are.
@@ -53,7 +53,7 @@ type Normalised<T> = Arc<[Matrix<T>; 4]>;
 
 /// What is left for the gradients.
 #[derive(Debug)]
-pub enum Pending<T> {
+pub enum Pending<T: Float> {
     /// Of an LSTM.
     Lstm(lstm::Pending<T>),
     /// Of an mLSTM.

@@ -30,16 +30,16 @@ pub struct Stage {
 
 /// Per layer, what goes from one piece of a sequence to the next.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Carries<T>(pub Vec<Carry<T>>);
+pub struct Carries<T: Float>(pub Vec<Carry<T>>);
 
 /// What a stage keeps of a forward pass until the backward pass.
 #[derive(Debug)]
-pub struct Kept<T> {
+pub struct Kept<T: Float> {
     layers: Vec<KeptLayer<T>>,
 }
 
 #[derive(Debug)]
-enum KeptLayer<T> {
+enum KeptLayer<T: Float> {
     /// Everything.
     All(Saved<T>),
     /// The input, to run the layer again.
@@ -48,7 +48,7 @@ enum KeptLayer<T> {
 
 /// What a backward pass leaves for the gradients of the weights.
 #[derive(Debug)]
-pub struct Remainder<T> {
+pub struct Remainder<T: Float> {
     layers: Vec<Pending<T>>,
 }
 
@@ -57,7 +57,7 @@ pub type Backward<T> = (Option<Arc<Matrix<T>>>, Remainder<T>);
 
 /// What comes out of a stage.
 #[derive(Clone, Debug)]
-pub enum Output<T> {
+pub enum Output<T: Float> {
     /// Activations for the next stage.
     Activation(Arc<Matrix<T>>),
     /// Sum of the losses of all predictions.

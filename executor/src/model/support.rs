@@ -88,6 +88,9 @@ fn transformer(
     if t.experts.as_ref().is_some_and(|e| e.router_bias) {
         return refuse("a model whose router has a bias", "a router without one runs");
     }
+    if t.experts.is_some() && t.bias {
+        return refuse("a model whose experts have biases", "experts without them run");
+    }
     if t.adaptive.is_some() {
         return refuse("a model with adaptive softmax", "a full softmax runs");
     }

@@ -37,7 +37,7 @@ pub struct Shape {
 
 /// Operands; rows are `sequence · length + position`.
 #[derive(Clone, Copy, Debug)]
-pub struct Operands<'a, T> {
+pub struct Operands<'a, T: Float> {
     /// `heads × head_dim` columns.
     pub q: View<'a, T>,
     /// `kv_heads × head_dim` columns.
@@ -50,7 +50,7 @@ pub struct Operands<'a, T> {
 
 /// Relative positions; needs `is_causal`.
 #[derive(Clone, Copy, Debug)]
-pub struct Relative<'a, T> {
+pub struct Relative<'a, T: Float> {
     /// One row per distance, from 0; `heads × head_dim` columns.
     pub distances: View<'a, T>,
     /// `u`, for all heads.
@@ -61,7 +61,7 @@ pub struct Relative<'a, T> {
 
 /// Where gradients of the operands are added.
 #[derive(Debug)]
-pub struct Gradients<'a, T> {
+pub struct Gradients<'a, T: Float> {
     /// Of the queries.
     pub q: ViewMut<'a, T>,
     /// Of the keys.
@@ -73,7 +73,7 @@ pub struct Gradients<'a, T> {
 }
 
 /// One block of queries of one head.
-struct Block<'a, T> {
+struct Block<'a, T: Float> {
     q: View<'a, T>,
     k: View<'a, T>,
     v: View<'a, T>,
@@ -270,7 +270,7 @@ fn add_to<T: Float>(mut into: ViewMut<'_, T>, part: &Matrix<T>) {
 }
 
 /// Gradients of heads that share keys and values.
-struct Part<T> {
+struct Part<T: Float> {
     q: Matrix<T>,
     k: Matrix<T>,
     v: Matrix<T>,

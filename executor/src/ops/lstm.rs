@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 /// Weights: `W: in × 4h`, `b: 4h`, `R: s × 4h`, `P: h × s`.
 #[derive(Clone, Copy, Debug)]
-pub struct Weights<'a, T> {
+pub struct Weights<'a, T: Float> {
     /// Of the input.
     pub input: View<'a, T>,
     /// Bias.
@@ -32,7 +32,7 @@ pub struct Weights<'a, T> {
 
 /// Where the gradients of [`Weights`] are added.
 #[derive(Debug)]
-pub struct Gradients<'a, T> {
+pub struct Gradients<'a, T: Float> {
     /// Of the input.
     pub input: ViewMut<'a, T>,
     /// Bias.
@@ -46,7 +46,7 @@ pub struct Gradients<'a, T> {
 /// What one piece of a sequence hands to the next: state and cell, `batch` rows each. Backward, the
 /// gradients of both.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Carry<T> {
+pub struct Carry<T: Float> {
     /// Output of the last step.
     pub state: Matrix<T>,
     /// Cell after the last step.
@@ -63,7 +63,7 @@ impl<T: Float> Carry<T> {
 
 /// What the backward pass needs.
 #[derive(Clone, Debug)]
-pub struct Saved<T> {
+pub struct Saved<T: Float> {
     x: Arc<Matrix<T>>,
     outputs: Arc<Matrix<T>>,
     pub(super) scan: Scan<T>,
@@ -74,7 +74,7 @@ pub struct Saved<T> {
 
 /// Gates, cells and their tanh of every step.
 #[derive(Clone, Debug)]
-pub(super) struct Scan<T> {
+pub(super) struct Scan<T: Float> {
     pub gates: Matrix<T>,
     pub cells: Matrix<T>,
     pub tanh: Matrix<T>,
@@ -149,7 +149,7 @@ impl<T: Float> Saved<T> {
 
 /// What is left for the gradients of the weights.
 #[derive(Clone, Debug)]
-pub struct Pending<T> {
+pub struct Pending<T: Float> {
     x: Arc<Matrix<T>>,
     outputs: Arc<Matrix<T>>,
     first: Matrix<T>,

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 /// Weights: router `d × experts`; up `own·d × w`, down `own·f × d`, one own expert after the other.
 #[derive(Clone, Copy, Debug)]
-pub struct Weights<'a, T> {
+pub struct Weights<'a, T: Float> {
     /// Router.
     pub router: View<'a, T>,
     /// Into the experts.
@@ -30,7 +30,7 @@ pub struct Weights<'a, T> {
 
 /// Where the gradients of [`Weights`] are added.
 #[derive(Debug)]
-pub struct Gradients<'a, T> {
+pub struct Gradients<'a, T: Float> {
     /// Router.
     pub router: ViewMut<'a, T>,
     /// Into the experts.
@@ -52,7 +52,7 @@ pub struct Routing {
 
 /// Tokens in the order in which they are sent: by expert, then by token.
 #[derive(Clone, Debug)]
-struct Routes<T> {
+struct Routes<T: Float> {
     tokens: Vec<u32>,
     /// Weight of each among the token's experts.
     weights: Vec<T>,
@@ -71,7 +71,7 @@ struct Arrivals {
 
 /// What the backward pass needs.
 #[derive(Clone, Debug)]
-pub struct Saved<T> {
+pub struct Saved<T: Float> {
     x: Arc<Matrix<T>>,
     routes: Routes<T>,
     arrivals: Arrivals,
@@ -93,7 +93,7 @@ impl<T: Float> Saved<T> {
 
 /// What is left for the gradients of the weights.
 #[derive(Clone, Debug)]
-pub struct Pending<T> {
+pub struct Pending<T: Float> {
     x: Arc<Matrix<T>>,
     ranges: Vec<Range<usize>>,
     inputs: Matrix<T>,
@@ -110,7 +110,7 @@ pub type Backward<T> = (Matrix<T>, Matrix<T>, Pending<T>);
 
 /// The ranks that share the experts.
 #[derive(Clone, Copy)]
-pub struct Ranks<'a, T> {
+pub struct Ranks<'a, T: Float> {
     /// They hold other columns.
     pub tensor: &'a dyn Across<T>,
     /// They hold other experts.
@@ -216,7 +216,7 @@ impl Routing {
     }
 
     /// The rows of a rank's experts, among those that are sent.
-    fn rows_of<T>(&self, routes: &Routes<T>, n: usize, rank: usize) -> Range<usize> {
+    fn rows_of<T: Float>(&self, routes: &Routes<T>, n: usize, rank: usize) -> Range<usize> {
         let experts = part(self.experts, n, rank);
         let start = |e: usize| routes.ranges.get(e).map_or(routes.tokens.len(), |r| r.start);
         start(experts.start)..start(experts.end)

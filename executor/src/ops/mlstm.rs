@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 /// Weights: `W_mx: in × h`, `W_mh: h × h`, `W_x: in × 4h`, `W_h: h × 4h`, `b: 4h`.
 #[derive(Clone, Copy, Debug)]
-pub struct Weights<'a, T> {
+pub struct Weights<'a, T: Float> {
     /// Input to the multiplier.
     pub input_factor: View<'a, T>,
     /// State to the multiplier.
@@ -31,7 +31,7 @@ pub struct Weights<'a, T> {
 
 /// Where the gradients of [`Weights`] are added.
 #[derive(Debug)]
-pub struct Gradients<'a, T> {
+pub struct Gradients<'a, T: Float> {
     /// Input to the multiplier.
     pub input_factor: ViewMut<'a, T>,
     /// State to the multiplier.
@@ -46,7 +46,7 @@ pub struct Gradients<'a, T> {
 
 /// What the backward pass needs.
 #[derive(Clone, Debug)]
-pub struct Saved<T> {
+pub struct Saved<T: Float> {
     x: Arc<Matrix<T>>,
     outputs: Arc<Matrix<T>>,
     scan: Scan<T>,
@@ -56,7 +56,7 @@ pub struct Saved<T> {
 
 /// Both factors of the multiplied state, and their product, which is whole on every rank.
 #[derive(Clone, Debug)]
-struct Factors<T> {
+struct Factors<T: Float> {
     input: Matrix<T>,
     state: Matrix<T>,
     product: Matrix<T>,
@@ -73,7 +73,7 @@ impl<T: Float> Saved<T> {
 
 /// What is left for the gradients of the weights.
 #[derive(Clone, Debug)]
-pub struct Pending<T> {
+pub struct Pending<T: Float> {
     x: Arc<Matrix<T>>,
     outputs: Arc<Matrix<T>>,
     first: Matrix<T>,

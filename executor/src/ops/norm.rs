@@ -13,7 +13,7 @@ const EPSILON: f64 = 1e-5;
 
 /// What the backward pass needs.
 #[derive(Clone, Debug)]
-pub struct Saved<T> {
+pub struct Saved<T: Float> {
     normal: Matrix<T>,
     scale: Vec<T>,
     is_centred: bool,
@@ -21,7 +21,7 @@ pub struct Saved<T> {
 
 /// Gradients of scale and shift.
 #[derive(Clone, Debug)]
-pub struct Pending<T> {
+pub struct Pending<T: Float> {
     /// Of the scale.
     pub scale: Vec<T>,
     /// Of the shift.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 /// Weights: `W: in × 2h`; per micro-step `R_l: h × 2h` and `b_l: 2h`.
 #[derive(Clone, Debug)]
-pub struct Weights<'a, T> {
+pub struct Weights<'a, T: Float> {
     /// Of the input.
     pub input: View<'a, T>,
     /// Per micro-step.
@@ -24,7 +24,7 @@ pub struct Weights<'a, T> {
 
 /// Where the gradients of [`Weights`] are added.
 #[derive(Debug)]
-pub struct Gradients<'a, T> {
+pub struct Gradients<'a, T: Float> {
     /// Of the input.
     pub input: ViewMut<'a, T>,
     /// Per micro-step.
@@ -33,7 +33,7 @@ pub struct Gradients<'a, T> {
 
 /// What the backward pass needs: per micro-step `[h | t]` and the state before it.
 #[derive(Clone, Debug)]
-pub struct Saved<T> {
+pub struct Saved<T: Float> {
     x: Arc<Matrix<T>>,
     activated: Vec<Matrix<T>>,
     states: Vec<Matrix<T>>,
@@ -50,7 +50,7 @@ impl<T: Float> Saved<T> {
 
 /// What is left for the gradients of the weights.
 #[derive(Clone, Debug)]
-pub struct Pending<T> {
+pub struct Pending<T: Float> {
     x: Arc<Matrix<T>>,
     states: Vec<Matrix<T>>,
     dz: Vec<Matrix<T>>,

@@ -50,7 +50,7 @@ impl Sample {
 /// The output table and bias: one row, one element per word. Ranks that share them hold
 /// consecutive words each.
 #[derive(Clone, Copy, Debug)]
-pub struct Weights<'a, T> {
+pub struct Weights<'a, T: Float> {
     /// `vocab × width`.
     pub table: View<'a, T>,
     /// `vocab`.
@@ -68,7 +68,7 @@ impl<T: Float> Weights<'_, T> {
 
 /// What the backward pass needs.
 #[derive(Clone, Debug)]
-pub struct Saved<T> {
+pub struct Saved<T: Float> {
     /// Column 0 is the target's, then the drawn words'.
     dlogits: Matrix<T>,
     drawn: Matrix<T>,

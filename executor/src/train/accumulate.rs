@@ -20,8 +20,12 @@ impl Accumulator {
     #[must_use]
     pub fn blank(&mut self, elements: usize) -> Vec<f32> {
         let mut blank = self.spare.pop().unwrap_or_default();
-        blank.clear();
+        if blank.is_empty() {
+            // The system clears fresh memory where it is first touched.
+            return vec![0.0; elements];
+        }
         blank.resize(elements, 0.0);
+        crate::matrix::clear(&mut blank);
         blank
     }
 
@@ -61,10 +65,22 @@ impl Accumulator {
         &mut self.total
     }
 
+    /// The vector of [`Self::total`], until it is given back.
+    #[must_use]
+    pub fn lend(&mut self) -> Vec<f32> {
+        std::mem::take(&mut self.total)
+    }
+
+    /// Takes back what was lent.
+    pub fn give_back(&mut self, total: Vec<f32>) {
+        self.total = total;
+    }
+
     /// Ends the step.
     pub fn clear(&mut self) {
         let total = std::mem::take(&mut self.total);
         self.spare.push(total);
+        self.spare.retain(|spare| !spare.is_empty());
         self.spare.truncate(1);
         self.waiting.clear();
         self.next = 0;

@@ -325,19 +325,43 @@ impl Block {
     /// Updates the own parts of all weights.
     pub fn update(&mut self, rule: &Rule, by: (f64, f64, u64)) {
         for i in 0..self.shared.len() {
-            let gradient = self.own_gradient(i).to_vec();
+            let gradients = self.take_own_gradient(i);
             let shared = &mut self.shared[i];
+            let gradient = &gradients.0[gradients.1.clone()];
             let weights = match self.zero {
                 3 => &mut self.stored[i][..],
                 _ => &mut self.weights[shared.own.clone()],
             };
-            let Some(masters) = &mut self.masters else {
-                rule.update(weights, &gradient, &mut shared.state, by);
-                continue;
-            };
-            rule.update(&mut masters[i], &gradient, &mut shared.state, by);
-            weights.copy_from_slice(&masters[i]);
-            round_to_bf16(weights);
+            match &mut self.masters {
+                None => rule.update(weights, gradient, &mut shared.state, by),
+                Some(masters) => {
+                    rule.update(&mut masters[i], gradient, &mut shared.state, by);
+                    weights.copy_from_slice(&masters[i]);
+                    round_to_bf16(weights);
+                }
+            }
+            self.give_back_gradient(i, gradients.0);
+        }
+    }
+
+    /// The vector in which [`Self::own_gradient`] lies, and where: weights and state beside it are
+    /// to be written while it is read.
+    fn take_own_gradient(&mut self, i: usize) -> (Vec<f32>, Range<usize>) {
+        let own = self.shared[i].own.clone();
+        let len = self.own_gradient(i).len();
+        if self.zero < 2 {
+            return (self.gradient.lend(), own);
+        }
+        let is_table = self.shared[i].purpose == Purpose::Exchange;
+        let start = if is_table { own.start - self.shared[i].range.start } else { 0 };
+        (std::mem::take(&mut self.reduced[i]), start..start + len)
+    }
+
+    fn give_back_gradient(&mut self, i: usize, vector: Vec<f32>) {
+        if self.zero < 2 {
+            self.gradient.give_back(vector);
+        } else {
+            self.reduced[i] = vector;
         }
     }
 

@@ -391,19 +391,28 @@ fn feed_forward(g: &mut GraphBuilder, t: &Transformer, x: TensorId) -> TensorId 
 fn mixture(g: &mut GraphBuilder, t: &Transformer, e: &Experts, x: TensorId) -> TensorId {
     let wr = g.parameter("w_router", &[DModel, Routes]);
     let routes = g.einsum("router", x, wr, &[Batch, Seq, Routes]);
-    if e.router_bias {
+    if e.router_bias || t.bias {
         g.parameter("router bias", &[Routes]);
     }
     let routed = [E, Capacity, DModel];
     let inputs = [x, routes];
     let there = g.pointwise("dispatch", PointwiseKind::Permute, Region::Route, &inputs, &routed);
     let w = g.parameter("expert w_up", &[E, DModel, DExpertUp]);
-    let y = g.einsum("expert up", there, w, &[E, Capacity, DExpertUp]);
+    let mut y = g.einsum("expert up", there, w, &[E, Capacity, DExpertUp]);
+    if t.bias {
+        y = g.bias("expert b_up", y, &[E, DExpertUp]);
+    }
     let act = PointwiseKind::Activation { gated: t.gated };
     let z = g.pointwise("expert activation", act, Region::Inner, &[y], &[E, Capacity, DExpert]);
     g.save(&[(y, SaveWhen::Always)]);
     let w = g.parameter("expert w_down", &[E, DExpert, DModel]);
-    let back = g.einsum("expert down", z, w, &routed);
+    let mut back = g.einsum("expert down", z, w, &routed);
+    if t.bias {
+        let b = g.parameter("expert b_down", &[E, DModel]);
+        let inputs = [back, b, routes];
+        let kind = PointwiseKind::ExpertBias;
+        back = g.pointwise("expert b_down", kind, Region::Route, &inputs, &routed);
+    }
     let out = g.pointwise("combine", PointwiseKind::Copy, Region::Route, &[back], &STREAM);
     g.save(&[(back, SaveWhen::Always), (routes, SaveWhen::Always)]);
     if e.d_shared == 0 { out } else { shared_expert(g, t, x, out) }

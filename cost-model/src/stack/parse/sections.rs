@@ -137,6 +137,7 @@ const POINTWISE_NAMES: [&str; POINTWISE.len()] = [
     "copy",
     "cast",
     "shift",
+    "expert-bias",
 ];
 
 pub(super) fn compute(file: &Table<'_>, base: Option<&ComputeStack>) -> Option<ComputeStack> {

@@ -33,7 +33,7 @@ pub(super) struct Attention {
 
 /// What the backward pass needs.
 #[derive(Clone, Debug)]
-pub(super) struct Saved<T> {
+pub(super) struct Saved<T: Float> {
     x: Arc<Matrix<T>>,
     qkv: Matrix<T>,
     /// Keys and values of all positions up to those of this rank, where ranks share a sequence.
@@ -45,14 +45,14 @@ pub(super) struct Saved<T> {
 
 /// Relative positions before and after their projection.
 #[derive(Clone, Debug)]
-struct Distances<T> {
+struct Distances<T: Float> {
     waves: Matrix<T>,
     projected: Matrix<T>,
 }
 
 /// What is left for the gradients of the weights.
 #[derive(Debug)]
-pub(super) struct Pending<T> {
+pub(super) struct Pending<T: Float> {
     x: Arc<Matrix<T>>,
     dqkv: Matrix<T>,
     context: Matrix<T>,
@@ -61,7 +61,7 @@ pub(super) struct Pending<T> {
 }
 
 #[derive(Debug)]
-struct RelativeGradients<T> {
+struct RelativeGradients<T: Float> {
     waves: Matrix<T>,
     distances: Matrix<T>,
     content: Vec<T>,
@@ -122,13 +122,13 @@ impl Attention {
         [0..q, q..q + kv, q + kv..q + 2 * kv]
     }
 
-    fn shape<T>(&self, c: &Context<'_, T>, keys: usize) -> Shape {
+    fn shape<T: Float>(&self, c: &Context<'_, T>, keys: usize) -> Shape {
         let (batch, queries) = (c.batch.sequences, c.batch.length);
         let Self { heads, kv_heads, head_dim, is_causal, .. } = *self;
         Shape { batch, queries, keys: keys / batch, heads, kv_heads, head_dim, is_causal }
     }
 
-    fn rope<T>(&self, c: &Context<'_, T>) -> Rope {
+    fn rope<T: Float>(&self, c: &Context<'_, T>) -> Rope {
         let (heads, head_dim) = (self.heads + self.kv_heads, self.head_dim);
         Rope { heads, head_dim, sequence: c.batch.length, first: c.batch.first }
     }
@@ -326,7 +326,7 @@ impl Attention {
 }
 
 /// Gradients of the operands of the heads.
-struct HeadGradients<T> {
+struct HeadGradients<T: Float> {
     q: Matrix<T>,
     k: Matrix<T>,
     v: Matrix<T>,

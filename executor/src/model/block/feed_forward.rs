@@ -41,21 +41,21 @@ struct Mixture {
 
 /// What the backward pass needs.
 #[derive(Clone, Debug)]
-pub(super) struct Saved<T> {
+pub(super) struct Saved<T: Float> {
     x: Arc<Matrix<T>>,
     dense: Option<DenseSaved<T>>,
     mixture: Option<mixture::Saved<T>>,
 }
 
 #[derive(Clone, Debug)]
-struct DenseSaved<T> {
+struct DenseSaved<T: Float> {
     up: Matrix<T>,
     inner: Matrix<T>,
 }
 
 /// What is left for the gradients of the weights.
 #[derive(Debug)]
-pub(super) struct Pending<T> {
+pub(super) struct Pending<T: Float> {
     x: Arc<Matrix<T>>,
     dy: Arc<Matrix<T>>,
     dense: Option<(Matrix<T>, Matrix<T>)>,
@@ -160,7 +160,7 @@ impl FeedForward {
 }
 
 /// The ranks that share experts.
-fn ranks<'a, T>(c: &Context<'a, T>) -> mixture::Ranks<'a, T> {
+fn ranks<'a, T: Float>(c: &Context<'a, T>) -> mixture::Ranks<'a, T> {
     mixture::Ranks { tensor: c.groups.tensor, expert: c.groups.expert }
 }
 

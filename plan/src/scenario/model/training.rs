@@ -57,11 +57,6 @@ const RULES: [(&str, OptimizerRule); 6] = [
     ("lamb", OptimizerRule::Lamb),
 ];
 
-/// The word of a rule.
-pub(super) fn rule_name(rule: OptimizerRule) -> &'static str {
-    RULES.iter().find(|(_, r)| *r == rule).map_or("", |(name, _)| *name)
-}
-
 pub(super) fn training(table: &Table<'_>) -> Option<Training> {
     let sequence = table.required("sequence", |item| item.count_of("tokens"));
     let source_sequence = table.optional("source_sequence", |item| item.count_of("tokens"));
@@ -108,7 +103,7 @@ fn precision(item: &Item<'_>, optimizer: Option<OptimizerRule>) -> Option<Precis
     let recipe = item.choice(&names)?;
     match (recipe.rule, optimizer) {
         (Some(rule), Some(chosen)) if rule != chosen => {
-            let (counted, chosen) = (rule_name(rule), rule_name(chosen));
+            let (counted, chosen) = (rule.name(), chosen.name());
             item.refuse(&format!("this recipe counts the state of {counted}, not of {chosen}"))
         }
         _ => Some(recipe.precision),

@@ -1,6 +1,6 @@
 //! Writes a transformer as the file that is read as the same model.
 
-use super::training::{RECIPES, rule_name};
+use super::training::RECIPES;
 use crate::model::{
     Batch, Family, ModelSpec, Norm, Positions, Precision, Stacks, Training, Transformer,
 };
@@ -141,7 +141,7 @@ fn training(lines: &mut Lines, t: &Training) {
         Batch::PerDevice(n) => lines.put("batch", format!("{{ per_device = {n} }}")),
         Batch::Global(n) => lines.put("batch", format!("{{ global = {n} }}")),
     }
-    lines.text("optimizer", rule_name(t.optimizer));
+    lines.text("optimizer", t.optimizer.name());
     precision(lines, t);
     lines.text("default_cluster", &t.default_cluster);
     t.default_stack.iter().for_each(|stack| lines.text("default_stack", stack));
