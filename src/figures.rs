@@ -1,8 +1,8 @@
 //! Figures of plans: numbers in, a drawing out. The page and the papers draw the same.
 //!
 //! A drawing names colours and never says them: a page gives them for light and dark screens, a
-//! file of its own brings those of white paper. Nothing here knows the time, or draws at random: the
-//! same plan is the same bytes.
+//! file of its own brings those of white paper. Nothing here knows the time, or draws at random:
+//! the same plan is the same bytes.
 
 pub mod candidates;
 pub mod colours;

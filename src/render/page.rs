@@ -11,17 +11,23 @@ use crate::figures::{colours, escaped};
 /// What pages look like, besides their figures.
 const STYLE: &str = "\
 *{box-sizing:border-box}\
-body{font:15px/1.5 system-ui,-apple-system,\"Segoe UI\",Roboto,\"Liberation Sans\",Arial,sans-serif;\
+body{font:15px/1.5 system-ui,-apple-system,\"Segoe UI\",Roboto,\"Liberation Sans\",Arial,\
+sans-serif;\
 max-width:48rem;margin:0 auto;padding:1.5rem 1rem 3rem;background:var(--sheet);color:var(--ink);\
 overflow-wrap:anywhere}\
 h1{font-size:1.5rem;line-height:1.25;margin:0 0 .25rem}\
 h2{font-size:1.1rem;margin:2.2rem 0 .6rem;padding-top:.7rem;border-top:1px solid var(--rule)}\
 p{margin:.4rem 0}ul{margin:.4rem 0;padding-left:1.2rem}li{margin:.25rem 0}\
 a{color:var(--link)}.dim{color:var(--dim)}small{font-size:.85em}\
-table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem}\
-td,th{overflow-wrap:normal;padding:.2rem .9rem .2rem 0;text-align:left;border-bottom:1px solid var(--rule);\
+table{border-collapse:collapse;font-variant-numeric:tabular-nums;\
+font-size:.9rem}\
+td,th{overflow-wrap:normal;padding:.2rem .9rem .2rem 0;text-align:left;\
+border-bottom:1px solid var(--rule);\
 vertical-align:top}\
-td:first-child{min-width:7.5rem}code{white-space:nowrap}pre code,pre{white-space:pre}th{white-space:nowrap;font-weight:600;color:var(--dim)}td.r,th.r{text-align:right;white-space:nowrap}\
+td:first-child{min-width:7.5rem}\
+code{white-space:nowrap}pre code,pre{white-space:pre}\
+th{white-space:nowrap;font-weight:600;color:var(--dim)}td.r,th.r{text-align:right;\
+white-space:nowrap}\
 .scroll{overflow-x:auto}\
 pre{overflow-x:auto;background:var(--card);padding:.7rem .9rem;border-radius:6px;margin:.5rem 0}\
 code,pre{font:13px/1.5 ui-monospace,\"SF Mono\",Menlo,Consolas,\"Liberation Mono\",monospace}\

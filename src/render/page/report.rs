@@ -53,9 +53,9 @@ table{font-size:6.6pt}td,th{padding:.1mm 2mm .1mm 0}td:first-child{min-width:0}\
 .tiles div,.plan span,pre{border:1px solid var(--rule);padding:.5mm 1.4mm}\
 .tiles b{font-size:10.5pt}.tiles span{font-size:6.6pt}p,ul{margin:.5mm 0}li{margin:.2mm 0}\
 code,pre{font-size:6.8pt}\
-.half{display:grid;grid-template-columns:1fr 1fr;gap:0 6mm}.half svg{width:80%}\
+.half{display:grid;grid-template-columns:1fr 1fr;gap:0 6mm}.half svg{width:70%}\
 #communication table{display:none}.half svg.wide{display:none}.half svg.narrow{display:block}\
-svg.wide{display:block;width:76%;margin:.4mm 0}svg.narrow{display:none;margin:.4mm 0}}";
+svg.wide{display:block;width:64%;margin:.4mm 0}svg.narrow{display:none;margin:.4mm 0}}";
 
 /// The page.
 ///
