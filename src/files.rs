@@ -88,6 +88,24 @@ pub fn save(path: &str, text: &str) -> Result<(), Failure> {
     write_whole(Path::new(path), text.as_bytes()).map_err(|error| unwritable(path, &error))
 }
 
+/// Whether something has this name.
+pub fn is_there(path: &str) -> bool {
+    Path::new(path).symlink_metadata().is_ok()
+}
+
+/// Writes a file where there is none.
+///
+/// # Errors
+/// Says which file, and what is wrong with it; what was there stays as it was.
+pub fn save_new(path: &str, text: &str) -> Result<(), Failure> {
+    let opened = fs::OpenOptions::new().write(true).create_new(true).open(path);
+    let mut file = opened.map_err(|error| unwritable(path, &error))?;
+    file.write_all(text.as_bytes()).map_err(|error| {
+        let _already_gone = fs::remove_file(path);
+        unwritable(path, &error)
+    })
+}
+
 fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // What is not a plain file (/dev/null, a pipe, a link) keeps its place and its kind.
     if path.symlink_metadata().is_ok_and(|m| !m.is_file()) {
@@ -107,6 +125,7 @@ fn unwritable(path: &str, error: &io::Error) -> Failure {
         io::ErrorKind::NotFound => "its folder does not exist".to_string(),
         io::ErrorKind::PermissionDenied => "permission denied".to_string(),
         io::ErrorKind::IsADirectory => "it is a folder".to_string(),
+        io::ErrorKind::AlreadyExists => "there is a file of this name, which stays".to_string(),
         _ => error.to_string(),
     };
     Failure::new(Exit::Failed, format!("cannot write {path}: {why}"))
@@ -115,6 +134,19 @@ fn unwritable(path: &str, error: &io::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_there_stays() {
+        let name = format!("meshwright-new-{}.html", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let path = path.to_str().unwrap();
+        assert!(!is_there(path) && save_new(path, "first").is_ok());
+        let refused = save_new(path, "second").unwrap_err();
+        let (is_there, text) = (is_there(path), fs::read_to_string(path).unwrap());
+        fs::remove_file(path).unwrap();
+        assert_eq!((is_there, text.as_str()), (true, "first"));
+        assert!(refused.headline().ends_with("there is a file of this name, which stays"));
+    }
 
     #[test]
     fn a_file_is_replaced_whole_and_nothing_is_left_beside_it() {

@@ -37,6 +37,7 @@ fn settle(host: &dyn Host, model: &mut Model, effects: Vec<Effect>) -> bool {
                 perform(host, &job, &|| false, &mut emit);
             }
             Effect::Save(plan, path) => messages.push(Message::Saved(host.save(&plan, &path))),
+            Effect::Export(page) => messages.push(Message::Exported(host.export(&page))),
             Effect::Copy(ask) => messages.push(Message::Copied(host.command(&ask))),
             Effect::Execute(plan) => {
                 let steps = Mutex::new(Vec::new());

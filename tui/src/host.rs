@@ -1,6 +1,7 @@
 //! What the explorer asks of the program around it: everything that touches the world.
 
 use crate::ask::Ask;
+use crate::message::Page;
 use plan::Dtype;
 use plan::document::Plan;
 use plan::model::Batch;
@@ -28,6 +29,12 @@ pub trait Host: Sync {
     /// # Errors
     /// The reason, where nothing could be written.
     fn save(&self, plan: &Plan, path: &str) -> Result<String, String>;
+
+    /// Writes the page of a plan where no file is; says what was written.
+    ///
+    /// # Errors
+    /// The reason, where nothing was written.
+    fn export(&self, page: &Page) -> Result<String, String>;
 
     /// A run that was loaded.
     fn measured(&self) -> Option<&Measured> {

@@ -44,6 +44,10 @@ pub enum Action {
     Copy,
     /// Writes the plan.
     Save,
+    /// Writes the plan as a page.
+    Export,
+    /// Goes to the next candidate that passes the filter, or to the one before.
+    Match(bool),
     /// Takes back a change.
     Undo,
     /// Makes it again.

@@ -28,6 +28,8 @@ pub enum Message {
     Copied(String),
     /// A plan was written, or why it was not.
     Saved(Result<String, String>),
+    /// A page was written, or why it was not.
+    Exported(Result<String, String>),
     /// Something happened in a run.
     Run(RunEvent),
 }
@@ -99,12 +101,25 @@ pub enum Effect {
     Solve(Box<Job>),
     /// To write a plan.
     Save(Box<Plan>, String),
+    /// To write the page of a plan, which answers a question.
+    Export(Box<Page>),
     /// To put the command that asks a question on the clipboard.
     Copy(Box<Ask>),
     /// To train a plan here.
     Execute(Box<Plan>),
     /// To end.
     Quit,
+}
+
+/// A page to write.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page {
+    /// The question.
+    pub ask: Ask,
+    /// The plan that answers it.
+    pub plan: Plan,
+    /// The file; nothing is there yet, or nothing is written.
+    pub path: String,
 }
 
 /// Something to solve.

@@ -16,11 +16,14 @@ pub enum Command {
     Set(Knob, String),
     /// To write the plan to a file.
     Save(String),
+    /// To write the page of the plan to a file.
+    Export(String),
 }
 
 /// Commands that are no screen and no knob.
-const WORDS: [(&str, Action); 9] = [
+const WORDS: [(&str, Action); 10] = [
     ("save", Action::Save),
+    ("export", Action::Export),
     ("quit", Action::Quit),
     ("help", Action::Help),
     ("undo", Action::Undo),
@@ -51,8 +54,10 @@ pub fn parse(text: &str) -> Result<Command, String> {
         return Ok(Command::Nothing);
     }
     let word = word.to_lowercase();
-    if word == "save" && !rest.is_empty() {
-        return Ok(Command::Save(rest.to_string()));
+    match word.as_str() {
+        "save" if !rest.is_empty() => return Ok(Command::Save(rest.to_string())),
+        "export" if !rest.is_empty() => return Ok(Command::Export(rest.to_string())),
+        _ => {}
     }
     if let Some((_, action)) = WORDS.iter().find(|(name, _)| *name == word || *name == long(&word))
     {
@@ -79,7 +84,7 @@ fn unknown(word: &str) -> String {
     let all = words();
     match closest(word, all.iter().map(String::as_str)) {
         Some(near) => format!("there is no command `{word}`; did you mean `{near}`?"),
-        None => format!("there is no command `{word}`: a screen, a knob, save, quit, help"),
+        None => format!("there is no command `{word}`: a screen, a knob, save, export, quit, help"),
     }
 }
 
@@ -94,6 +99,8 @@ mod tests {
         assert_eq!(parse("Memory"), Ok(Command::Do(Action::Show(Screen::Memory))));
         assert_eq!(parse("tp 2"), Ok(Command::Set(Knob::Tp, "2".into())));
         assert_eq!(parse("save a.json"), Ok(Command::Save("a.json".into())));
+        assert_eq!(parse("export a.html"), Ok(Command::Export("a.html".into())));
+        assert_eq!(parse("export"), Ok(Command::Do(Action::Export)));
         assert!(parse("memroy").unwrap_err().contains("`memory`"));
         for word in words() {
             assert!(parse(&word).is_ok(), "{word}");

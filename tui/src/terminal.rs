@@ -2,7 +2,7 @@
 
 use crate::host::{Host, RunEvent};
 use crate::key::Key;
-use crate::message::{Effect, Message};
+use crate::message::{Effect, Message, Page};
 use crate::model::Model;
 use crate::solver::Solver;
 use crate::theme::Look;
@@ -108,6 +108,7 @@ impl Around<'_> {
                 Effect::Save(plan, path) => {
                     update(model, Message::Saved(self.host.save(&plan, &path)));
                 }
+                Effect::Export(page) => self.export(*page),
                 Effect::Copy(ask) => {
                     let command = self.host.command(&ask);
                     copy(&command)?;
@@ -117,6 +118,13 @@ impl Around<'_> {
             }
         }
         Ok(true)
+    }
+
+    fn export(&self, page: Page) {
+        let (host, send) = (Arc::clone(self.host), self.send.clone());
+        thread::spawn(move || {
+            let _gone = send.send(Incoming::Message(Message::Exported(host.export(&page))));
+        });
     }
 
     fn execute(&self, plan: Plan) {

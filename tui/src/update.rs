@@ -44,6 +44,14 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             model.say(Role::Good, format!("copied: {text}"));
             Vec::new()
         }
+        Message::Exported(Ok(text)) => {
+            model.say(Role::Good, text);
+            Vec::new()
+        }
+        Message::Exported(Err(text)) => {
+            model.say(Role::Bad, text);
+            Vec::new()
+        }
         Message::Run(event) => {
             model.run.hear(event);
             Vec::new()
@@ -86,8 +94,14 @@ pub(crate) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
 pub fn refusal(model: &Model, action: Action) -> Option<&'static str> {
     let no_plan = model.report().is_none();
     match action {
-        Action::Save | Action::Execute | Action::Inspect if no_plan => Some("there is no plan yet"),
-        Action::Save if model.is_solving => Some("the plan is being solved for"),
+        Action::Save | Action::Export | Action::Execute | Action::Inspect if no_plan => {
+            Some("there is no plan yet")
+        }
+        Action::Save | Action::Export if model.is_solving => Some("the plan is being solved for"),
+        Action::Match(_) if model.list.filter.is_empty() => {
+            Some("there is no filter; / asks for one")
+        }
+        Action::Match(_) if model.listed().is_empty() => Some("nothing passes the filter"),
         Action::Undo if model.undo.is_empty() => Some("nothing was changed"),
         Action::Redo if model.redo.is_empty() => Some("nothing was taken back"),
         Action::Compare if model.list.tagged.len() < 2 => {

@@ -2,11 +2,12 @@
 
 use crate::catalog::{Catalog, Kind, LOCAL, is_path};
 use crate::cli::values::MemoryLimit;
-use crate::cli::{ExploreArgs, SourceArgs, execute_for, plan_of};
+use crate::cli::{DrawingArgs, ExploreArgs, SourceArgs, Target, execute_for, plan_of};
 use crate::commands::explain::planned_again;
 use crate::commands::plan::{document, impossible};
 use crate::commands::{execute, plan::quoted};
 use crate::diagnostics::Failure;
+use crate::export::Exported;
 use crate::files;
 use crate::planfile;
 use crate::question::{Question, cluster_name, command, rebuild};
@@ -22,6 +23,7 @@ use planner::answer::{Answer, Impossible, Planned};
 use planner::request::Request;
 use tui::Ask;
 use tui::host::{Host, Measured, Menu, Recipe, Refusal};
+use tui::message::Page;
 
 /// Everything around the explorer.
 pub struct Around {
@@ -79,6 +81,19 @@ impl Around {
     /// The words of the `plan` command that asks the same.
     fn words(&self, ask: &Ask) -> Vec<String> {
         command::words(&self.fixed, ask)
+    }
+
+    fn exported(&self, page: &Page) -> Result<Exported, Failure> {
+        let spec = self.catalog.model(self.fixed.get(1).map_or("", String::as_str))?;
+        let question = self.asked(&page.ask)?;
+        let (plan, command) = (page.plan.clone(), self.command(&page.ask));
+        Ok(Exported { plan, file: page.path.clone(), question, spec, command })
+    }
+
+    /// A page shows the run that was loaded, where it is one of its plan.
+    fn drawing(&self, plan: &Plan) -> DrawingArgs {
+        let ran = self.measured.as_ref().filter(|run| run.record.plan.id == plan.id);
+        DrawingArgs { record: ran.map(|run| run.file.clone()), ..DrawingArgs::default() }
     }
 
     fn asked(&self, ask: &Ask) -> Result<Question, Failure> {
@@ -195,6 +210,20 @@ impl Host for Around {
         let text = document(plan).map_err(|failure| failure.headline().to_string())?;
         files::save(path, &text).map_err(|failure| failure.headline().to_string())?;
         Ok(format!("plan {} is in {path}; next: meshwright execute {path}", plan.id))
+    }
+
+    fn export(&self, page: &Page) -> Result<String, String> {
+        if files::is_there(&page.path) {
+            let path = &page.path;
+            return Err(format!("{path} is there already, and stays; :export FILE writes another"));
+        }
+        let write = || {
+            let exported = self.exported(page)?;
+            let (text, _) = exported.write(Target::Html, &self.drawing(&page.plan))?;
+            files::save_new(&page.path, &text)
+        };
+        write().map_err(|failure: Failure| failure.headline().to_string())?;
+        Ok(format!("the page of plan {} is in {}", page.plan.id, page.path))
     }
 
     fn measured(&self) -> Option<&Measured> {

@@ -52,6 +52,13 @@ pub(super) fn moved(model: &mut Model, to: Move) -> Vec<Effect> {
     Vec::new()
 }
 
+/// Goes round among the candidates that pass the filter.
+pub(super) fn matched(model: &mut Model, is_next: bool) {
+    let most = model.listed().len().max(1);
+    let at = model.list.at.min(most - 1);
+    model.list.at = if is_next { (at + 1) % most } else { (at + most - 1) % most };
+}
+
 /// A place among `most` after a move.
 fn stepped(at: usize, to: Move, page: usize, most: usize) -> usize {
     let last = most.saturating_sub(1);

@@ -4,7 +4,7 @@ use super::{cursor, executing, inspect};
 use crate::candidates::Status;
 use crate::keymap::Action;
 use crate::knob::choices;
-use crate::message::{Effect, Task};
+use crate::message::{Effect, Page, Task};
 use crate::model::{Column, Input, Model, Overlay, Screen, Window};
 use crate::theme::Role;
 
@@ -41,6 +41,8 @@ pub(super) fn done(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Why => return why(model),
         Action::Copy => return vec![Effect::Copy(Box::new(model.ask.clone()))],
         Action::Save => return save(model, None),
+        Action::Export => return export(model, None),
+        Action::Match(is_next) => cursor::matched(model, is_next),
         Action::Undo => return travel(model, true),
         Action::Redo => return travel(model, false),
         Action::Free => {
@@ -82,6 +84,21 @@ pub(super) fn save(model: &Model, path: Option<&str>) -> Vec<Effect> {
     let path = path.unwrap_or(&model.menu.file).to_string();
     let plan = model.report().map(|report| Box::new(report.plan.clone()));
     plan.map(|plan| Effect::Save(plan, path)).into_iter().collect()
+}
+
+/// Writing takes a moment, so that it is said that it goes on.
+pub(super) fn export(model: &mut Model, path: Option<&str>) -> Vec<Effect> {
+    let Some(report) = model.report() else { return Vec::new() };
+    let plan = report.plan.clone();
+    let path = path.map_or_else(|| format!("{}.html", file_name(&plan.id)), str::to_string);
+    model.say(Role::Dim, format!("writing {path} …"));
+    vec![Effect::Export(Box::new(Page { ask: model.ask.clone(), plan, path }))]
+}
+
+/// An id that was read may be anything; a file of this folder is called by its letters only.
+fn file_name(id: &str) -> String {
+    let name: String = id.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+    if name.is_empty() { "plan".into() } else { name }
 }
 
 /// Goes back to the question before, or forward again.

@@ -1,6 +1,7 @@
 //! Texts that are typed: filters, values, commands.
 
 use super::doing;
+use crate::keymap::Action;
 use crate::knob::typed;
 use crate::message::Effect;
 use crate::model::{Input, Model, Overlay};
@@ -35,10 +36,7 @@ pub(super) fn submitted(model: &mut Model) -> Vec<Effect> {
 fn set(model: &mut Model, knob: crate::knob::Knob, text: &str) -> Vec<Effect> {
     match typed(knob, &model.ask, &model.menu, text) {
         Ok(ask) => model.change(ask),
-        Err(reason) => {
-            model.say(Role::Warn, reason);
-            Vec::new()
-        }
+        Err(reason) => warned(model, reason),
     }
 }
 
@@ -47,16 +45,19 @@ fn command(model: &mut Model, text: &str) -> Vec<Effect> {
         Ok(Command::Nothing) => Vec::new(),
         Ok(Command::Do(action)) => super::act(model, action),
         Ok(Command::Set(knob, value)) => set(model, knob, &value),
-        Ok(Command::Save(path)) => match super::refusal(model, crate::keymap::Action::Save) {
+        Ok(Command::Save(path)) => match super::refusal(model, Action::Save) {
             None => doing::save(model, Some(&path)),
-            Some(reason) => {
-                model.say(Role::Warn, reason);
-                Vec::new()
-            }
+            Some(reason) => warned(model, reason),
         },
-        Err(reason) => {
-            model.say(Role::Warn, reason);
-            Vec::new()
-        }
+        Ok(Command::Export(path)) => match super::refusal(model, Action::Export) {
+            None => doing::export(model, Some(&path)),
+            Some(reason) => warned(model, reason),
+        },
+        Err(reason) => warned(model, reason),
     }
+}
+
+fn warned(model: &mut Model, reason: impl Into<String>) -> Vec<Effect> {
+    model.say(Role::Warn, reason);
+    Vec::new()
 }

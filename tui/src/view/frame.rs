@@ -70,7 +70,7 @@ fn remark(model: &Model, area: Rect, pen: &mut Pen<'_>) {
     if let Some(Overlay::Input(input, text)) = &model.overlay {
         let prompt = input.prompt();
         let help = match input {
-            Input::Palette => "  a screen, a knob and its value, save FILE, quit",
+            Input::Palette => "  a screen, a knob and its value, save FILE, export FILE, quit",
             Input::Filter => "  tp=2  mem<12GiB  !zero=1  or words",
             _ => "",
         };

@@ -66,6 +66,47 @@ fn typed_values_and_commands_change_the_question() {
 }
 
 #[test]
+fn pages_are_written_under_the_name_of_the_plan() {
+    let (canned, mut model) = model();
+    let id = canned.report.plan.id.clone();
+    let effects = press(&mut model, "x");
+    let Some(Effect::Export(page)) = effects.first() else { panic!("{effects:?}") };
+    assert_eq!((page.path.as_str(), &page.ask), (format!("{id}.html").as_str(), &model.ask));
+    assert!(model.notice.as_ref().is_some_and(|n| n.text.starts_with("writing ")));
+    canned.settle(&mut model, effects);
+    let said = model.notice.as_ref().map(|n| n.text.clone());
+    assert_eq!(said, Some(format!("the page is {id}.html")));
+    let effects = press(&mut model, ": e x p o r t <space> a . h t m l <enter>");
+    assert!(matches!(&effects[..], [Effect::Export(page)] if page.path == "a.html"));
+    // Of a question that is open there is no page yet, and a name leads out of no folder.
+    press(&mut model, "6 l");
+    assert!(model.is_solving && press(&mut model, "x").is_empty());
+    let (_, mut model) = self::model();
+    let Answered::Plan(report) = &mut model.answered else { panic!("it is answered") };
+    report.plan.id = "../../a b".into();
+    let effects = press(&mut model, "x");
+    assert!(matches!(&effects[..], [Effect::Export(page)] if page.path == "ab.html"));
+}
+
+#[test]
+fn matches_of_the_filter_go_round() {
+    let (_, mut model) = model();
+    press(&mut model, "2 n");
+    let said = model.notice.as_ref().map(|n| n.text.as_str());
+    assert_eq!(said, Some("there is no filter; / asks for one"));
+    press(&mut model, "/ t p = 8 <enter>");
+    let all = model.listed().len();
+    assert!(all > 2);
+    press(&mut model, "N");
+    assert_eq!(model.list.at, all - 1);
+    press(&mut model, "n n");
+    assert_eq!(model.list.at, 1);
+    press(&mut model, "/ z z <enter> n");
+    let said = model.notice.as_ref().map(|n| n.text.as_str());
+    assert_eq!(said, Some("nothing passes the filter"));
+}
+
+#[test]
 fn leaving_a_changed_plan_is_asked_about() {
     let (canned, mut model) = model();
     assert!(matches!(press(&mut model, "q")[..], [Effect::Quit]));

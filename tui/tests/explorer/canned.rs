@@ -82,6 +82,9 @@ impl Canned {
             Effect::Save(plan, path) => {
                 vec![Some(Message::Saved(Ok(format!("plan {} is in {path}", plan.id))))]
             }
+            Effect::Export(page) => {
+                vec![Some(Message::Exported(Ok(format!("the page is {}", page.path))))]
+            }
             Effect::Copy(ask) => vec![Some(Message::Copied(ask.flags().join(" ")))],
             Effect::Execute(_) => {
                 let steps =

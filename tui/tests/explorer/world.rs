@@ -15,6 +15,7 @@ use planner::request::{Effort, Objective, Request};
 use std::fs;
 use std::path::Path;
 use tui::host::{Host, Menu, Question, Recipe};
+use tui::message::Page;
 use tui::{Ask, Refusal};
 
 fn text(kind: &str, name: &str) -> Option<String> {
@@ -61,6 +62,10 @@ impl Host for World {
 
     fn save(&self, _: &Plan, path: &str) -> Result<String, String> {
         Err(format!("nothing is written to {path} here"))
+    }
+
+    fn export(&self, page: &Page) -> Result<String, String> {
+        Err(format!("no page is written to {} here", page.path))
     }
 
     fn execute(&self, _: &Plan, observe: &(dyn Fn(StepRecord) + Sync)) -> Result<(), String> {
