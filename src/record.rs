@@ -14,7 +14,7 @@ use executor::bench;
 use executor::machine::{Cpu, ProcessMemory, process_memory};
 use executor::train::{Job, Outcome};
 use plan::document::Plan;
-use plan::program::Program;
+use plan::program::{Granularity, Program, Settings};
 use plan::record::{
     Canary, MachineRecord, MemoryRecord, Provenance, RUN_RECORD_SCHEMA, RunRecord, StepRecord,
 };
@@ -98,6 +98,36 @@ fn provenance(job: &Job) -> Provenance {
 #[must_use]
 pub fn digest(program: &Program) -> String {
     Program { capacity: None, ..program.clone() }.digest().to_string()
+}
+
+/// How programs are lowered that are run, and recorded.
+#[must_use]
+pub fn lowering() -> Settings {
+    Settings { granularity: Granularity::Layer, ..Settings::default() }
+}
+
+/// That a record is one of a plan, whose program is `program`.
+///
+/// # Errors
+/// What it records instead.
+pub fn belongs(
+    path: &str,
+    record: &RunRecord,
+    plan: &Plan,
+    program: &Program,
+) -> Result<(), Failure> {
+    if record.plan.id != plan.id {
+        let what = format!("{path} records plan {}, not plan {}", record.plan.id, plan.id);
+        return Err(Failure::new(Exit::InvalidInput, what)
+            .hint("name the plan that was run; its record says which command ran it"));
+    }
+    if record.provenance.program != digest(program) {
+        let what = format!("{path} records another program of plan {}", plan.id);
+        return Err(Failure::new(Exit::InvalidInput, what)
+            .evidence(format!("recorded by {}", record.made_by))
+            .hint("run it again: this version lowers the plan differently"));
+    }
+    Ok(())
 }
 
 /// The words of the command; of the program itself only its name.

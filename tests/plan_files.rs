@@ -188,12 +188,25 @@ fn what_is_measured_makes_the_next_plan() {
     let analysis = folder.said("explain plan.json --analyze run.json", 0);
     let terms = ["forward, mLSTM layer", "form ", "cost ", "others ", "structure ", "closed form"];
     assert_contains(&analysis, &terms);
+    let page = folder.said("export plan.json --to html --record run.json", 0);
+    assert_contains(&page, &["Measured in run.json", "id=\"pipeline\"", "measured: "]);
+    let lowered = "\"program\": \"";
+    let record = fs::read_to_string(folder.0.join("run.json")).expect("a record");
+    let other = record.replacen(lowered, &format!("{lowered}0"), 1);
+    assert_ne!(other, record);
+    fs::write(folder.0.join("older.json"), other).expect("written");
+    for command in ["explain plan.json --analyze", "export plan.json --to html --record"] {
+        let refused = folder.said(&format!("{command} older.json"), 3);
+        assert_contains(&refused, &["older.json records another program of plan", "run it again"]);
+    }
     let fitted = folder.said("calibrate --from run.json two.json -o meshwright.cal.json", 0);
     assert_contains(&fitted, &["optimizer.adam", "wrote meshwright.cal.json", "whole steps"]);
     let next = folder.said(&format!("{plan} -o next.json"), 0);
     assert_contains(&next, &["meshwright.cal.json", "MESHWRIGHT_CALIBRATION=off"]);
     folder.said("explain next.json", 0);
     let other = folder.said("explain next.json --analyze run.json", 3);
+    assert_contains(&other, &["run.json records plan"]);
+    let other = folder.said("export next.json --to html --record run.json", 3);
     assert_contains(&other, &["run.json records plan"]);
 }
 

@@ -38,6 +38,28 @@ struct Run {
     file: String,
     record: RunRecord,
     samples: Vec<StepSamples>,
+    /// What was run, layer by layer.
+    priced: Priced,
+}
+
+impl Run {
+    fn read(
+        path: &str,
+        plan: &Plan,
+        request: &Request<'_>,
+        planned: &Planned,
+    ) -> Result<Self, Failure> {
+        let record = record::read(path)?;
+        let priced = Priced::new(request, &planned.solution, &record::lowering());
+        let priced = priced.map_err(|why| {
+            let what = format!("plan {} has no program: {why}", plan.id);
+            Failure::new(Exit::InvalidInput, what)
+                .hint("`meshwright validate` checks every number of it")
+        })?;
+        record::belongs(path, &record, plan, &priced.program)?;
+        let samples = record::read_samples(path, &record)?;
+        Ok(Self { file: path.into(), record, samples, priced })
+    }
 }
 
 /// The plan in time.
@@ -60,8 +82,8 @@ impl<'a> Facts<'a> {
         request: &'a Request<'a>,
         run: Option<&str>,
     ) -> Result<Self, Failure> {
-        let run = run.map(|path| read(path, &exported.plan)).transpose()?;
         let planned = planned_again(request, &exported.plan)?;
+        let run = run.map(|path| Run::read(path, &exported.plan, request, &planned)).transpose()?;
         let mut report = exported.question.report(request, &planned);
         // What is drawn is the plan of the file, also where the machine at hand is not what it was.
         report.plan.id.clone_from(&exported.plan.id);
@@ -129,7 +151,7 @@ impl<'a> Facts<'a> {
             let passes = crate::render::number::grouped(passes);
             return Err(format!("about {passes} passes are too many to draw"));
         }
-        let priced = self.priced(Granularity::Stage)?;
+        let priced = self.priced()?;
         let prepared = priced.prepared(Fold::classes(&priced.program));
         let prepared = prepared.map_err(|e| e.to_string())?;
         let timeline = prepared.run().map_err(|e| e.to_string())?;
@@ -141,27 +163,14 @@ impl<'a> Facts<'a> {
         })
     }
 
-    /// Runs are recorded layer by layer.
     fn measured_strips(&self) -> Option<Strips> {
         let run = self.run.as_ref()?;
-        let priced = self.priced(Granularity::Layer).ok()?;
-        strips::measured(&priced.program, &run.samples)
+        strips::measured(&run.priced.program, &run.samples)
     }
 
-    fn priced(&self, granularity: Granularity) -> Result<Priced, String> {
-        let settings = planner::program::settings(self.request, granularity);
+    fn priced(&self) -> Result<Priced, String> {
+        let settings = planner::program::settings(self.request, Granularity::Stage);
         let priced = Priced::new(self.request, &self.planned.solution, &settings);
         priced.map_err(|why| format!("this plan has no program: {why}"))
     }
-}
-
-fn read(path: &str, plan: &Plan) -> Result<Run, Failure> {
-    let record = record::read(path)?;
-    if record.plan.id != plan.id {
-        let what = format!("{path} records plan {}, not plan {}", record.plan.id, plan.id);
-        return Err(Failure::new(Exit::InvalidInput, what)
-            .hint("name the plan that was run; its record says which command ran it"));
-    }
-    let samples = record::read_samples(path, &record)?;
-    Ok(Run { file: path.into(), record, samples })
 }

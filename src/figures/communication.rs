@@ -83,6 +83,7 @@ fn look(exchange: Exchange) -> (&'static str, &'static str) {
 }
 
 const HEIGHT: f64 = 230.0;
+const AXIS: &str = "buffer per GPU (log)";
 
 /// Buffers of the ways to exchange the embedding gradient, against the number of ranks.
 #[must_use]
@@ -142,7 +143,7 @@ fn axes(svg: &mut Svg, curve: &Curve, (x, y): (&Log, &Log), (left, right): (f64,
     }
     let name = "G, GPUs that exchange (log)";
     svg.text((left + right) / 2.0, bottom + 34.0, Anchor::Middle, "dim", name);
-    svg.text(0.0, top - 10.0, Anchor::Start, "dim", "buffer per GPU (log)");
+    svg.text(0.0, top - 10.0, Anchor::Start, "dim", AXIS);
 }
 
 /// A size that is a power of two, without empty decimals.
@@ -162,7 +163,11 @@ fn chosen(svg: &mut Svg, curve: &Curve, report: &ExchangeReport, x: &Log, top: f
     if is_drawn(curve, report.ranks) {
         svg.line((at, top - 4.0), (at, top + HEIGHT), "dash");
         let words = format!("plan: G {}", grouped(report.ranks.into()));
-        svg.text(at.min(svg.width() - 4.0), top - 10.0, Anchor::End, "dim", &words);
+        let room = text_width(AXIS) + 12.0;
+        match at - text_width(&words) > room {
+            true => svg.text(at.min(svg.width() - 4.0), top - 10.0, Anchor::End, "dim", &words),
+            false => svg.text(at + 6.0, top + 4.0, Anchor::Start, "dim", &words),
+        }
     }
 }
 

@@ -9,6 +9,9 @@ const SWATCH: f64 = 10.0;
 const GAP: f64 = 5.0;
 const AFTER: f64 = 16.0;
 
+/// Class of what is drawn as a line, and its swatch too.
+pub const DASH: &str = "dash";
+
 /// Adds a legend at the bottom.
 pub fn legend(svg: &mut Svg, items: &[(&str, &str)]) {
     let mut x = 0.0;
@@ -18,7 +21,11 @@ pub fn legend(svg: &mut Svg, items: &[(&str, &str)]) {
         if x > 0.0 && x + width > svg.width() {
             (x, y) = (0.0, svg.grow(LINE));
         }
-        svg.rect((x, y + 3.0), (SWATCH, SWATCH), class);
+        let middle = y + 3.0 + SWATCH / 2.0;
+        match *class {
+            DASH => svg.line((x, middle), (x + SWATCH, middle), class),
+            _ => svg.rect((x, y + 3.0), (SWATCH, SWATCH), class),
+        }
         svg.text(x + SWATCH + GAP, y + 12.0, Anchor::Start, "dim", word);
         x += width + AFTER;
     }

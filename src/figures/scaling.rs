@@ -1,7 +1,7 @@
 //! A sweep over GPU counts: tokens per second beside the ideal line, and the efficiency.
 
 use super::Width;
-use super::legend::legend;
+use super::legend::{DASH, legend};
 use super::scale::{Log, Scale, mark};
 use super::svg::{Anchor, Svg, short, text_width};
 use crate::render::number::grouped;
@@ -27,7 +27,7 @@ pub fn scaling(name: &str, rows: &[SweepRow], width: Width) -> Svg {
     let title = format!("{name}: tokens per second by the number of GPUs");
     let mut svg = Svg::new("scaling", width, &title, &description(&points));
     let (Some(first), Some(last)) = (points.first(), points.last()) else { return svg };
-    legend(&mut svg, &[("blue", "best plan of each count"), ("pale", "ideal: as the first count")]);
+    legend(&mut svg, &[("blue", "best plan of each count"), (DASH, "ideal: as the first count")]);
     let frame = (LEFT, svg.width() - 24.0);
     let x = Log::new((first.gpus, last.gpus.max(first.gpus * 2.0)), frame);
     let ideal = last.gpus * first.rate / first.gpus;
@@ -66,7 +66,7 @@ fn rates(svg: &mut Svg, points: &[Point<'_>], (x, y): (&Log, &Log), frame: (f64,
     let (Some(first), Some(last)) = (points.first(), points.last()) else { return };
     let ideal = last.gpus * first.rate / first.gpus;
     svg.open("ideal", "tokens per second if each GPU did as in the first count");
-    svg.line((x.at(first.gpus), y.at(first.rate)), (x.at(last.gpus), y.at(ideal)), "dash");
+    svg.line((x.at(first.gpus), y.at(first.rate)), (x.at(last.gpus), y.at(ideal)), DASH);
     svg.close();
     let places: Vec<(f64, f64)> = points.iter().map(|p| (x.at(p.gpus), y.at(p.rate))).collect();
     let path: String = places
@@ -151,6 +151,8 @@ mod tests {
         assert!(file.contains("id=\"scaling-gpus-16\"") && !file.contains("scaling-gpus-4\""));
         assert!(file.contains("16 GPUs 1.80 k tokens per second, efficiency 90.0 %"), "{file}");
         assert_eq!(file.matches("class=\"halo\"").count(), 1);
+        // The ideal is a dashed line, and so is its swatch.
+        assert_eq!(file.matches("class=\"dash\"").count(), 2);
         let nothing = scaling("m on c", &rows[..1], Width::Wide).file();
         assert!(nothing.ends_with("</svg>\n") && !nothing.contains("<circle"), "{nothing}");
     }

@@ -163,11 +163,14 @@ fn axis(svg: &mut Svg, report: &Report, unit: &Unit, scale: &Scale, top: f64) {
     svg.close();
 }
 
+/// What is left of a difference of equal numbers is no part of a step.
+const RESIDUE: f64 = 1e-9;
+
 /// Every part with its time and share.
 fn rows(svg: &mut Svg, report: &Report) {
     let time = svg.width() * if svg.is_narrow() { 0.72 } else { 0.45 };
     let share = time + 68.0;
-    for part in &report.time {
+    for part in report.time.iter().filter(|part| part.time.value > RESIDUE * report.step.value) {
         let y = svg.grow(ROW) + 4.0;
         svg.rect((0.0, y + 1.0), (10.0, 10.0), colour(&part.id));
         svg.text(16.0, y + 10.0, Anchor::Start, "", &part.label);

@@ -10,8 +10,6 @@ use crate::record;
 use crate::render::analyze::{Analysis, json, screen};
 use crate::settings::Settings;
 use plan::document::Plan;
-use plan::program::{Granularity, Settings as Lowering};
-use plan::record::RunRecord;
 use planner::events::Priced;
 use planner::request::Request;
 
@@ -26,7 +24,7 @@ pub fn run(
     let record = record::read(path)?;
     let samples = record::read_samples(path, &record)?;
     let priced = priced(request, plan)?;
-    same_program(path, &record, plan, &priced)?;
+    record::belongs(path, &record, plan, &priced.program)?;
     let measured = record.median_seconds().filter(|seconds| *seconds > 0.0).ok_or_else(|| {
         Failure::new(Exit::InvalidInput, format!("{path} records no step"))
             .hint("`meshwright execute PLAN --steps 20 --record run.json` records some")
@@ -54,27 +52,5 @@ fn priced(request: &Request<'_>, plan: &Plan) -> Result<Priced, Failure> {
             .hint("`meshwright validate` checks every number of it")
     };
     let solution = planner::validate::solution(request, plan).map_err(broken)?;
-    let lowering = Lowering { granularity: Granularity::Layer, ..Lowering::default() };
-    Priced::new(request, &solution, &lowering).map_err(|why| broken(why.to_string()))
-}
-
-fn same_program(
-    path: &str,
-    record: &RunRecord,
-    plan: &Plan,
-    priced: &Priced,
-) -> Result<(), Failure> {
-    let ran = &record.provenance;
-    if record.plan.id != plan.id {
-        let what = format!("{path} records plan {}, not plan {}", record.plan.id, plan.id);
-        return Err(Failure::new(Exit::InvalidInput, what)
-            .hint("name the plan that was run; its record says which command ran it"));
-    }
-    if ran.program != record::digest(&priced.program) {
-        let what = format!("{path} records another program of plan {}", plan.id);
-        return Err(Failure::new(Exit::InvalidInput, what)
-            .evidence(format!("recorded by {}", record.made_by))
-            .hint("run it again: this version lowers the plan differently"));
-    }
-    Ok(())
+    Priced::new(request, &solution, &record::lowering()).map_err(|why| broken(why.to_string()))
 }
