@@ -7,6 +7,7 @@
 pub mod candidates;
 pub mod colours;
 pub mod communication;
+pub mod cost;
 pub mod legend;
 pub mod memory;
 pub mod pipeline;

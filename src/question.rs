@@ -110,9 +110,22 @@ impl Question {
         flags: &PlanArgs,
         settings: &Settings,
     ) -> Result<Self, Failure> {
+        Self::resolve_for(catalog, flags, settings, flags.gpus.counts())
+    }
+
+    /// The same for some of the GPU counts that are asked for.
+    ///
+    /// # Errors
+    /// As [`Self::resolve`].
+    pub fn resolve_for(
+        catalog: &Catalog,
+        flags: &PlanArgs,
+        settings: &Settings,
+        counts: &[u32],
+    ) -> Result<Self, Failure> {
         let imported = catalog.import(&flags.model)?;
         let cluster = cluster_name(&imported.spec, settings);
-        Self::on(catalog, flags, imported, cluster)
+        Self::on(catalog, flags, imported, cluster, counts)
     }
 
     /// The same for the machine at hand.
@@ -121,7 +134,8 @@ impl Question {
     /// As [`Self::resolve`].
     pub fn local(catalog: &Catalog, flags: &PlanArgs) -> Result<Self, Failure> {
         let imported = catalog.import(&flags.model)?;
-        Self::on(catalog, flags, imported, (LOCAL.to_string(), String::new()))
+        let local = (LOCAL.to_string(), String::new());
+        Self::on(catalog, flags, imported, local, flags.gpus.counts())
     }
 
     fn on(
@@ -129,12 +143,13 @@ impl Question {
         flags: &PlanArgs,
         Imported { spec, notes }: Imported,
         (name, cluster_from): (String, String),
+        counts: &[u32],
     ) -> Result<Self, Failure> {
         let mut cluster = catalog.cluster(&name)?;
-        let ranks = flags.gpus.counts().last().copied().unwrap_or(1);
+        let ranks = counts.last().copied().unwrap_or(1);
         // Ranks beyond the cores of this machine share them.
         if !calibrated::is_of_cores(&cluster) {
-            fits_cluster(&cluster, flags.gpus.counts())?;
+            fits_cluster(&cluster, counts)?;
         }
         let corpus = flags.data.corpus.as_ref().or(spec.training.corpus.as_ref());
         let corpus = corpus.map(|name| catalog.corpus(name)).transpose()?;

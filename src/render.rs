@@ -3,6 +3,7 @@
 pub mod accuracy;
 pub mod analyze;
 pub mod bar;
+pub mod clusters;
 pub mod compare;
 pub mod execute;
 pub mod infeasible;

@@ -6,7 +6,9 @@ use accuracy::accuracy;
 use plan::calibration::Calibration;
 use plan::document::Plan;
 use plan::record::{RunRecord, StepSamples};
-use plan::report::{Binding, InfeasibleReport, Report, SweepRow, TrainingReport, WhyNot};
+use plan::report::{
+    Binding, ClusterRow, InfeasibleReport, Report, SweepRow, TrainingReport, WhyNot,
+};
 use plan::timeline::Simulation;
 use schemars::JsonSchema;
 use serde_json::{Value, json};
@@ -20,6 +22,7 @@ pub const ALL: &[Schema] = &[
     ("analysis", "explain --analyze run.json --json", analysis),
     ("answer", "plan --why-not … --json, explain --binds --json", answer),
     ("calibration", "calibrate --node, calibrate --from run.json", derived::<Calibration>),
+    ("clusters", "plan -g A,B -c NAME,NAME --json", clusters),
     ("compare", "compare --json", compare),
     ("doctor", "doctor --json", doctor),
     ("execute", "execute --json", execute),
@@ -133,6 +136,18 @@ fn compare() -> Value {
     });
     let required = ["schema", "plans", "decide_alike", "first_is_faster", "verdicts"];
     object("meshwright.compare/1", &properties, &required)
+}
+
+fn clusters() -> Value {
+    let properties = json!({
+        "schema": {"const": "meshwright.clusters/1"},
+        "model": text(),
+        "objective": text(),
+        "cost": {"enum": ["dollars", "gpu-hours"]},
+        "rows": {"type": "array", "items": part::<ClusterRow>()},
+    });
+    let required = ["schema", "model", "objective", "cost", "rows"];
+    object("meshwright.clusters/1", &properties, &required)
 }
 
 fn sweep() -> Value {

@@ -1,6 +1,6 @@
 //! Figures byte by byte, and the page in a browser.
 //!
-//! `tests/figures/*.svg` are what `export --to svg` draws; `MESHWRIGHT_BLESS=1 cargo test --test
+//! `tests/figures/*.svg` are what `export --to svg` and `plan --svg` draw; `MESHWRIGHT_BLESS=1 cargo test --test
 //! figures` rewrites them. Where Chromium is installed, the page is opened in it, light and dark,
 //! as wide as a phone; elsewhere the test says that it did not look, and checks what can be read.
 
@@ -44,8 +44,12 @@ fn figures_are_the_same_to_the_byte() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/figures");
     folder.run("plan -m mlstm4096 -g 32 -q -o plan.json");
     let mut changed = Vec::new();
-    for figure in ["time", "memory", "communication", "pipeline", "candidates"] {
-        let svg = folder.run(&format!("export plan.json --to svg --figure {figure}"));
+    folder.run("plan -m llama2-7b -g 8,16,64 -c hgx-h100,dgx-a100,dgx1v --svg cost.svg");
+    for figure in ["time", "memory", "communication", "pipeline", "candidates", "cost"] {
+        let svg = match figure {
+            "cost" => fs::read_to_string(folder.0.join("cost.svg")).expect("a figure"),
+            _ => folder.run(&format!("export plan.json --to svg --figure {figure}")),
+        };
         let path = golden.join(format!("{figure}.svg"));
         if std::env::var_os("MESHWRIGHT_BLESS").is_some() {
             fs::write(&path, &svg).expect("written");

@@ -315,6 +315,21 @@ pub struct SweepRow {
     pub note: String,
 }
 
+/// One line of a sweep over clusters and GPU counts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClusterRow {
+    /// Name of the cluster.
+    pub cluster: String,
+    /// What a GPU count of it gives; `scaling` is relative to the first row of this cluster that
+    /// fits, the best row is the best of all clusters.
+    pub row: SweepRow,
+    /// Hours for a billion tokens.
+    pub hours_per_billion_tokens: Option<f64>,
+    /// Whatever is faster costs more: no other row is as fast and cheaper, or as cheap and faster.
+    pub is_pareto: bool,
+}
+
 /// Version of [`TrainingReport`].
 pub const TRAINING_SCHEMA: &str = "meshwright.training/1";
 

@@ -1,6 +1,7 @@
 //! From an answer to the report that every view shows.
 
 mod assumptions;
+mod clusters;
 mod document;
 mod exchange;
 mod infeasible;
@@ -12,6 +13,7 @@ mod time;
 mod warnings;
 
 pub use assumptions::{Weighed, weighed};
+pub use clusters::{Cost, clusters};
 pub use document::decision;
 pub use infeasible::infeasible;
 pub use sweep::sweep;

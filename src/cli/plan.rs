@@ -16,6 +16,7 @@ use std::num::NonZeroU64;
   meshwright plan --gpus 192 --model mlstm4096
   meshwright plan -g 192 -m llama2-70b -c hgx-h100 -o plan.json
   meshwright plan -m mlstm4096 -g 8,64,128,192,256 --svg scaling.svg
+  meshwright plan -m llama2-7b -g 8..64:8 -c hgx-h100,dgx-a100 --svg cost.svg
   meshwright plan -m llama2-7b -g 64 -c hgx-h100 --objective time-to-loss --target-loss 2.1",
     after_help = "Next: `meshwright explain plan.json` shows where the time goes; \
                   `meshwright scenarios list` shows models and clusters."
@@ -27,8 +28,9 @@ pub struct PlanArgs {
     /// How many GPUs; a range or a list sweeps and prints one line each.
     #[arg(short, long, value_name = "N|A..B[:step]|A,B,C")]
     pub gpus: Gpus,
-    /// The cluster; default: from the configuration, else the model's.
-    #[arg(short, long, value_name = "NAME|FILE", value_hint = ValueHint::FilePath)]
+    /// The cluster; default: from the configuration, else the model's. Several, separated by
+    /// commas, are put side by side.
+    #[arg(short, long, value_name = "NAME|FILE[,..]", value_hint = ValueHint::FilePath)]
     pub cluster: Option<String>,
     /// What a step trains on.
     #[command(flatten)]
@@ -45,7 +47,8 @@ pub struct PlanArgs {
     /// Which data to use.
     #[command(flatten)]
     pub data: DataArgs,
-    /// Draw a sweep over GPU counts: tokens per second beside the ideal, and efficiency.
+    /// Draw a sweep: over GPU counts tokens per second beside the ideal, over clusters time
+    /// against dollars.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub svg: Option<String>,
     /// Show what was understood, and do not search.

@@ -1,5 +1,6 @@
 //! `plan`: from flags to a question, from a question to the best plan, to files and screens.
 
+mod clusters;
 mod dry_run;
 pub mod impossible;
 mod sweep;
@@ -28,6 +29,9 @@ use std::time::Instant;
 
 /// Finds the best plan.
 pub fn run(flags: &PlanArgs, settings: &Settings, output: &mut Output) -> Result<Exit, Failure> {
+    if let Some(names) = clusters::names(settings) {
+        return clusters::run(&names, flags, settings, output);
+    }
     let catalog = Catalog::from_environment()?;
     let mut question = Question::resolve(&catalog, flags, settings)?;
     question.notes.iter().for_each(|note| output.note(note));
@@ -40,7 +44,7 @@ pub fn run(flags: &PlanArgs, settings: &Settings, output: &mut Output) -> Result
     }
     if flags.svg.is_some() && flags.gpus.counts().len() == 1 {
         return Err(Failure::usage("--svg draws a sweep over several numbers of GPUs")
-            .hint("-g 8,16,32 asks for some")
+            .hint("-g 8,16,32 asks for some, -c NAME,NAME for several clusters")
             .hint("`meshwright export plan.json --to svg --figure time` draws one plan"));
     }
     match flags.gpus.counts() {

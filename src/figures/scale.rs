@@ -59,6 +59,20 @@ impl Log {
         self.0.at(value.max(f64::MIN_POSITIVE).log2())
     }
 
+    /// 1, 2 and 5 times powers of ten inside, or the powers alone where those are more than
+    /// `count`.
+    #[must_use]
+    pub fn tens(&self, count: usize) -> Vec<f64> {
+        let (low, high) = (self.0.low.exp2() * (1.0 - 1e-9), self.0.high.exp2() * (1.0 + 1e-9));
+        let powers = low.log10().floor() as i32..=high.log10().ceil() as i32;
+        let inside = |steps: &[f64]| -> Vec<f64> {
+            let all = powers.clone().flat_map(|p| steps.iter().map(move |s| s * 10f64.powi(p)));
+            all.filter(|value| (low..=high).contains(value)).collect()
+        };
+        let all = inside(&[1.0, 2.0, 5.0]);
+        if all.len() <= count { all } else { inside(&[1.0]) }
+    }
+
     /// Powers of two inside, at most `count` of them, with a whole power between any two.
     #[must_use]
     pub fn marks(&self, count: usize) -> Vec<f64> {
@@ -109,6 +123,13 @@ mod tests {
         // Ten doublings: two at a time are six marks.
         assert_eq!(log.marks(6), [8.0, 32.0, 128.0, 512.0, 2048.0, 8192.0]);
         assert!((log.at(256.0) - 50.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn decimal_marks_are_thinned_to_powers() {
+        let log = Log::new((0.04, 20.0), (0.0, 1.0));
+        assert_eq!(log.tens(9), [0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0]);
+        assert_eq!(log.tens(8), [0.1, 1.0, 10.0]);
     }
 
     #[test]

@@ -85,7 +85,14 @@ fn costs(row: &SweepRow, has_price: bool) -> [String; 2] {
 
 /// For documents and spreadsheets: plain numbers in SI units.
 pub fn facts(rows: &[SweepRow]) -> Table {
-    let names = [
+    let mut table = Table::new(&fact_columns());
+    rows.iter().for_each(|row| table.row(fact_cells(row)));
+    table
+}
+
+/// Columns of [`facts`].
+pub(super) fn fact_columns() -> [(&'static str, Align); 11] {
+    [
         ("gpus", Align::Right),
         ("plan", Align::Left),
         ("step_s", Align::Right),
@@ -97,23 +104,23 @@ pub fn facts(rows: &[SweepRow]) -> Table {
         ("dollars_per_billion_tokens", Align::Right),
         ("is_best", Align::Left),
         ("note", Align::Left),
-    ];
-    let mut table = Table::new(&names);
+    ]
+}
+
+/// Cells of [`facts`].
+pub(super) fn fact_cells(row: &SweepRow) -> [String; 11] {
     let number = |x: Option<f64>| x.map(|x| x.to_string()).unwrap_or_default();
-    for row in rows {
-        table.row([
-            row.gpus.to_string(),
-            row.label.clone(),
-            number(row.seconds),
-            number(row.tokens_per_second),
-            number(row.mfu),
-            number(row.scaling),
-            number(row.memory_bytes),
-            number(row.gpu_hours_per_billion_tokens),
-            number(row.dollars_per_billion_tokens),
-            row.is_best.to_string(),
-            row.note.clone(),
-        ]);
-    }
-    table
+    [
+        row.gpus.to_string(),
+        row.label.clone(),
+        number(row.seconds),
+        number(row.tokens_per_second),
+        number(row.mfu),
+        number(row.scaling),
+        number(row.memory_bytes),
+        number(row.gpu_hours_per_billion_tokens),
+        number(row.dollars_per_billion_tokens),
+        row.is_best.to_string(),
+        row.note.clone(),
+    ]
 }

@@ -21,7 +21,7 @@ pub fn sweep(answers: &[SweepAnswer], objective: Objective) -> Vec<SweepRow> {
 }
 
 /// What the objective minimises.
-fn score(row: &SweepRow, objective: Objective) -> Option<f64> {
+pub(super) fn score(row: &SweepRow, objective: Objective) -> Option<f64> {
     match objective {
         // More devices are faster for a batch that grows with them only in tokens per second.
         Objective::StepTime | Objective::TokensPerSecond | Objective::TimeToLoss => {

@@ -9,6 +9,7 @@ use crate::files;
 use crate::output::{Output, Talk};
 use crate::question::Question;
 use crate::render::number::counted;
+use crate::render::table::Table;
 use crate::render::{json, plan_line, sweep};
 use crate::settings::Settings;
 use plan::report::{Report, SweepRow};
@@ -28,36 +29,57 @@ pub fn run(
         answers.push((gpus, answer(question, gpus, flags)?));
     }
     let rows = planner::report::sweep(&answers, question.objective);
-    if let Some(path) = settings.output.as_deref() {
-        files::write_quietly(output, path, &json::document(&as_json(question, &rows)?))?;
-    }
+    let told = Told {
+        json: as_json(question, &rows)?,
+        facts: sweep::facts(&rows),
+        screen: sweep::screen(&headline(question, rows.len()), &rows, &output.out),
+    };
     if let Some(path) = &flags.svg {
         let name = format!("{} on {}", question.model.spec.name, question.cluster.name);
         files::write(output, Some(path), &scaling::scaling(&name, &rows, Width::Wide).file())?;
     }
-    let is_told = settings.output.is_none() || output.talk > Talk::Quiet;
-    if is_told && settings.output.as_deref() != Some("-") {
-        let text = match settings.format {
-            Format::Json => json::document(&as_json(question, &rows)?),
-            Format::Markdown => sweep::facts(&rows).markdown(),
-            Format::Csv => sweep::facts(&rows).csv(),
-            _ => sweep::screen(&headline(question, rows.len()), &rows, &output.out),
-        };
-        output.data(&text)?;
-    }
+    tell(&told, settings, output)?;
     let fits = rows.iter().any(|row| row.seconds.is_some());
     Ok(if fits { Exit::Done } else { Exit::NoPlan })
 }
 
-/// The answer for one count: a plan in a line with its report, or why there is none.
-type One = Result<(String, Report), String>;
+/// A sweep in every form.
+pub(super) struct Told {
+    /// For programs, and for the file.
+    pub json: Value,
+    /// For documents and spreadsheets.
+    pub facts: Table,
+    /// For people.
+    pub screen: String,
+}
 
-fn answer(question: &Question, gpus: u32, flags: &PlanArgs) -> Result<One, Failure> {
+/// Writes the file that is named, then says the sweep on stdout.
+pub(super) fn tell(told: &Told, settings: &Settings, output: &mut Output) -> Result<(), Failure> {
+    let document = json::document(&told.json);
+    if let Some(path) = settings.output.as_deref() {
+        files::write_quietly(output, path, &document)?;
+        if path == "-" || output.talk <= Talk::Quiet {
+            return Ok(());
+        }
+    }
+    match settings.format {
+        Format::Json => output.data(&document),
+        Format::Markdown => output.data(&told.facts.markdown()),
+        Format::Csv => output.data(&told.facts.csv()),
+        Format::Human | Format::Plain => output.data(&told.screen),
+    }
+}
+
+/// The answer for one count: a plan in a line with its report, or why there is none.
+pub(super) type One = Result<(String, Report), String>;
+
+pub(super) fn answer(question: &Question, gpus: u32, flags: &PlanArgs) -> Result<One, Failure> {
     let stop = deadline(flags.search.time_limit);
     let request = question.request(gpus, &stop)?;
     Ok(match question.answer(&request) {
         Answer::Plan(planned) => {
-            let report = question.report(&request, &planned);
+            // No line of a sweep shows runners-up: they are not solved for.
+            let report = question.report_with(&request, &planned, 0);
             Ok((plan_line::short(&report.plan.decision), report))
         }
         Answer::Infeasible(found) => {
