@@ -268,8 +268,8 @@ fn batches_that_do_not_divide_are_named_with_those_that_do() {
 }
 
 /// A tenth less time per launch takes at least a tenth of the part of launches off the step (more
-/// where launches show elsewhere: in loops over time), and no more than a tenth of the step; a tenth
-/// less of an efficiency cannot make the step shorter.
+/// where launches show elsewhere: in loops over time), and no more than a tenth of the step; a
+/// tenth less of an efficiency cannot make the step shorter.
 #[test]
 fn guesses_weigh_what_hangs_on_them() {
     let world = world_of("mlstm4096");
