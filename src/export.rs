@@ -29,7 +29,6 @@ use crate::diagnostics::Failure;
 use crate::exit::Exit;
 use crate::question::{Question, command, rebuild};
 use plan::document::Plan;
-use plan::model::ModelSpec;
 use recipe::Recipe;
 use said::{Document, Refusal, Trainer, tell};
 
@@ -41,8 +40,6 @@ pub struct Exported {
     pub file: String,
     /// Model, cluster and constants, as they were asked for.
     pub question: Question,
-    /// The model as it was described.
-    pub spec: ModelSpec,
     /// The command that asks for it again.
     pub command: String,
 }
@@ -59,13 +56,11 @@ impl Exported {
         sources: &SourceArgs,
     ) -> Result<Self, Failure> {
         let question = rebuild(catalog, &plan, sources)?;
-        let name = sources.model_file.as_ref().unwrap_or(&plan.inputs.model.name);
-        let spec = catalog.model(name)?;
         let (_, fixed) = command::fixed(&plan, sources);
         let words = command::words(&fixed, &command::asked(&plan, sources)?);
         let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
         let command = format!("meshwright {}", words.join(" "));
-        Ok(Self { plan, file: file.to_string(), question, spec, command })
+        Ok(Self { plan, file: file.to_string(), question, command })
     }
 
     /// The plan as `target`, and what the target cannot state.
@@ -95,7 +90,7 @@ impl Exported {
     fn recipe(&self) -> Recipe<'_> {
         let group = &self.question.cluster.groups[0];
         let alternates = self.question.stack.memory.alternates.value;
-        Recipe::new(&self.plan, &self.spec, group, alternates)
+        Recipe::new(&self.plan, &self.question.model.spec, group, alternates)
     }
 
     /// Why not, which targets hold the plan, and how to ask for one that this target holds.
@@ -110,7 +105,7 @@ impl Exported {
         if refusal.flags.len() == refusal.reasons.len() {
             failure = failure.hint(format!(
                 "`meshwright plan -m {} -g {} -c {} {}` asks for a plan without",
-                self.spec.name,
+                self.question.model.spec.name,
                 self.plan.decision.world_size,
                 self.plan.inputs.cluster.name,
                 refusal.flags.join(" ")

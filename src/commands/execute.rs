@@ -391,7 +391,8 @@ mod tests {
                         router_bias: false,
                         imbalance: 1.0,
                     };
-                    t.experts = Some(experts);
+                    // Experts with biases are not run at all.
+                    (t.experts, t.bias) = (Some(experts), false);
                 }
                 3 => (t.positions, t.memory_length) = (Positions::Relative, 16),
                 4 => t.vocab = 50_000,

@@ -204,7 +204,7 @@ proptest! {
             let gradients = class.buffers.iter().filter(|b| b.kind == BufferKind::Gradient);
             let second = gradients.map(|b| b.size.max.get()).fold(0.0, f64::max);
             let second = if case.zero > 1 { second } else { 0.0 };
-            let most = 1.5 * live + 2.0 * second;
+            let most = 2.0 * (live + second);
             prop_assert!(arena >= live && arena <= most, "{} for {}", arena, live);
         }
     }

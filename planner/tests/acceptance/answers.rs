@@ -267,8 +267,9 @@ fn batches_that_do_not_divide_are_named_with_those_that_do() {
     assert!(below.1.is_none() && above.1.is_none());
 }
 
-/// A tenth less time per launch takes a tenth of the part of launches off the step, and what
-/// stragglers add to it; a tenth less of an efficiency cannot make the step shorter.
+/// A tenth less time per launch takes at least a tenth of the part of launches off the step (more
+/// where launches show elsewhere: in loops over time), and no more than a tenth of the step; a
+/// tenth less of an efficiency cannot make the step shorter.
 #[test]
 fn guesses_weigh_what_hangs_on_them() {
     let world = world_of("mlstm4096");
@@ -283,7 +284,8 @@ fn guesses_weigh_what_hangs_on_them() {
     };
     let launch = report.time.iter().find(|p| p.id == "launch").expect("launches").time.value;
     let shorter = -weight("launch time") * report.step.value;
-    assert!((0.1 * launch..=0.15 * launch).contains(&shorter), "{shorter} of {launch}");
+    let most = 0.1 * report.step.value;
+    assert!((0.1 * launch..=most).contains(&shorter), "{shorter} of {launch}");
     assert!(weight("sustained efficiency") > 0.0);
     assert_eq!(weight("context memory"), 0.0, "memory takes no time");
 }
