@@ -15,7 +15,7 @@ const HEIGHT: f64 = 260.0;
 const LEFT: f64 = 60.0;
 /// Plans of the front that are named below the drawing.
 const NAMED: usize = 12;
-/// A colour per cluster; there are more clusters than colours only where nobody can tell dots apart.
+/// A colour per cluster, from the beginning again where there are more clusters than colours.
 const COLOURS: [&str; 8] = ["blue", "orange", "green", "violet", "red", "pink", "gold", "sky"];
 
 /// A row that has a plan and a cost.
@@ -259,7 +259,7 @@ mod tests {
             file.contains("nothing beats 8 × h 4.00 hours, $100; 16 × h 2.00 hours, $120."),
             "{file}"
         );
-        // Three rows have a plan and a price, and two of them a ring: five circles, two in the list.
+        // Three dots, rings around two of them, and two dots in the list.
         assert_eq!(file.matches("<circle").count(), 7);
         assert!(!file.contains("cost-a-4\"") && !file.contains("cost-v-8\""));
         assert!(file.contains("Without a price, and so not drawn: v."));

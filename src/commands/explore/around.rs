@@ -84,10 +84,9 @@ impl Around {
     }
 
     fn exported(&self, page: &Page) -> Result<Exported, Failure> {
-        let spec = self.catalog.model(self.fixed.get(1).map_or("", String::as_str))?;
         let question = self.asked(&page.ask)?;
         let (plan, command) = (page.plan.clone(), self.command(&page.ask));
-        Ok(Exported { plan, file: page.path.clone(), question, spec, command })
+        Ok(Exported { plan, file: page.path.clone(), question, command })
     }
 
     /// A page shows the run that was loaded, where it is one of its plan.
