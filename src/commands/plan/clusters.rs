@@ -57,8 +57,10 @@ pub fn run(
     let objective = flags.search.goal.objective.of_planner();
     let mut sweep = Sweep { catalog: &catalog, flags, settings, model: None, objective };
     let mut sweeps: Vec<(String, Vec<SweepRow>)> = Vec::new();
-    for name in names {
-        let cluster = catalog.cluster(name)?;
+    let clusters = names.iter().map(|name| catalog.cluster(name));
+    // All names are looked up before the first is planned for.
+    let clusters = clusters.collect::<Result<Vec<Cluster>, Failure>>()?;
+    for (name, cluster) in names.iter().zip(clusters) {
         // An alias and its cluster are one.
         if sweeps.iter().all(|(old, _)| *old != cluster.name) {
             let rows = sweep.on(name, &cluster, output)?;
