@@ -256,7 +256,7 @@ mod tests {
         ];
         let file = cost("m", &rows, Width::Wide).file();
         assert!(
-            file.contains("nothing beats 8 × h 4.00 hours, $100; 16 × h 2.00 hours, $120."),
+            file.contains("nothing beats 8 × h 4.00 hours, $100.00; 16 × h 2.00 hours, $120.00."),
             "{file}"
         );
         // Three dots, rings around two of them, and two dots in the list.
