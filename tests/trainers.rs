@@ -19,7 +19,7 @@ const PLANS: [(&str, &str); 8] = [
     ("recompute", "-m llama2-13b -g 8 -c hgx-h100 --tp 4 --pp 1 --recompute full"),
     (
         "zero-bubble",
-        "-m llama2-7b -g 8 -c hgx-h100 --tp 1 --pp 4 --schedule zero-bubble-h1 --stack torchtitan-eager",
+        "-m llama2-7b -g 8 -c hgx-h100 --pp 4 --schedule zero-bubble-h1 --stack torchtitan-eager",
     ),
 ];
 
