@@ -17,7 +17,10 @@ const PLANS: [(&str, &str); 8] = [
     ("experts", "-m mixtral-8x7b -g 32 -c hgx-h100 --ep 8 --pp 2"),
     ("latent", "-m deepseek-v2-lite -g 16 -c hgx-h100 --ep 8 --pp 1"),
     ("recompute", "-m llama2-13b -g 8 -c hgx-h100 --tp 4 --pp 1 --recompute full"),
-    ("zero-bubble", "-m llama2-7b -g 8 -c hgx-h100 --tp 1 --pp 4 --schedule zero-bubble-h1"),
+    (
+        "zero-bubble",
+        "-m llama2-7b -g 8 -c hgx-h100 --pp 4 --schedule zero-bubble-h1 --stack torchtitan-eager",
+    ),
 ];
 
 /// What is exported, and how the file has to be called for its reader.

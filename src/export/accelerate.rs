@@ -1,11 +1,10 @@
 //! Hugging Face Accelerate: the file of `accelerate launch`; the model is the script's.
 
-use super::form::{Setting, Tree, Value};
+use super::form::{Setting, Tree, Value, comments};
 use super::recipe::{Formats, Recipe, Repeated};
 use super::said::{Said, Trainer};
 use super::topic::Topic;
 use plan::dtype::Dtype;
-use std::fmt::Write as _;
 
 /// Accelerate.
 pub struct Accelerate;
@@ -63,10 +62,7 @@ impl Trainer for Accelerate {
     }
 
     fn write(&self, r: &Recipe<'_>, settings: &[Setting], remarks: &[String]) -> String {
-        let mut text = String::new();
-        for line in remarks {
-            let _ = writeln!(text, "# {line}");
-        }
+        let mut text = comments(remarks);
         text.push_str("#\n# accelerate launch --config_file <this file> your_script.py\n");
         let mut all = frame(r);
         all.extend(settings.iter().cloned());
@@ -164,8 +160,5 @@ fn formats(r: &Recipe<'_>) -> Said {
         _ => 2,
     };
     let own = Formats { weight: 4, gradient: 4, optimizer: 8, wire };
-    match r.formats() == own {
-        true => Said::same(),
-        false => Said::instead(format!("it keeps {}", own.words())),
-    }
+    Said::same().keeping(own, r.formats())
 }

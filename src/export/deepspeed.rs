@@ -143,7 +143,7 @@ fn formats(r: &Recipe<'_>) -> Said {
     let formats = r.formats();
     if r.compute() == Dtype::Fp32 {
         let own = Formats { weight: 4, gradient: 4, wire: 4, ..formats };
-        return remark(Said::same(), formats, own);
+        return Said::same().keeping(own, formats);
     }
     let is_full = formats.gradient == 4;
     let width = if is_full { 4 } else { 2 };
@@ -155,14 +155,7 @@ fn formats(r: &Recipe<'_>) -> Said {
         ]),
         false => Said::same(),
     };
-    remark(said, formats, own)
-}
-
-fn remark(said: Said, plan: Formats, own: Formats) -> Said {
-    match plan == own {
-        true => said,
-        false => said.but(format!("it keeps {}", own.words())),
-    }
+    said.keeping(own, formats)
 }
 
 fn optimizer(rule: OptimizerRule) -> Said {

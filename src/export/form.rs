@@ -170,6 +170,11 @@ impl Tree {
     }
 }
 
+/// Lines behind `#`.
+pub fn comments(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("# {line}\n")).collect()
+}
+
 /// Settings as assignments of Python, `config.` before every key.
 pub fn python(settings: &[Setting], config: &str) -> Vec<String> {
     let line = |s: &Setting| format!("{config}.{} = {}", s.key, pythonic(&s.value));

@@ -1,6 +1,6 @@
 //! MaxText: a file to put on top of its `base.yml`.
 
-use super::form::{Setting, Tree, Value};
+use super::form::{Setting, Tree, Value, comments};
 use super::recipe::{Formats, Recipe, Repeated};
 use super::said::{Said, Trainer};
 use super::topic::Topic;
@@ -8,7 +8,6 @@ use plan::dtype::Dtype;
 use plan::model::{Experts, Norm, Positions, Stacks, Transformer};
 use plan::schedule::ScheduleKind;
 use plan::work::OptimizerRule;
-use std::fmt::Write as _;
 
 /// MaxText.
 pub struct MaxText;
@@ -65,10 +64,7 @@ impl Trainer for MaxText {
     }
 
     fn write(&self, r: &Recipe<'_>, settings: &[Setting], remarks: &[String]) -> String {
-        let mut text = String::new();
-        for line in remarks {
-            let _ = writeln!(text, "# {line}");
-        }
+        let mut text = comments(remarks);
         text.push_str(
             "#\n# python3 -m maxtext.trainers.pre_train.train <this file> run_name=… \
              base_output_directory=…\n# Data, tokenizer and learning rate are yours: it trains on \
@@ -204,11 +200,7 @@ fn compute(format: Dtype) -> Said {
 
 fn formats(r: &Recipe<'_>) -> Said {
     let own = Formats { weight: 4, gradient: 4, optimizer: 8, wire: 4 };
-    let said = Said::keys([("weight_dtype", "float32".into())]);
-    match r.formats() == own {
-        true => said,
-        false => said.but(format!("it keeps {}", own.words())),
-    }
+    Said::keys([("weight_dtype", "float32".into())]).keeping(own, r.formats())
 }
 
 fn optimizer(rule: OptimizerRule) -> Said {

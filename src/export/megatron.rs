@@ -164,21 +164,13 @@ fn formats(r: &Recipe<'_>) -> Said {
     let sums = |in_full: bool| Said::keys([("ddp.grad_reduce_in_fp32", in_full.into())]);
     if r.compute() == Dtype::Fp32 {
         let own = Formats { weight: 4, gradient: 4, wire: 4, ..formats };
-        return unless(Said::same(), formats, own);
+        return Said::same().keeping(own, formats);
     }
     let in_full = formats.gradient == 4;
     let width = if in_full { 4 } else { 2 };
     let state = if r.optimizer() == OptimizerRule::Adam { 12 } else { formats.optimizer };
     let own = Formats { weight: 2, gradient: width, optimizer: state, wire: width };
-    unless(sums(in_full), formats, own)
-}
-
-/// `said`, with a remark where what the trainer keeps is not what the plan counts.
-fn unless(said: Said, plan: Formats, own: Formats) -> Said {
-    match plan == own {
-        true => said,
-        false => said.but(format!("it keeps {}", own.words())),
-    }
+    sums(in_full).keeping(own, formats)
 }
 
 fn optimizer(rule: OptimizerRule) -> Said {

@@ -1,6 +1,6 @@
 //! nanotron: its YAML, for models that are Llamas.
 
-use super::form::{Setting, Tree, Value};
+use super::form::{Setting, Tree, Value, comments};
 use super::recipe::{Formats, Recipe, Repeated};
 use super::said::{Said, Trainer};
 use super::topic::Topic;
@@ -79,10 +79,7 @@ impl Trainer for Nanotron {
     }
 
     fn write(&self, r: &Recipe<'_>, settings: &[Setting], remarks: &[String]) -> String {
-        let mut text = String::new();
-        for line in remarks {
-            let _ = writeln!(text, "# {line}");
-        }
+        let mut text = comments(remarks);
         let (nodes, each) = r.nodes();
         let _ = writeln!(
             text,
@@ -188,10 +185,7 @@ fn formats(r: &Recipe<'_>) -> Said {
         (_, true) => Formats { weight: 2, gradient: 6, optimizer: 12, wire: 4 },
         (_, false) => Formats { weight: 2, gradient: 2, optimizer: 4, wire: 2 },
     };
-    match formats == own {
-        true => said,
-        false => said.but(format!("it keeps {}", own.words())),
-    }
+    said.keeping(own, formats)
 }
 
 fn optimizer(rule: OptimizerRule) -> Said {

@@ -89,6 +89,13 @@ impl<'a> Recipe<'a> {
         }
     }
 
+    /// A decision of a test, on nodes of eight H100.
+    #[cfg(test)]
+    pub fn drawn(decision: &'a Decision, spec: &'a ModelSpec, alternates: bool) -> Self {
+        let (id, cluster, device) = ("drawn", "hgx-h100", "h100-sxm-80gb");
+        Self { id, decision, spec, cluster, device, per_node: 8, alternates }
+    }
+
     /// The model, where it is a transformer.
     pub fn transformer(&self) -> Option<&'a Transformer> {
         match &self.spec.family {

@@ -162,15 +162,7 @@ fn agrees(topic: Topic, r: &Recipe<'_>, read: &Layout) -> bool {
 /// Decisions that the exporter states and the importer reads as others.
 fn lost(trainer: &dyn Trainer, decision: &Decision, alternates: bool) -> Option<Vec<String>> {
     let spec = Catalog::default().model("llama3-8b").unwrap();
-    let recipe = Recipe {
-        id: "drawn",
-        decision,
-        spec: &spec,
-        cluster: "hgx-h100",
-        device: "h100-sxm-80gb",
-        per_node: 8,
-        alternates,
-    };
+    let recipe = Recipe::drawn(decision, &spec, alternates);
     let told = tell(trainer, &recipe).ok()?;
     let read = layout::read("drawn", &told.text, Some(decision.world_size)).unwrap();
     let is_stated = |topic: &Topic| {

@@ -1,7 +1,7 @@
 //! What a trainer is told of each decision, and what it cannot be told.
 
 use super::form::{Setting, Value};
-use super::recipe::Recipe;
+use super::recipe::{Formats, Recipe};
 use super::topic::Topic;
 
 /// What a trainer's configuration says about one decision.
@@ -44,6 +44,15 @@ impl Said {
     pub fn and<K: Into<String>, const N: usize>(mut self, keys: [(K, Value); N]) -> Self {
         self.settings.extend(Self::keys(keys).settings);
         self
+    }
+
+    /// With a remark where the trainer keeps other formats than the plan counts.
+    #[must_use]
+    pub fn keeping(self, own: Formats, plan: Formats) -> Self {
+        match own == plan {
+            true => self,
+            false => self.but(format!("it keeps {}", own.words())),
+        }
     }
 
     /// Not at all; `flag` asks `plan` for one without.

@@ -110,15 +110,7 @@ fn cell(trainer: &dyn Trainer, topic: Topic) -> &'static str {
     }
     let spec = Catalog::default().model("llama3-8b").unwrap();
     let said = |decision: &Decision| {
-        let recipe = Recipe {
-            id: "drawn",
-            decision,
-            spec: &spec,
-            cluster: "hgx-h100",
-            device: "h100-sxm-80gb",
-            per_node: 8,
-            alternates: false,
-        };
+        let recipe = Recipe::drawn(decision, &spec, false);
         trainer.say(topic, &recipe)
     };
     let all: Vec<Said> = ways(topic).iter().map(said).collect();

@@ -62,15 +62,7 @@ fn decision() -> Decision {
 }
 
 fn recipe<'a>(decision: &'a Decision, spec: &'a ModelSpec) -> Recipe<'a> {
-    Recipe {
-        id: "0000-0000",
-        decision,
-        spec,
-        cluster: "hgx-h100",
-        device: "h100-sxm-80gb",
-        per_node: 8,
-        alternates: false,
-    }
+    Recipe::drawn(decision, spec, false)
 }
 
 fn trainers() -> impl Iterator<Item = Box<dyn Trainer>> {

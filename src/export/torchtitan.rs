@@ -1,6 +1,6 @@
 //! torchtitan 0.2.2, the last release that is configured by TOML.
 
-use super::form::{Setting, Tree, Value};
+use super::form::{Setting, Tree, Value, comments};
 use super::recipe::{Formats, Recipe, Repeated};
 use super::said::{Said, Trainer};
 use super::topic::Topic;
@@ -85,10 +85,7 @@ impl Trainer for Torchtitan {
     }
 
     fn write(&self, r: &Recipe<'_>, settings: &[Setting], remarks: &[String]) -> String {
-        let mut text = String::new();
-        for line in remarks {
-            let _ = writeln!(text, "# {line}");
-        }
+        let mut text = comments(remarks);
         let (nodes, each) = r.nodes();
         let _ = writeln!(
             text,
@@ -327,10 +324,7 @@ fn compute(format: Dtype) -> Said {
 /// 32-bit weights, gradients and moments; gradients travel in 32 bit.
 fn formats(r: &Recipe<'_>) -> Said {
     let own = Formats { weight: 4, gradient: 4, optimizer: 8, wire: 4 };
-    match r.formats() == own {
-        true => Said::same(),
-        false => Said::instead(format!("it keeps {}", own.words())),
-    }
+    Said::same().keeping(own, r.formats())
 }
 
 fn optimizer(rule: OptimizerRule) -> Said {

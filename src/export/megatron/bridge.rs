@@ -1,7 +1,7 @@
 //! Megatron-Bridge: a recipe in Python.
 
 use super::{say, shape};
-use crate::export::form::{Setting, Value, python};
+use crate::export::form::{Setting, Value, comments, python};
 use crate::export::recipe::Recipe;
 use crate::export::said::{Said, Trainer};
 use crate::export::topic::Topic;
@@ -32,10 +32,7 @@ impl Trainer for MegatronBridge {
         let is_latent = r.transformer().is_some_and(|t| t.latent.is_some());
         let provider = if is_latent { "MLAModelProvider" } else { "GPTModelProvider" };
         let module = if is_latent { "mla_provider" } else { "gpt_provider" };
-        let mut text = String::new();
-        for line in remarks {
-            let _ = writeln!(text, "# {line}");
-        }
+        let mut text = comments(remarks);
         let (nodes, each) = r.nodes();
         let _ = writeln!(
             text,

@@ -1,7 +1,7 @@
 //! Megatron-LM: a script that starts `pretrain_gpt.py`.
 
 use super::{say, shape};
-use crate::export::form::{Setting, Value, flags};
+use crate::export::form::{Setting, Value, comments, flags};
 use crate::export::launch;
 use crate::export::recipe::Recipe;
 use crate::export::said::{Said, Trainer};
@@ -30,10 +30,7 @@ impl Trainer for MegatronLm {
     }
 
     fn write(&self, r: &Recipe<'_>, settings: &[Setting], remarks: &[String]) -> String {
-        let mut text = String::from("#!/bin/bash\n");
-        for line in remarks {
-            let _ = writeln!(text, "# {line}");
-        }
+        let mut text = format!("#!/bin/bash\n{}", comments(remarks));
         text.push_str("\nset -euo pipefail\n\n");
         text.push_str(&launch::variables(r));
         text.push_str(environment(settings, r));
