@@ -2,8 +2,8 @@
 //!
 //! `tests/figures/*.svg` are what `export --to svg` and `plan --svg` draw; `MESHWRIGHT_BLESS=1
 //! cargo test --test figures` rewrites them. Where Chromium is installed, the page is opened in it,
-//! light and dark, as wide as a phone; elsewhere the test says that it did not look, and checks what
-//! can be read.
+//! light and dark, as wide as a phone; elsewhere the test says that it did not look, and checks
+//! what can be read.
 
 #![cfg(unix)]
 
