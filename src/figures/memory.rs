@@ -131,7 +131,7 @@ fn axis(svg: &mut Svg, scale: &Scale, (left, right): (f64, f64)) {
             svg.text(x, y + 17.0, Anchor::Middle, "dim", &mark(value, &marks));
         }
     }
-    svg.text(right, y + 17.0, Anchor::End, "dim", "GiB");
+    svg.text(right + 6.0, y + 17.0, Anchor::Start, "dim", "GiB");
 }
 
 /// What a plan may fill, and what the device has.

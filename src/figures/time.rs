@@ -127,7 +127,7 @@ fn below(svg: &mut Svg, measured: &Measured, unit: &Unit, scale: &Scale) {
     let (low, high) = measured.middle;
     let y = svg.grow(24.0 + BAR) + 4.0;
     let words = format!(
-        "measured {}, median of {} steps; eight of ten {}",
+        "measured {} in {} steps, {}",
         seconds(measured.median),
         measured.steps,
         range(low, high)
