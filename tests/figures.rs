@@ -7,49 +7,32 @@
 
 #![cfg(unix)]
 
+mod common;
+
+use common::Folder;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_meshwright");
-
-/// A folder that goes away with the test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("meshwright-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).expect("a folder");
-        Self(path)
-    }
-
-    fn run(&self, arguments: &str) -> String {
-        let mut command = Command::new(BINARY);
-        command.args(arguments.split_whitespace()).current_dir(&self.0).env_clear();
-        let output = command.stdin(Stdio::null()).output().expect("the binary runs");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments}: {said}");
-        String::from_utf8(output.stdout).expect("UTF-8")
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _left_behind = fs::remove_dir_all(&self.0);
-    }
+/// What a command prints that succeeds.
+fn printed(folder: &Folder, arguments: &str) -> String {
+    let output = folder.run(arguments);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments}: {said}");
+    String::from_utf8(output.stdout).expect("UTF-8")
 }
 
 #[test]
 fn figures_are_the_same_to_the_byte() {
     let folder = Folder::new("figures");
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/figures");
-    folder.run("plan -m mlstm4096 -g 32 -q -o plan.json");
+    printed(&folder, "plan -m mlstm4096 -g 32 -q -o plan.json");
     let mut changed = Vec::new();
-    folder.run("plan -m llama2-7b -g 8,16,64 -c hgx-h100,dgx-a100,dgx1v --svg cost.svg");
+    printed(&folder, "plan -m llama2-7b -g 8,16,64 -c hgx-h100,dgx-a100,dgx1v --svg cost.svg");
     for figure in ["time", "memory", "communication", "pipeline", "candidates", "cost"] {
         let svg = match figure {
             "cost" => fs::read_to_string(folder.0.join("cost.svg")).expect("a figure"),
-            _ => folder.run(&format!("export plan.json --to svg --figure {figure}")),
+            _ => printed(&folder, &format!("export plan.json --to svg --figure {figure}")),
         };
         let path = golden.join(format!("{figure}.svg"));
         if std::env::var_os("MESHWRIGHT_BLESS").is_some() {
@@ -110,8 +93,8 @@ fn browser() -> Option<PathBuf> {
 #[test]
 fn the_page_is_whole_in_a_browser() {
     let folder = Folder::new("page");
-    folder.run("plan -m llama2-7b -g 16 --pp 4 --tp 2 --micro-batch 4 -q -o plan.json");
-    folder.run("export plan.json --to html -o page.html");
+    printed(&folder, "plan -m llama2-7b -g 16 --pp 4 --tp 2 --micro-batch 4 -q -o plan.json");
+    printed(&folder, "export plan.json --to html -o page.html");
     let html = fs::read_to_string(folder.0.join("page.html")).expect("a page");
     assert!(html.len() < 300_000, "{} bytes", html.len());
     // The name of SVG's vocabulary is no request.

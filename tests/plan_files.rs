@@ -2,27 +2,13 @@
 
 #![cfg(unix)]
 
+mod common;
+
+use common::Folder;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-
-const BINARY: &str = env!("CARGO_BIN_EXE_meshwright");
-
-/// A folder of this test alone, removed at its end.
-struct Folder(PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("meshwright-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn run(&self, line: &str) -> Output {
-        let words = line.split_whitespace();
-        Command::new(BINARY).args(words).current_dir(&self.0).env_clear().output().unwrap()
-    }
-
     /// What a command says, on both streams, when it ends with `code`.
     fn said(&self, line: &str, code: i32) -> String {
         let output = self.run(line);
@@ -38,12 +24,6 @@ impl Folder {
 
     fn text(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _already_gone = fs::remove_dir_all(&self.0);
     }
 }
 

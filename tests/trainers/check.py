@@ -26,14 +26,14 @@ def megatron_flags(path):
 
 
 def megatron(path, world):
-    """Megatron-LM's flags end up in the dataclasses of its core: those are built."""
+    """The layout of stages by Megatron's core. Its argument parser is in no package: names of flags
+    are not checked here, only that the numbers go together."""
     from megatron.core.transformer.pipeline_parallel_layer_layout import (
         PipelineParallelLayerLayout as Layout,
     )
 
     flags = {}
     key = None
-    # bash -c splits the arguments where the script has blanks outside of quotes.
     for word in megatron_flags(path):
         if word.startswith("--"):
             key = word[2:]
